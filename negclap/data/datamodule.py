@@ -1,0 +1,182 @@
+"""The LightningDataModule: streams clips and captions, with Negation insert on the fly."""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from negclap.data.batch import Batch, Clip, collate
+from negclap.data.dataset import (
+    ClipDataset,
+    Excerpts,
+    Insert,
+    OnBadAudio,
+    PlanSampler,
+    TrainingTexts,
+)
+from negclap.data.manifest import Track, read_manifest
+from negclap.errors import InputError
+from negclap.text.probes import Probe, build_probes
+from negclap.text.vocabulary import Vocabulary
+
+_CALIBRATION_CLIPS = 256
+
+
+class NegClapDataModule(pl.LightningDataModule):
+    """Clips, captions and probes of a manifest.
+
+    Sample rate and tokenizer are the model's; the module that is trained is asked for them.
+
+    Args:
+        manifest: JSONL manifest; ``vocabulary.json`` lies beside it.
+        batch_size: Clips per process and step.
+        excerpt_s: Seconds of audio per clip: random in training, the middle in evaluation.
+        insert: Negation insert.
+        train_split: Name of the split that is trained on.
+        validation_split: Name of the split that checkpoints are selected on.
+        test_split: Name of the split that is tested on.
+        num_workers: Loader processes.
+        on_bad_audio: "error" stops at the first unreadable track, "skip" counts and replaces it.
+        max_bad_fraction: With "skip", the largest share of a split that may be unreadable.
+        seed: Order, excerpts, caption choice and insertions.
+        eval_seed: Probes of validation and test; not the training seed, so that runs compare.
+    """
+
+    def __init__(
+        self,
+        manifest: Path,
+        batch_size: int = 128,
+        excerpt_s: float = 4.0,
+        insert: Insert = Insert(),  # noqa: B008  # frozen
+        train_split: str = "train",
+        validation_split: str = "validation",
+        test_split: str = "test",
+        num_workers: int = 2,
+        on_bad_audio: OnBadAudio = "error",
+        max_bad_fraction: float = 0.01,
+        seed: int = 0,
+        eval_seed: int = 0,
+    ) -> None:
+        super().__init__()
+        if batch_size < 1:
+            raise InputError(f"data.batch_size is {batch_size}, expected at least 1")
+        if excerpt_s <= 0:
+            raise InputError(f"data.excerpt_s is {excerpt_s}, expected a positive number of seconds")
+        if not 0 <= max_bad_fraction < 1:
+            raise InputError(f"data.max_bad_fraction is {max_bad_fraction}, expected 0 to below 1")
+        self.manifest = Path(manifest)
+        self.batch_size = batch_size
+        self.excerpt_s = excerpt_s
+        self.insert = insert
+        self.splits = {"train": train_split, "validation": validation_split, "test": test_split}
+        self.num_workers = num_workers
+        self.on_bad_audio: OnBadAudio = on_bad_audio
+        self.max_bad_fraction = max_bad_fraction
+        self.seed = seed
+        self.eval_seed = eval_seed
+        self.datasets: dict[str, ClipDataset] = {}
+        self.probes: dict[str, list[Probe]] = {}
+
+    def setup(self, stage: str) -> None:
+        """Read the manifest and make the datasets that the stage needs.
+
+        Raises:
+            InputError: On a bad manifest or vocabulary, or a split without tracks.
+        """
+        wanted = {"fit": ("train", "validation"), "validate": ("validation",)}.get(stage, ("test",))
+        if all(name in self.datasets for name in wanted):
+            return
+        tracks = read_manifest(self.manifest)
+        self.vocabulary = Vocabulary.load(self.manifest.with_name("vocabulary.json"))
+        for name in wanted:
+            self._make_dataset(name, [t for t in tracks if t.split == self.splits[name]], tracks)
+
+    def _make_dataset(self, name: str, tracks: list[Track], every: list[Track]) -> None:
+        if not tracks:
+            raise InputError(
+                f"{self.manifest}: no track of split {self.splits[name]!r}, "
+                f"there are {sorted({track.split for track in every})}"
+            )
+        for track in tracks:
+            if not track.captions:
+                raise InputError(f"{self.manifest}: track {track.track_id!r} has no caption")
+        module: Any = self.trainer.lightning_module if self.trainer else None
+        if module is None:
+            raise InputError("the data module needs a trainer with a NegClapModule")
+        sample_rate = module.model.audio_encoder.sample_rate
+        if name == "train":
+            texts = TrainingTexts(self.vocabulary, self.insert, self.seed, module.needs_negated)
+            excerpts = Excerpts(sample_rate, self.excerpt_s, self.seed)
+            self.datasets[name] = ClipDataset(
+                tracks, self.manifest.parent, excerpts, texts, self.on_bad_audio
+            )
+            return
+        captions = [track.captions[0].text for track in tracks]
+        probes = build_probes(tracks, captions, self.vocabulary, self.eval_seed)
+        self.probes[name] = probes
+        self.datasets[name] = ClipDataset(
+            tracks,
+            self.manifest.parent,
+            Excerpts(sample_rate, self.excerpt_s, None),
+            partial(_probe_texts, probes),
+            self.on_bad_audio,
+        )
+
+    def _loader(self, name: str) -> DataLoader[Clip]:
+        dataset = self.datasets[name]
+        training = name == "train"
+        assert self.trainer is not None  # setup has checked it
+        sampler = PlanSampler(
+            len(dataset),
+            self.batch_size,
+            self.trainer.global_rank,
+            self.trainer.world_size,
+            self.seed if training else None,
+        )
+        module: Any = self.trainer.lightning_module
+        return DataLoader(
+            dataset,
+            batch_size=self.batch_size,
+            sampler=sampler,
+            num_workers=self.num_workers,
+            collate_fn=partial(collate, tokenize=module.model.text_encoder.tokenize),
+            persistent_workers=training and self.num_workers > 0,
+            pin_memory=torch.cuda.is_available(),
+        )
+
+    def train_dataloader(self) -> DataLoader[Clip]:
+        """Shuffled, whole batches."""
+        return self._loader("train")
+
+    def val_dataloader(self) -> DataLoader[Clip]:
+        """Every validation track once over all ranks."""
+        return self._loader("validation")
+
+    def test_dataloader(self) -> DataLoader[Clip]:
+        """Every test track once over all ranks."""
+        return self._loader("test")
+
+    def predict_dataloader(self) -> DataLoader[Clip]:
+        """The test split again."""
+        return self._loader("test")
+
+    def transfer_batch_to_device(
+        self, batch: Batch, device: torch.device, dataloader_idx: int
+    ) -> Batch:
+        """Move a batch."""
+        return batch.to(device, non_blocking=True)
+
+    def calibration_waveforms(self) -> Tensor:
+        """``(n, samples)`` training excerpts, the same on every rank: statistics are fitted on them."""
+        dataset = self.datasets["train"]
+        sampler = PlanSampler(len(dataset), 1, 0, 1, self.seed)
+        keys = [key for key, _ in zip(sampler, range(_CALIBRATION_CLIPS), strict=False)]
+        return torch.stack([torch.from_numpy(dataset[key].waveform) for key in keys])
+
+
+def _probe_texts(probes: list[Probe], index: int, track: Track, epoch: int) -> dict[str, str]:
+    return {role: statement.text for role, statement in probes[index].items()}

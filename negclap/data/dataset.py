@@ -1,0 +1,224 @@
+"""Map-style dataset and the sampling plan.
+
+An item is a pure function of (seed, epoch, track_id): the sampler hands out ``(epoch, index)``
+keys, so the epoch reaches persistent workers with the item itself.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch.utils.data import Dataset, Sampler
+
+from negclap.audio import AudioError, read_excerpt
+from negclap.data.batch import Clip
+from negclap.data.manifest import Track
+from negclap.errors import InputError
+from negclap.rng import derive_seed, stream
+from negclap.text.negate import AbsentFrom, insert_negation, negation_levels
+from negclap.text.vocabulary import Vocabulary
+
+Key = tuple[int, int]
+"""(epoch, index into the split)."""
+Texts = Callable[[int, Track, int], Mapping[str, str]]
+"""The texts by role of (index, track, epoch); a pure function."""
+OnBadAudio = Literal["error", "skip"]
+
+_MAX_SUBSTITUTES = 20
+
+
+@dataclass(frozen=True)
+class Insert:
+    """Negation insert of training captions (arXiv 2601.13931).
+
+    Attributes:
+        p: Probability of an insertion; the paper's best is 0.6.
+        absent_from: What the drawn tag must be absent from: "caption" (the paper), "tags", or
+            "absent_tags".
+    """
+
+    p: float = 0.0
+    absent_from: AbsentFrom = "caption"
+
+    def __post_init__(self) -> None:
+        """Refuse what is no probability."""
+        if not 0.0 <= self.p <= 1.0:
+            raise InputError(f"data.insert.p is {self.p}, expected a probability from 0 to 1")
+
+
+@dataclass(frozen=True)
+class TrainingTexts:
+    """Texts of a training clip: one of its captions, drawn anew each epoch.
+
+    Roles: "caption" is the caption after Negation insert; with ``negated`` also "original" (before
+    it) and "fully" (the fully negated original; missing where the caption names no tag).
+    """
+
+    vocabulary: Vocabulary
+    insert: Insert
+    seed: int
+    negated: bool
+
+    def __call__(self, index: int, track: Track, epoch: int) -> dict[str, str]:
+        """The texts by role."""
+        key = f"{self.seed}/{epoch}/{track.track_id}"
+        original = stream(key, "caption").choice(track.captions).text
+        inserted = insert_negation(
+            original,
+            self.vocabulary,
+            f"{key}/insert",
+            p=self.insert.p,
+            absent_from=self.insert.absent_from,
+            tags=track.tags,
+            absent_tags=track.absent_tags,
+        )
+        texts = {"caption": inserted.text}
+        if self.negated:
+            texts["original"] = original
+            fully = negation_levels(original, self.vocabulary, f"{key}/levels").fully
+            if fully:
+                texts["fully"] = fully.text
+        return texts
+
+
+@dataclass(frozen=True)
+class Excerpts:
+    """Which part of a track is read.
+
+    Attributes:
+        sample_rate: Hz of the waveform that comes out.
+        length_s: Seconds of each excerpt.
+        seed: Seed of random excerpts; None cuts the middle, always.
+    """
+
+    sample_rate: int
+    length_s: float
+    seed: int | None
+
+    def start_s(self, track: Track, epoch: int) -> float:
+        """Where the excerpt begins, in seconds from the beginning of the file."""
+        slack = max(0.0, track.duration_s - self.length_s)
+        if self.seed is None:
+            return track.start_s + slack / 2
+        return track.start_s + slack * stream(self.seed, epoch, track.track_id, "excerpt").random()
+
+
+class ClipDataset(Dataset[Clip]):
+    """Clips of one split.
+
+    Args:
+        tracks: The tracks.
+        root: The folder that their audio paths are relative to.
+        excerpts: Which part is read.
+        texts: Their texts.
+        on_bad_audio: "error" stops at an unreadable track with its id; "skip" lets the next
+            readable track stand in for it (so that batches keep their size on every rank) and
+            hands the message on for counting.
+
+    Raises:
+        InputError: If a track is shorter than the excerpt.
+    """
+
+    def __init__(
+        self,
+        tracks: Sequence[Track],
+        root: Path,
+        excerpts: Excerpts,
+        texts: Texts,
+        on_bad_audio: OnBadAudio = "error",
+    ) -> None:
+        for track in tracks:
+            if track.duration_s < excerpts.length_s - 1e-6:
+                raise InputError(
+                    f"track {track.track_id!r} lasts {track.duration_s} s, "
+                    f"shorter than the excerpts of {excerpts.length_s} s"
+                )
+        self.tracks = tracks
+        self.root = root
+        self.excerpts = excerpts
+        self.texts = texts
+        self.on_bad_audio = on_bad_audio
+
+    def __len__(self) -> int:
+        """Number of tracks."""
+        return len(self.tracks)
+
+    def __getitem__(self, key: Key) -> Clip:
+        """The clip of ``(epoch, index)``."""
+        epoch, index = key
+        unreadable: list[str] = []
+        for step in range(min(len(self.tracks), _MAX_SUBSTITUTES)):
+            try:
+                return self._clip(epoch, (index + step) % len(self.tracks), tuple(unreadable))
+            except AudioError as error:
+                if self.on_bad_audio == "error":
+                    raise
+                unreadable.append(str(error))
+        raise AudioError(f"{len(unreadable)} tracks in a row cannot be read; the last: {unreadable[-1]}")
+
+    def _clip(self, epoch: int, index: int, unreadable: tuple[str, ...]) -> Clip:
+        track = self.tracks[index]
+        start_s = self.excerpts.start_s(track, epoch)
+        try:
+            waveform = read_excerpt(
+                self.root / track.audio, start_s, self.excerpts.length_s, self.excerpts.sample_rate
+            )
+        except AudioError as error:
+            raise AudioError(f"track {track.track_id!r}: {error}") from None
+        texts = self.texts(index, track, epoch)
+        return Clip(index, track.track_id, waveform, texts, unreadable)
+
+
+class PlanSampler(Sampler[Key]):
+    """The one sampling plan: which rank sees which item in which order.
+
+    A pure function of (seed, epoch, world size). In training every rank gets equally many items
+    and the global batch of step i is the same for any world size with the same global batch size.
+    In evaluation nothing is padded or dropped: rank r has the items r, r + world size, ...
+
+    Args:
+        n_items: Size of the split.
+        batch_size: Items per rank and step.
+        rank: This process.
+        world_size: Number of processes.
+        seed: Order of the items; None keeps the manifest's order and every item.
+    """
+
+    def __init__(
+        self, n_items: int, batch_size: int, rank: int, world_size: int, seed: int | None
+    ) -> None:
+        if seed is not None and n_items < batch_size * world_size:
+            raise InputError(
+                f"{n_items} training tracks do not fill a batch of {batch_size} on {world_size} "
+                "processes; lower data.batch_size"
+            )
+        self.n_items = n_items
+        self.batch_size = batch_size
+        self.rank = rank
+        self.world_size = world_size
+        self.seed = seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by Lightning at the start of each epoch."""
+        self.epoch = epoch
+
+    def _order(self) -> list[int]:
+        if self.seed is None:
+            return list(range(self.rank, self.n_items, self.world_size))
+        generator = torch.Generator().manual_seed(derive_seed(self.seed, self.epoch, "order"))
+        order = torch.randperm(self.n_items, generator=generator)
+        steps = self.n_items // (self.batch_size * self.world_size)
+        whole = order[: steps * self.batch_size * self.world_size]
+        mine = whole.view(steps, self.world_size, self.batch_size)[:, self.rank]
+        return [int(i) for i in mine.flatten()]
+
+    def __iter__(self) -> Iterator[Key]:
+        """The keys of this rank's items."""
+        return ((self.epoch, index) for index in self._order())
+
+    def __len__(self) -> int:
+        """How many items this rank has."""
+        return len(self._order())

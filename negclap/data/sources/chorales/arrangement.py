@@ -1,0 +1,249 @@
+"""What a clip plays: the tags of the built-in set, and the random arrangement of a chorale.
+
+An arrangement is a list of stems, one per sounding tag. Its tags follow from it exactly, so every
+tag that is not listed is truly absent.
+"""
+
+import random
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from negclap.data.sources.chorales.scores import N_PARTS, Note, Score
+from negclap.text.vocabulary import Tag, Vocabulary
+
+CLIP_S = 5.0
+MIN_WINDOW_S = 4.0
+"""The shortest window that training may cut; every tag is audible in each such window."""
+_MIN_SOUNDING_S = 1.0
+
+Tempo = Literal["slow", "medium", "fast"]
+Dynamics = Literal["quiet", "medium", "loud"]
+Register = Literal["low-pitched", "middle", "high-pitched"]
+
+PROGRAMS: dict[str, int] = {
+    "piano": 0,
+    "harpsichord": 6,
+    "vibraphone": 11,
+    "xylophone": 13,
+    "organ": 19,
+    "accordion": 21,
+    "acoustic guitar": 24,
+    "electric guitar": 30,
+    "violin": 40,
+    "harp": 46,
+    "strings": 48,
+    "trumpet": 56,
+    "saxophone": 66,  # the SoundFont's alto (65) has no E4
+    "oboe": 68,
+    "clarinet": 71,
+    "flute": 73,
+    "synthesizer": 81,
+    "sitar": 104,
+}
+"""General MIDI programs (from 0) of the melodic instruments."""
+
+EXTRA_PROGRAMS = {"vocals": 52, "bass guitar": 33}
+EXTRA_PARTS: dict[str, tuple[int, ...]] = {"vocals": (0, 1), "bass guitar": (3,), "drums": ()}
+"""Tags that come on top of the melodic instruments, and the parts that they double."""
+
+BPM: dict[Tempo, tuple[int, int]] = {"slow": (44, 56), "medium": (76, 96), "fast": (136, 164)}
+_TRANSPOSE: dict[Register, int] = {"low-pitched": -12, "middle": 0, "high-pitched": 12}
+_LOWEST_PITCH = {"bass guitar": 28, "oboe": 36}  # an open E string; the SoundFont's oboe ends there
+_DEFAULT_LOWEST_PITCH = 21
+
+_ALIASES = {
+    "organ": ("pipe organ",),
+    "drums": ("drum", "drum kit"),
+    "vocals": ("vocal", "singing", "choir"),
+    "bass guitar": ("electric bass",),
+    "synthesizer": ("synth",),
+    "saxophone": ("sax",),
+    "violin": ("fiddle",),
+    "high-pitched": ("high register",),
+    "low-pitched": ("low register",),
+}
+_BROADER = {
+    "acoustic guitar": ("guitar",),
+    "electric guitar": ("guitar",),
+    "flute": ("woodwind",),
+    "oboe": ("woodwind",),
+    "clarinet": ("woodwind",),
+    "saxophone": ("woodwind",),
+}
+_ADJECTIVES = {
+    "dynamics": ("quiet", "loud"),
+    "tempo": ("slow", "fast"),
+    "register": ("low-pitched", "high-pitched"),
+    "articulation": ("staccato",),
+    "mode": ("major", "minor"),
+}
+
+
+def _noun(name: str, category: str) -> Tag:
+    return Tag(name, category, "noun", _ALIASES.get(name, ()), _BROADER.get(name, ()))
+
+
+VOCABULARY = Vocabulary(
+    tags=(
+        *(_noun(name, "instrument") for name in (*PROGRAMS, *EXTRA_PARTS)),
+        *(_noun(name, "instrument family") for name in ("guitar", "woodwind")),
+        *(
+            Tag(name, category, "adjective", _ALIASES.get(name, ()))
+            for category, names in _ADJECTIVES.items()
+            for name in names
+        ),
+    ),
+    exclusive=frozenset({"dynamics", "tempo", "register", "mode"}),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Stem:
+    """One sounding tag and the parts (0 soprano to 3 bass) that it plays; drums play none."""
+
+    tag: str
+    parts: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Arrangement:
+    """Everything that determines the sound of a clip, but for the notes.
+
+    ``start`` is the excerpt's first beat in quarter notes, ``bpm`` quarter notes a minute,
+    ``transpose`` semitones besides the register's octave.
+    """
+
+    score: str
+    mode: str
+    start: float
+    bpm: int
+    transpose: int
+    tempo: Tempo
+    dynamics: Dynamics
+    register: Register
+    staccato: bool
+    stems: tuple[Stem, ...]
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """All tags that hold, in the vocabulary's order."""
+        holds = {stem.tag for stem in self.stems} | {self.tempo, self.dynamics, self.register}
+        holds |= {self.mode, "staccato" if self.staccato else ""}
+        holds |= {up for name in holds if name in VOCABULARY for up in VOCABULARY[name].broader}
+        return tuple(name for name in VOCABULARY.names if name in holds)
+
+    @property
+    def absent_tags(self) -> tuple[str, ...]:
+        """All tags of the vocabulary that do not hold."""
+        present = set(self.tags)
+        return tuple(name for name in VOCABULARY.names if name not in present)
+
+
+def draw_arrangement(score: Score, rng: random.Random) -> Arrangement:
+    """A random arrangement of a random excerpt in which every stem is audible."""
+    while True:
+        arrangement = _draw(score, rng)
+        if is_audible(score, arrangement):
+            return arrangement
+
+
+def is_audible(score: Score, arrangement: Arrangement) -> bool:
+    """Whether every stem sounds in every window of `MIN_WINDOW_S` seconds."""
+    return all(_stem_is_audible(score, arrangement, stem) for stem in arrangement.stems)
+
+
+def _draw(score: Score, rng: random.Random) -> Arrangement:
+    tempo: Tempo = rng.choice(("slow", "medium", "fast"))
+    bpm = rng.randint(*BPM[tempo])
+    latest = score.length - CLIP_S * bpm / 60 - 1
+    stems = _draw_melodic(rng)
+    stems += [
+        Stem(tag, parts)
+        for (tag, parts), share in zip(EXTRA_PARTS.items(), (0.35, 0.3, 0.4), strict=True)
+        if rng.random() < share
+    ]
+    return Arrangement(
+        score=score.name,
+        mode=score.mode,
+        start=float(rng.randint(0, max(0, int(latest)))),
+        bpm=bpm,
+        transpose=rng.randint(-3, 3),
+        tempo=tempo,
+        dynamics=rng.choice(("quiet", "medium", "loud")),
+        register=rng.choice(("low-pitched", "middle", "high-pitched")),
+        staccato=rng.random() < 0.3,
+        stems=tuple(stems),
+    )
+
+
+def _draw_melodic(rng: random.Random) -> list[Stem]:
+    """One to three instruments that share the four parts, each with at least one."""
+    instruments = rng.sample(sorted(PROGRAMS), rng.choices((1, 2, 3), (0.3, 0.4, 0.3))[0])
+    parts = rng.sample(range(N_PARTS), N_PARTS)
+    owners = [*range(len(instruments))]
+    owners += [rng.randrange(len(instruments)) for _ in range(N_PARTS - len(instruments))]
+    return [
+        Stem(name, tuple(sorted(part for part, owner in zip(parts, owners, strict=True) if owner == i)))
+        for i, name in enumerate(instruments)
+    ]
+
+
+def toggle(score: Score, arrangement: Arrangement, rng: random.Random) -> tuple[str, Arrangement]:
+    """The counterfactual twin: the same arrangement with exactly one tag toggled.
+
+    Drums, vocals or the bass guitar come or go, or a melodic instrument goes whose removal
+    removes no broader tag and leaves another one.
+
+    Returns:
+        The toggled tag and the twin.
+    """
+    melodic = [stem.tag for stem in arrangement.stems if stem.tag in PROGRAMS]
+    removable = [tag for tag in melodic if len(melodic) > 1 and not VOCABULARY[tag].broader]
+    while True:
+        tag = rng.choice([*EXTRA_PARTS, *removable])
+        stems = tuple(stem for stem in arrangement.stems if stem.tag != tag)
+        if len(stems) == len(arrangement.stems):
+            stems += (Stem(tag, EXTRA_PARTS[tag]),)
+        twin = replace(arrangement, stems=stems)
+        if is_audible(score, twin):
+            return tag, twin
+
+
+def stem_notes(score: Score, arrangement: Arrangement, stem: Stem) -> list[Note]:
+    """The stem's notes within the clip: onset and duration in seconds, sounding MIDI pitch."""
+    per_beat = 60 / arrangement.bpm
+    shift = arrangement.transpose + _TRANSPOSE[arrangement.register]
+    notes: list[Note] = []
+    for part in stem.parts:
+        for onset, duration, pitch in score.parts[part]:
+            start = (onset - arrangement.start) * per_beat
+            end = min(start + duration * per_beat, CLIP_S)
+            start = max(start, 0.0)
+            if end - start < 0.02:
+                continue
+            length = (end - start) * (0.3 if arrangement.staccato else 0.95)
+            notes.append((start, length, _sounding_pitch(stem.tag, pitch, shift)))
+    return notes
+
+
+def _sounding_pitch(tag: str, pitch: int, shift: int) -> int:
+    # The bass guitar plays an octave below the bass part, whatever the register.
+    pitch += -12 if tag == "bass guitar" else shift
+    while pitch < _LOWEST_PITCH.get(tag, _DEFAULT_LOWEST_PITCH):
+        pitch += 12
+    return pitch
+
+
+def _stem_is_audible(score: Score, arrangement: Arrangement, stem: Stem) -> bool:
+    """Whether the stem sounds for long enough in every window that training may cut."""
+    if stem.tag == "drums":
+        return True
+    step = 0.05
+    sounding = np.zeros(round(CLIP_S / step))
+    for start, length, _ in stem_notes(score, arrangement, stem):
+        held = length / 0.3 if arrangement.staccato else length  # short notes still mark the beat
+        sounding[round(start / step) : round((start + held) / step)] = step
+    window = round(MIN_WINDOW_S / step)
+    return bool(np.convolve(sounding, np.ones(window), "valid").min() >= _MIN_SOUNDING_S)

@@ -1,0 +1,188 @@
+"""Puts the built-in set on disk: audio, manifest, vocabulary. Safe to interrupt and run again."""
+
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+import soundfile as sf
+
+from negclap.data.manifest import Caption, Track, write_manifest
+from negclap.data.sources.chorales.arrangement import (
+    CLIP_S,
+    VOCABULARY,
+    Arrangement,
+    draw_arrangement,
+    toggle,
+)
+from negclap.data.sources.chorales.captions import write_captions
+from negclap.data.sources.chorales.render import SAMPLE_RATE, render
+from negclap.data.sources.chorales.scores import Score, corpus_files, load_scores
+from negclap.errors import InputError
+from negclap.rng import derive_seed, stream
+
+SPLIT_CLIPS = {"train": 4000, "validation": 512, "test": 2048}
+TWIN_SPLIT = "test_twin"
+_TWIN_EVERY = 4  # one test clip in four has a counterfactual twin
+_SPLIT_SHARE = {"train": 0.7, "validation": 0.1, "test": 0.2}  # of the melodies
+_CAPTIONS_PER_CLIP = 3
+_FORMAT = 1  # of what is built; a folder of another format is refused
+
+Progress = Callable[[str, int, Iterable[object]], Iterable[object]]
+
+
+@dataclass(frozen=True, slots=True)
+class BuildPlan:
+    """What to build: the arguments that the bytes on disk depend on.
+
+    Attributes:
+        clips: Clips in all splits together, without twins; at least 13, so that each has some.
+        seed: All randomness.
+        chorales: Use only the first so many of the corpus (0: all).
+    """
+
+    clips: int = sum(SPLIT_CLIPS.values())
+    seed: int = 0
+    chorales: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse sizes that leave a split empty."""
+        if self.clips < 13:
+            raise InputError(f"clips is {self.clips}, expected at least 13")
+        if self.chorales < 0 or 0 < self.chorales < 20:
+            raise InputError(f"chorales is {self.chorales}, expected 0 (all) or at least 20")
+
+    def split_sizes(self) -> dict[str, int]:
+        """Clips per split, in the proportions of `SPLIT_CLIPS`."""
+        total = sum(SPLIT_CLIPS.values())
+        sizes = {name: round(self.clips * n / total) for name, n in SPLIT_CLIPS.items()}
+        sizes["train"] += self.clips - sum(sizes.values())
+        return sizes
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    track_id: str
+    split: str
+    score: Score
+    arrangement: Arrangement
+    level_key: str
+    meta: dict[str, str]
+
+
+def build(plan: BuildPlan, out: Path, jobs: int, progress: Progress) -> list[Track]:
+    """Build the set in ``out`` and return its manifest.
+
+    The bytes depend on ``plan`` alone, not on ``jobs`` or on interruptions: finished clips are kept,
+    a file under its final name is whole, and ``manifest.jsonl`` is written last.
+
+    Args:
+        plan: What to build.
+        out: The folder, made if missing.
+        jobs: Processes.
+        progress: Wraps an iterable of (title, total, items) to show how far it is.
+
+    Raises:
+        InputError: If ``out`` holds a set of another plan, or ``jobs`` is not positive.
+    """
+    if jobs < 1:
+        raise InputError(f"jobs is {jobs}, expected at least 1")
+    (out / "audio").mkdir(parents=True, exist_ok=True)
+    _claim(out / "build.json", plan)
+    files = corpus_files()[: plan.chorales or None]
+    parsed = progress("reading chorales", len(files), load_scores(out / "scores.json", files, jobs))
+    scores = [score for score in parsed if isinstance(score, Score)]
+    work = list(_jobs(plan, scores))
+    with ProcessPoolExecutor(jobs) as pool:
+        rendered = pool.map(partial(_render_to_file, out), work, chunksize=8)
+        for _ in progress("rendering clips", len(work), rendered):
+            pass
+    tracks = [_track(job, plan.seed) for job in work]
+    VOCABULARY.save(out / "vocabulary.json")
+    write_manifest(out / "manifest.jsonl", tracks)
+    return tracks
+
+
+def _claim(path: Path, plan: BuildPlan) -> None:
+    mine = {"format": _FORMAT, **asdict(plan)}
+    if path.is_file():
+        found = json.loads(path.read_text(encoding="utf-8") or "null")
+        if found != mine:
+            raise InputError(
+                f"{path}: the folder holds a set of {found}, asked for {mine}; choose another folder"
+            )
+        return
+    partial_path = path.with_name(path.name + ".partial")
+    partial_path.write_text(json.dumps(mine) + "\n", encoding="utf-8")
+    partial_path.replace(path)
+
+
+def split_scores(scores: Iterable[Score]) -> dict[str, list[Score]]:
+    """Split by melody, so that no tune is in two splits; the same whatever the seed."""
+    by_melody: dict[str, list[Score]] = {}
+    for score in scores:
+        by_melody.setdefault(score.melody, []).append(score)
+    melodies = sorted(by_melody, key=lambda melody: derive_seed("split", melody))
+    splits: dict[str, list[Score]] = {}
+    start = share = 0.0
+    for name, part in _SPLIT_SHARE.items():
+        share += part
+        chosen = melodies[round(start * len(melodies)) : round(share * len(melodies))]
+        splits[name] = [score for melody in chosen for score in by_melody[melody]]
+        start = share
+    return splits
+
+
+def _jobs(plan: BuildPlan, scores: list[Score]) -> Iterator[_Job]:
+    splits = split_scores(_long_enough(scores))
+    for split, size in plan.split_sizes().items():
+        for index in range(size):
+            track_id = f"{split}-{index:05d}"
+            rng = stream(plan.seed, "clip", track_id)
+            score = rng.choice(splits[split])
+            arrangement = draw_arrangement(score, rng)
+            key = f"{plan.seed}/{track_id}"
+            yield _Job(track_id, split, score, arrangement, key, {"score": score.name})
+            if split == "test" and index % _TWIN_EVERY == 0:
+                tag, twin = toggle(score, arrangement, rng)
+                meta = {"score": score.name, "twin_of": track_id, "toggled": tag}
+                yield _Job(f"{track_id}-twin", TWIN_SPLIT, score, twin, key, meta)
+
+
+def _long_enough(scores: list[Score]) -> list[Score]:
+    return [score for score in scores if score.length >= 20]  # quarter notes; fast clips need 14
+
+
+def _audio_name(track_id: str) -> str:
+    return f"audio/{track_id}.wav"
+
+
+def _render_to_file(out: Path, job: _Job) -> None:
+    target = out / _audio_name(job.track_id)
+    if target.is_file():
+        return
+    partial_path = target.with_name(f"{target.name}.{os.getpid()}.partial")
+    audio = render(job.score, job.arrangement, job.level_key)
+    sf.write(partial_path, audio, SAMPLE_RATE, subtype="PCM_16", format="WAV")
+    partial_path.replace(target)
+
+
+def _track(job: _Job, seed: int) -> Track:
+    tags = job.arrangement.tags
+    texts = write_captions(
+        tags, VOCABULARY, stream(seed, "caption", job.track_id), _CAPTIONS_PER_CLIP
+    )
+    return Track(
+        track_id=job.track_id,
+        audio=_audio_name(job.track_id),
+        start_s=0.0,
+        duration_s=CLIP_S,
+        captions=tuple(Caption(text, "template") for text in texts),
+        tags=tags,
+        absent_tags=job.arrangement.absent_tags,
+        split=job.split,
+        meta=job.meta,
+    )

@@ -1,0 +1,101 @@
+"""Arrangement to audio: every stem is rendered alone, levelled, and mixed."""
+
+import io
+from functools import cache
+from pathlib import Path
+
+import mido
+import numpy as np
+import pretty_midi
+import soundfile as sf
+import soxr
+from midirenderer import render_wave_from
+
+from negclap.audio import Waveform
+from negclap.data.sources.chorales.arrangement import (
+    CLIP_S,
+    EXTRA_PROGRAMS,
+    PROGRAMS,
+    Arrangement,
+    Dynamics,
+    Stem,
+    stem_notes,
+)
+from negclap.data.sources.chorales.scores import Note, Score
+from negclap.rng import stream
+
+SAMPLE_RATE = 16_000
+_TICKS_PER_S = 960  # 480 ticks a beat at 120 beats a minute
+_DRUM_CHANNEL = 9
+_KICK, _SNARE, _HAT = 36, 38, 42
+_STEM_RMS = 0.05  # programs differ by tens of dB; every stem gets the same level, give or take 2 dB
+_JITTER_DB = 2.0
+_GAIN_DB: dict[Dynamics, float] = {"quiet": -14.0, "medium": -4.0, "loud": 6.0}
+_VELOCITY: dict[Dynamics, int] = {"quiet": 45, "medium": 80, "loud": 115}
+_PEAK = 0.98
+
+
+@cache
+def _soundfont() -> bytes:
+    return (Path(pretty_midi.__file__).parent / "TimGM6mb.sf2").read_bytes()
+
+
+def render(score: Score, arrangement: Arrangement, key: str) -> Waveform:
+    """Mono audio of `CLIP_S` seconds at `SAMPLE_RATE`; ``key`` seeds the levels' jitter."""
+    stems = [
+        _level(_render_stem(score, arrangement, stem), key, stem.tag) for stem in arrangement.stems
+    ]
+    mix = np.sum(stems, axis=0) / np.sqrt(len(stems)) * 10 ** (_GAIN_DB[arrangement.dynamics] / 20)
+    peak = np.abs(mix).max()
+    if peak > _PEAK:
+        mix *= _PEAK / peak
+    return mix.astype(np.float32)
+
+
+def _render_stem(score: Score, arrangement: Arrangement, stem: Stem) -> Waveform:
+    if stem.tag == "drums":
+        notes, channel, program = _drum_notes(arrangement), _DRUM_CHANNEL, 0
+    else:
+        notes, channel = stem_notes(score, arrangement, stem), 0
+        program = (PROGRAMS | EXTRA_PROGRAMS)[stem.tag]
+    midi = _midi_bytes(notes, channel, program, _VELOCITY[arrangement.dynamics])
+    stereo, rate = sf.read(io.BytesIO(render_wave_from(_soundfont(), midi)), dtype="float32")
+    mono = soxr.resample(stereo.mean(axis=1), rate, SAMPLE_RATE)
+    length = round(CLIP_S * SAMPLE_RATE)
+    return np.pad(mono, (0, max(0, length - len(mono))))[:length]
+
+
+def _level(stem: Waveform, key: str, tag: str) -> Waveform:
+    jitter_db = stream(key, "level", tag).uniform(-_JITTER_DB, _JITTER_DB)
+    rms = float(np.sqrt(np.mean(np.square(stem, dtype=np.float64))))
+    assert rms > 0, f"{key}: stem {tag!r} is silent"  # arrangements are checked before
+    return stem * np.float32(_STEM_RMS * 10 ** (jitter_db / 20) / rms)
+
+
+def _drum_notes(arrangement: Arrangement) -> list[Note]:
+    """Kick and snare in turn on the beats, a hi-hat on every half beat."""
+    half_beat = 30 / arrangement.bpm
+    notes: list[Note] = []
+    for index in range(int(CLIP_S / half_beat)):
+        onset = index * half_beat
+        notes.append((onset, 0.1, _HAT))
+        if index % 2 == 0:
+            notes.append((onset, 0.1, _KICK if index % 4 == 0 else _SNARE))
+    return notes
+
+
+def _midi_bytes(notes: list[Note], channel: int, program: int, velocity: int) -> bytes:
+    events: list[tuple[int, int, int]] = []
+    for onset, duration, pitch in notes:
+        start = round(onset * _TICKS_PER_S)
+        events.append((start, velocity, pitch))
+        events.append((start + max(1, round(duration * _TICKS_PER_S)), 0, pitch))
+    track = mido.MidiTrack([mido.Message("program_change", channel=channel, program=program)])
+    now = 0
+    for tick, level, pitch in sorted(events):
+        message = mido.Message("note_on", channel=channel, note=pitch, velocity=level, time=tick - now)
+        track.append(message)
+        now = tick
+    buffer = io.BytesIO()
+    mido.MidiFile(ticks_per_beat=480, tracks=[track]).save(file=buffer)
+    return buffer.getvalue()

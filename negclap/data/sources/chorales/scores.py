@@ -1,0 +1,110 @@
+"""The chorales as plain notes, read once from the `music21` corpus and cached as JSON."""
+
+import json
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from negclap.errors import InputError
+
+Note = tuple[float, float, int]
+"""Onset and duration in quarter notes, MIDI pitch."""
+
+N_PARTS = 4
+_MELODY_NOTES = 10  # soprano notes whose intervals identify a melody
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """A four-part chorale.
+
+    Attributes:
+        name: The corpus file's stem ("bwv1.6").
+        mode: As the score says.
+        length: In quarter notes.
+        parts: Notes of soprano, alto, tenor, bass.
+    """
+
+    name: str
+    mode: Literal["major", "minor"]
+    length: float
+    parts: tuple[tuple[Note, ...], ...]
+
+    @property
+    def melody(self) -> str:
+        """The opening intervals of the soprano: equal for settings of the same tune in any key."""
+        pitches = [pitch for _, _, pitch in self.parts[0][:_MELODY_NOTES]]
+        return " ".join(str(b - a) for a, b in zip(pitches, pitches[1:], strict=False))
+
+
+def corpus_files() -> list[Path]:
+    """The MusicXML files of Bach's works in the corpus, by name."""
+    from music21 import corpus
+
+    files = (Path(path) for path in corpus.getComposer("bach"))
+    return sorted(path for path in files if path.suffix in {".mxl", ".xml", ".musicxml"})
+
+
+def parse(path: Path) -> Score | None:
+    """Read one file; None if it is no four-part chorale or names no mode."""
+    from music21 import converter, key
+
+    score = converter.parse(path)
+    if len(score.parts) != N_PARTS:
+        return None
+    keys = score.parts[0].recurse().getElementsByClass(key.Key)
+    mode = keys[0].mode if keys else None
+    parts = tuple(tuple(_notes(part)) for part in score.parts)
+    if mode not in {"major", "minor"} or not all(parts):
+        return None
+    return Score(path.stem, mode, float(score.highestTime), parts)
+
+
+def _notes(part: object) -> Iterator[Note]:
+    for element in part.stripTies().flatten().notes:  # type: ignore[attr-defined]  # music21 is untyped
+        duration = float(element.quarterLength)
+        if duration > 0:  # grace notes have none
+            for pitch in element.pitches:
+                yield (float(element.offset), duration, int(pitch.midi))
+
+
+def load_scores(cache: Path, files: list[Path], jobs: int) -> Iterator[Score | None]:
+    """Yield a score per file, parsed by ``jobs`` processes; a whole run is cached in ``cache``.
+
+    Raises:
+        InputError: If the cache is damaged or was made from other files.
+    """
+    names = [path.stem for path in files]
+    if cache.is_file():
+        yield from _read_cache(cache, names)
+        return
+    scores: list[Score | None] = []
+    with ProcessPoolExecutor(jobs) as pool:
+        for score in pool.map(parse, files, chunksize=4):
+            scores.append(score)
+            yield score
+    _write_cache(cache, names, scores)
+
+
+def _write_cache(cache: Path, names: list[str], scores: Iterable[Score | None]) -> None:
+    partial = cache.with_name(cache.name + ".partial")
+    entries = [asdict(score) if score else None for score in scores]
+    partial.write_text(json.dumps({"files": names, "scores": entries}), encoding="utf-8")
+    partial.replace(cache)
+
+
+def _read_cache(cache: Path, names: list[str]) -> list[Score | None]:
+    try:
+        data = json.loads(cache.read_text(encoding="utf-8"))
+        if data["files"] != names:
+            raise InputError(f"{cache}: made from other chorales; delete it or choose another folder")
+        return [_score(entry) if entry else None for entry in data["scores"]]
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise InputError(f"{cache}: damaged ({error!r}); delete it") from None
+
+
+def _score(entry: dict[str, object]) -> Score:
+    parts = tuple(tuple((o, d, p) for o, d, p in part) for part in entry["parts"])  # type: ignore[attr-defined]  # JSON
+    return Score(entry["name"], entry["mode"], entry["length"], parts)  # type: ignore[arg-type]  # JSON

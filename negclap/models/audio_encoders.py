@@ -1,0 +1,192 @@
+"""Audio encoders: waveform in, one vector per clip out.
+
+All of them take ``(batch, samples)`` at their ``sample_rate`` and return ``(batch, dim)``; the
+log-mel front end and SpecAugment are inside, on device. Input statistics are fitted once on
+training clips (`calibrate`), never per batch, so that ranks and micro-batches cannot differ.
+"""
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from transformers import ClapAudioConfig, ClapAudioModel
+
+from negclap.errors import InputError
+from negclap.models.frontend import LogMel, MelConfig, SpecAugment
+
+_EPSILON = 1e-3  # dB; a band without energy has no variance
+
+
+class AudioEncoder(nn.Module, ABC):
+    """What every audio encoder offers.
+
+    Attributes:
+        sample_rate: Hz of the waveforms that it takes.
+        dim: Size of its output.
+        calibrated: Whether the input statistics have been fitted.
+    """
+
+    sample_rate: int
+    dim: int
+    calibrated: Tensor
+
+    def __init__(self, mel: MelConfig, augment: SpecAugment) -> None:
+        super().__init__()
+        self.sample_rate = mel.sample_rate
+        self.log_mel = LogMel(mel, augment)
+        self.register_buffer("calibrated", torch.tensor(False))
+
+    @abstractmethod
+    def forward(self, waveform: Tensor) -> Tensor:
+        """``(batch, samples)`` to ``(batch, dim)``."""
+
+    @abstractmethod
+    def set_statistics(self, mean: Tensor, variance: Tensor) -> None:
+        """Take over the mean and variance per mel band, each ``(n_mels,)``, dB and dB squared."""
+
+    @torch.no_grad()
+    def calibrate(self, waveforms: Tensor) -> None:
+        """Fit the input statistics on ``(n, samples)`` training clips, in chunks; once."""
+        if self.calibrated:
+            return
+        training, chunks = self.training, []
+        self.eval()  # statistics of what is heard, not of what SpecAugment leaves
+        for chunk in waveforms.split(32):
+            chunks.append(self.log_mel(chunk).flatten(0, 1))
+        self.train(training)
+        frames = torch.cat(chunks)
+        self.set_statistics(frames.mean(dim=0), frames.var(dim=0) + _EPSILON)
+        self.calibrated.fill_(True)
+
+
+class ConvEncoder(AudioEncoder):
+    """A small convolutional encoder for CPUs and short clips.
+
+    ConvNeXt-like blocks (depthwise 5 x 5, then pointwise; GroupNorm with one group) in four stages,
+    channels_last. Time is pooled (mean and maximum); the frequency axis is kept for the last layer,
+    since register and timbre live there.
+
+    Args:
+        dim: Output size.
+        widths: Channels per stage.
+        depths: Blocks per stage.
+        dropout: Before the output layer.
+        mel: The front end.
+        augment: SpecAugment.
+    """
+
+    def __init__(
+        self,
+        dim: int = 256,
+        widths: tuple[int, int, int, int] = (32, 64, 128, 256),
+        depths: tuple[int, int, int, int] = (1, 1, 2, 1),
+        dropout: float = 0.1,
+        mel: MelConfig = MelConfig(),  # noqa: B008  # frozen
+        augment: SpecAugment = SpecAugment(),  # noqa: B008  # frozen
+    ) -> None:
+        super().__init__(mel, augment)
+        if mel.n_mels % 16:
+            raise InputError(f"n_mels is {mel.n_mels}, ConvEncoder needs a multiple of 16")
+        self.dim = dim
+        self.register_buffer("mean", torch.zeros(mel.n_mels))
+        self.register_buffer("scale", torch.ones(mel.n_mels))
+        layers: list[nn.Module] = [
+            nn.Conv2d(1, widths[0], kernel_size=(4, 4), stride=(2, 4), padding=(1, 0)),
+            nn.GroupNorm(1, widths[0]),
+        ]
+        for stage, (width, depth) in enumerate(zip(widths, depths, strict=True)):
+            layers += [_ConvBlock(width) for _ in range(depth)]
+            if stage < len(widths) - 1:
+                layers += [nn.GroupNorm(1, width), nn.Conv2d(width, widths[stage + 1], 2, 2)]
+        self.layers = nn.Sequential(*layers).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch stub
+        features = 2 * widths[-1] * (mel.n_mels // 16)
+        self.head = nn.Sequential(
+            nn.LayerNorm(features), nn.Dropout(dropout), nn.Linear(features, dim)
+        )
+
+    def set_statistics(self, mean: Tensor, variance: Tensor) -> None:
+        """See `AudioEncoder`."""
+        self.mean.copy_(mean)
+        self.scale.copy_(variance.mean().sqrt().expand_as(variance))  # one scale: loudness stays
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        """``(batch, samples)`` to ``(batch, dim)``."""
+        spectrogram = (self.log_mel(waveform) - self.mean) / self.scale
+        image = spectrogram.unsqueeze(1).to(memory_format=torch.channels_last)
+        features = self.layers(image.transpose(2, 3))  # (batch, channels, bands, frames)
+        pooled = torch.cat((features.mean(dim=3), features.amax(dim=3)), dim=1)
+        return self.head(pooled.flatten(1))  # type: ignore[no-any-return]
+
+
+class _ConvBlock(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(width, width, kernel_size=5, padding=2, groups=width),
+            nn.GroupNorm(1, width),
+            nn.Conv2d(width, 2 * width, kernel_size=1),
+            nn.GELU(),
+            nn.Conv2d(2 * width, width, kernel_size=1),
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        return features + self.layers(features)  # type: ignore[no-any-return]
+
+
+HTSAT_MEL = MelConfig(
+    sample_rate=48_000, n_fft=1024, hop_length=480, n_mels=64, f_min=50.0, f_max=14_000.0
+)
+"""The front end of `ClapFeatureExtractor`, so that trained towers can be exported."""
+
+
+class HtsatEncoder(AudioEncoder):
+    """HTS-AT as `transformers` has it (`ClapAudioModel`), from scratch or from a local folder.
+
+    Its input BatchNorm runs on fixed statistics: `calibrate` fits them on training clips.
+
+    Args:
+        path: A folder or hub name with a ClapAudioModel or ClapModel; None starts from scratch.
+        overrides: Configuration of the model from scratch (`ClapAudioConfig` fields).
+        augment: SpecAugment.
+        mel: The front end.
+    """
+
+    def __init__(
+        self,
+        path: Path | None = None,
+        overrides: dict[str, int | float | list[int]] | None = None,
+        augment: SpecAugment = SpecAugment(),  # noqa: B008  # frozen
+        mel: MelConfig = HTSAT_MEL,
+    ) -> None:
+        super().__init__(mel, augment)
+        if path is None:
+            config = ClapAudioConfig(**{"num_mel_bins": mel.n_mels, **(overrides or {})})
+            self.model = ClapAudioModel(config)
+        elif overrides:
+            raise InputError("HtsatEncoder takes a path or overrides, not both")
+        else:
+            try:
+                self.model = ClapAudioModel.from_pretrained(str(path))
+            except OSError as error:
+                raise InputError(f"audio encoder {path}: {error}".splitlines()[0]) from None
+            self.calibrated.fill_(True)
+        self.dim = int(self.model.config.hidden_size)
+        self.input_norm = self.model.audio_encoder.batch_norm
+
+    def train(self, mode: bool = True) -> "HtsatEncoder":
+        """Training mode, but for the input BatchNorm, whose statistics are fixed."""
+        super().train(mode)
+        if hasattr(self, "input_norm"):
+            self.input_norm.eval()
+        return self
+
+    def set_statistics(self, mean: Tensor, variance: Tensor) -> None:
+        """See `AudioEncoder`."""
+        self.input_norm.running_mean.copy_(mean)
+        self.input_norm.running_var.copy_(variance)
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        """``(batch, samples)`` to ``(batch, dim)``; at most 10 s (`spec_size` frames)."""
+        features = self.log_mel(waveform).unsqueeze(1)
+        return self.model(input_features=features).pooler_output  # type: ignore[no-any-return]

@@ -1,0 +1,65 @@
+"""NegClap: the two encoders, their projections into one space, and the learned scale."""
+
+import math
+
+import torch
+import torch.nn.functional as F  # noqa: N812  # the field's name for it
+from torch import Tensor, nn
+
+from negclap.errors import InputError
+from negclap.models.audio_encoders import AudioEncoder
+from negclap.models.text_encoders import TextEncoder
+
+MAX_SCALE = 100.0
+
+
+class NegClap(nn.Module):
+    """A joint audio-text model: unit vectors, compared by cosine.
+
+    Args:
+        audio_encoder: The audio tower.
+        text_encoder: The text tower.
+        embed_dim: Size of the joint space.
+        temperature: Initial temperature; the learned scale is its inverse. 0.07 is CLIP's, the
+            paper does not state one.
+    """
+
+    def __init__(
+        self,
+        audio_encoder: AudioEncoder,
+        text_encoder: TextEncoder,
+        embed_dim: int = 128,
+        temperature: float = 0.07,
+    ) -> None:
+        super().__init__()
+        if not 1 / MAX_SCALE <= temperature:
+            raise InputError(f"temperature is {temperature}, expected at least {1 / MAX_SCALE}")
+        self.audio_encoder = audio_encoder
+        self.text_encoder = text_encoder
+        self.audio_projection = _projection(audio_encoder.dim, embed_dim)
+        self.text_projection = _projection(text_encoder.dim, embed_dim)
+        self.log_scale = nn.Parameter(torch.tensor(math.log(1 / temperature)))
+
+    @property
+    def scale(self) -> Tensor:
+        """Inverse temperature, a scalar."""
+        return self.log_scale.exp()
+
+    @torch.no_grad()
+    def clamp_scale(self) -> None:
+        """Keep the scale at or below 100; called after each optimiser step."""
+        self.log_scale.clamp_(max=math.log(MAX_SCALE))
+
+    def embed_audio(self, waveform: Tensor) -> Tensor:
+        """``(batch, samples)`` to unit vectors ``(batch, embed_dim)``, float32."""
+        projected = self.audio_projection(self.audio_encoder(waveform))
+        return F.normalize(projected.float(), dim=-1)
+
+    def embed_text(self, tokens: dict[str, Tensor]) -> Tensor:
+        """Tokens of n texts to unit vectors ``(n, embed_dim)``, float32."""
+        projected = self.text_projection(self.text_encoder(tokens))
+        return F.normalize(projected.float(), dim=-1)
+
+
+def _projection(dim: int, embed_dim: int) -> nn.Module:
+    return nn.Sequential(nn.Linear(dim, embed_dim), nn.GELU(), nn.Linear(embed_dim, embed_dim))

@@ -1,0 +1,294 @@
+"""The LightningModule: the only place where model, losses, gather and metrics meet."""
+
+import math
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_warn
+from torch import Tensor, nn
+
+from negclap import distributed
+from negclap.data.batch import Batch
+from negclap.data.datamodule import NegClapDataModule
+from negclap.errors import InputError
+from negclap.losses import LossTerms, contrastive, dissimilarity
+from negclap.models.audio_encoders import AudioEncoder
+from negclap.models.clap import NegClap
+from negclap.models.text_encoders import TextEncoder
+from negclap.report import print_estimates, write_results
+from negclap.suite import NegationSuite, oracle_scores
+
+
+class NegClapModule(pl.LightningModule):
+    """Trains and tests a `NegClap` model.
+
+    Optimiser defaults are negclap's, not stated by the paper.
+
+    Args:
+        audio_encoder: The audio tower.
+        text_encoder: The text tower.
+        losses: Terms of the combined loss.
+        embed_dim: Size of the joint space.
+        temperature: Initial temperature.
+        learning_rate: AdamW's peak rate.
+        pretrained_rate: Peak rate of a pretrained text tower.
+        weight_decay: AdamW's; biases, norms, embeddings and the scale have none.
+        warmup_fraction: Share of all steps over which the rate rises; then it falls as a cosine.
+        gallery_size: Clips per retrieval gallery, in validation and test.
+        galleries: Random galleries in the test.
+    """
+
+    def __init__(
+        self,
+        audio_encoder: AudioEncoder,
+        text_encoder: TextEncoder,
+        losses: LossTerms = LossTerms(),  # noqa: B008  # frozen
+        embed_dim: int = 128,
+        temperature: float = 0.07,
+        learning_rate: float = 1e-3,
+        pretrained_rate: float = 1e-4,
+        weight_decay: float = 0.05,
+        warmup_fraction: float = 0.1,
+        gallery_size: int = 512,
+        galleries: int = 10,
+    ) -> None:
+        super().__init__()
+        self.model = NegClap(audio_encoder, text_encoder, embed_dim, temperature)
+        self.losses = losses
+        self.learning_rate = learning_rate
+        self.pretrained_rate = pretrained_rate
+        self.weight_decay = weight_decay
+        self.warmup_fraction = warmup_fraction
+        self.suites = nn.ModuleDict(
+            {
+                "validation": NegationSuite(gallery_size, 1),
+                "test": NegationSuite(gallery_size, galleries),
+            }
+        )
+        self.register_buffer("threshold", torch.tensor(float("nan")))
+        self.unreadable: Counter[str] = Counter()
+
+    @property
+    def needs_negated(self) -> bool:
+        """Whether training batches must hold the fully negated captions."""
+        return self.losses.dissimilarity.weight > 0
+
+    # ---------------------------------------------------------------- training
+
+    def on_fit_start(self) -> None:
+        """Fit the input statistics of the audio encoder, once, the same on every rank."""
+        data = self._data()
+        if not self.model.audio_encoder.calibrated:
+            self.model.audio_encoder.calibrate(data.calibration_waveforms().to(self.device))
+
+    def _data(self) -> NegClapDataModule:
+        data = getattr(self.trainer, "datamodule", None)
+        assert isinstance(data, NegClapDataModule)
+        return data
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """The weighted sum of the loss terms; each is logged raw under ``train/``."""
+        self._note_unreadable(batch)
+        audio = self.model.embed_audio(batch.waveform)
+        unique_texts = self.model.embed_text(batch.tokens)  # the one text call of the step
+        total = torch.zeros((), device=self.device)
+        for name, weight, value in self._terms(batch, audio, unique_texts):
+            if not torch.isfinite(value):
+                raise InputError(f"step {self.global_step}: loss term {name!r} is {value.item()}")
+            self.log(f"train/loss/{name}", value, batch_size=len(audio))
+            total = total + weight * value
+        self.log("train/loss", total, prog_bar=True, batch_size=len(audio))
+        self.log("train/scale", self.model.scale, batch_size=len(audio))
+        return total
+
+    def _terms(
+        self, batch: Batch, audio: Tensor, unique_texts: Tensor
+    ) -> list[tuple[str, float, Tensor]]:
+        """(name, weight now, raw value) of every term that is switched on."""
+        terms: list[tuple[str, float, Tensor]] = []
+        weight = self.losses.contrastive.weight_at(self.global_step)
+        if weight:
+            terms.append(("contrastive", weight, self._contrastive(batch, audio, unique_texts)))
+        weight = self.losses.dissimilarity.weight_at(self.global_step)
+        if weight:
+            rows = batch.rows.get("fully", torch.full_like(batch.index, -1))
+            has = rows >= 0
+            cosines = dissimilarity(
+                unique_texts[batch.rows["original"][has]],
+                unique_texts[rows[has]],
+                self.losses.dissimilarity.floor,
+            )
+            terms.append(("dissimilarity", weight, distributed.global_mean(cosines)))
+        return terms
+
+    def _contrastive(self, batch: Batch, audio: Tensor, unique_texts: Tensor) -> Tensor:
+        rows = batch.rows["caption"]
+        text, keys = unique_texts[rows], batch.text_keys[rows]
+        all_audio = distributed.gather_with_gradient(audio)
+        all_text = distributed.gather_with_gradient(text)
+        all_keys = distributed.gather(keys)
+        offset = distributed.rank() * len(audio)
+        scale = self.model.scale
+        to_text = contrastive(audio, all_text, scale, keys, all_keys, offset)
+        to_audio = contrastive(text, all_audio, scale, keys, all_keys, offset)
+        return (to_text + to_audio) / 2
+
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
+        """Clamp the scale."""
+        self.model.clamp_scale()
+
+    def configure_optimizers(self) -> Any:
+        """AdamW with warm-up and cosine, by step."""
+        optimizer = torch.optim.AdamW(self._parameter_groups())
+        steps = max(1, int(self.trainer.estimated_stepping_batches))
+        warmup = max(1, round(self.warmup_fraction * steps))
+
+        def rate(step: int) -> float:
+            if step < warmup:
+                return (step + 1) / warmup
+            return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
+
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
+        }
+
+    def _parameter_groups(self) -> list[dict[str, Any]]:
+        """Four groups: (pretrained, own) x (decayed, not decayed)."""
+        embeddings = {
+            id(p) for m in self.modules() if isinstance(m, nn.Embedding) for p in m.parameters()
+        }
+        groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+        for name, parameter in self.named_parameters():
+            if parameter.requires_grad:
+                pretrained = self.model.text_encoder.pretrained and "text_encoder." in name
+                decayed = parameter.ndim > 1 and id(parameter) not in embeddings
+                groups.setdefault((pretrained, decayed), []).append(parameter)
+        return [
+            {
+                "params": parameters,
+                "lr": self.pretrained_rate if pretrained else self.learning_rate,
+                "weight_decay": self.weight_decay if decayed else 0.0,
+            }
+            for (pretrained, decayed), parameters in groups.items()
+        ]
+
+    # ------------------------------------------------- validation, test, predict
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Collect the embeddings of the clips and their probes."""
+        self._collect("validation", batch)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """Collect the embeddings of the clips and their probes."""
+        self._collect("test", batch)
+
+    def _collect(self, split: str, batch: Batch) -> None:
+        self._note_unreadable(batch)
+        audio = self.model.embed_audio(batch.waveform)
+        unique_texts = self.model.embed_text(batch.tokens)
+        texts = {role: _pick(unique_texts, rows) for role, rows in batch.rows.items()}
+        self._suite(split).update(batch.index, audio, texts)
+
+    def _suite(self, split: str) -> NegationSuite:
+        suite = self.suites[split]
+        assert isinstance(suite, NegationSuite)
+        return suite
+
+    def on_validation_epoch_end(self) -> None:
+        """Log every figure under ``val/``; choose the similarity threshold."""
+        suite = self._suite("validation")
+        self.threshold.fill_(suite.threshold.choose())
+        figures = suite.compute()
+        self.log_dict({f"val/{key}": value for key, value in figures.items()}, rank_zero_only=False)
+        self.log("val_map10", figures["map@10/mean"], prog_bar=True, logger=False)
+        suite.reset()
+        self._report_unreadable("validation")
+
+    def on_test_epoch_end(self) -> None:
+        """Log every figure under ``test/``; print the table and write ``results.json``."""
+        suite = self._suite("test")
+        suite.threshold.threshold = float(self.threshold)
+        data = self._data()
+        tracks = data.datasets["test"].tracks
+        oracle: dict[str, float] = {}
+        if all(track.absent_tags is not None for track in tracks):
+            oracle = oracle_scores(suite, tracks, data.probes["test"], data.vocabulary)
+        estimates = suite.estimates(oracle)
+        self.log_dict({f"test/{key}": e.value for key, e in estimates.items()})
+        suite.reset()
+        self._report_unreadable("test")
+        if self.trainer.is_global_zero:
+            print_estimates(estimates)
+            write_results(Path(self.trainer.default_root_dir) / "results.json", estimates)
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
+        """Embeddings of the clips and of their original captions."""
+        return {
+            "track_ids": batch.track_ids,
+            "audio": self.model.embed_audio(batch.waveform).cpu(),
+            "text": self.model.embed_text(batch.tokens)[batch.rows["original"]].cpu(),
+        }
+
+    def on_predict_epoch_end(self) -> None:
+        """Write ``embeddings.npz`` into the run folder: track_ids, audio, text; one per rank."""
+        outputs: Any = self.trainer.predict_loop.predictions
+        if not outputs:
+            return
+        target = Path(self.trainer.default_root_dir) / f"embeddings-{self.global_rank}.npz"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(
+            target,
+            track_ids=np.array([track for output in outputs for track in output["track_ids"]]),
+            audio=torch.cat([output["audio"] for output in outputs]).numpy(),
+            text=torch.cat([output["text"] for output in outputs]).numpy(),
+        )
+        rank_zero_info(f"wrote {target}")
+
+    # ------------------------------------------------------------------- faults
+
+    def _note_unreadable(self, batch: Batch) -> None:
+        self.unreadable.update(batch.unreadable)
+
+    def on_train_epoch_end(self) -> None:
+        """Report unreadable tracks."""
+        self._report_unreadable("train")
+
+    def _report_unreadable(self, split: str) -> None:
+        """Warn of the tracks that could not be read, and stop if they are too many."""
+        data = self._data()
+        bad, self.unreadable = self.unreadable, Counter()
+        if not bad:
+            return
+        share = len(bad) / len(data.datasets[split])
+        summary = (
+            f"{len(bad)} unreadable tracks in the {split} split "
+            f"({100 * share:.2f} %), the first: {next(iter(bad))}"
+        )
+        if share > data.max_bad_fraction:
+            raise InputError(f"{summary}; data.max_bad_fraction is {data.max_bad_fraction}")
+        rank_zero_warn(summary)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuse a checkpoint of another configuration, naming the first difference."""
+        theirs, ours = checkpoint["state_dict"], self.state_dict()
+        for name in sorted(theirs.keys() ^ ours.keys()):
+            owner = "the checkpoint" if name in theirs else "the configured model"
+            raise InputError(f"checkpoint of another configuration: only {owner} has {name!r}")
+        for name, tensor in ours.items():
+            if tensor.shape != theirs[name].shape:
+                raise InputError(
+                    f"checkpoint of another configuration: {name!r} has shape "
+                    f"{tuple(theirs[name].shape)}, the configured model's is {tuple(tensor.shape)}"
+                )
+
+
+def _pick(unique_texts: Tensor, rows: Tensor) -> Tensor:
+    """``(b, d)`` the texts of the rows, NaN where a row is -1."""
+    picked = unique_texts[rows.clamp(min=0)]
+    return picked.masked_fill((rows < 0).unsqueeze(1), float("nan"))

@@ -1,0 +1,1 @@
+"""Text engine: tags, cues, negation. Pure Python, no torch."""

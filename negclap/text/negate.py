@@ -1,0 +1,247 @@
+"""Negation of captions: Negation insert, half and fully negated captions.
+
+Source: arXiv 2601.13931, "Negation insert" and its half / fully negated captions. Everything is a
+pure function of (caption, tags, seed). Deviations from the paper, whose exact procedure is not
+public: the inserted phrase stands where a clause may stand, the cue fits the tag's part of speech,
+a tag that is mentioned twice is negated at both places, and a mention that is negated already is
+left alone.
+"""
+
+import random
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from negclap.errors import InputError
+from negclap.rng import stream
+from negclap.text.cues import BEFORE_NEGATED, INLINE_CUES, PSEUDO, TRAINING_CUES, Cue
+from negclap.text.vocabulary import Mention, Vocabulary
+
+AbsentFrom = Literal["caption", "tags", "absent_tags"]
+Position = Literal["start", "clause", "phrase", "end"]
+Span = tuple[int, int]
+
+# Before these words a negated phrase reads well; "and" and "or" would take it into their scope.
+_OPENERS = "with|for|featuring|in|over|on|at|while|where|played|by|that|which"
+_GAP = re.compile(rf"(?P<punct>[,;:.!?\u2026])\s+(?=\S)|\s(?=(?i:{_OPENERS})\s)")
+_CLOSING = " \t\r\n.!?\u2026"
+_ALTERNATIVE = re.compile(r"\s*,?\s+n?or\s+(?:an?\s+|the\s+|any\s+)?", re.IGNORECASE)
+_PSEUDO_BEFORE = re.compile(
+    r"(?<!\w)(?:" + "|".join(map(re.escape, PSEUDO)) + r")\s+(?:an?\s+|the\s+)?$", re.IGNORECASE
+)
+_CONTEXT = 40  # characters before a mention that can hold its cue
+
+
+class Insertion(NamedTuple):
+    """The outcome of Negation insert.
+
+    ``text[span[0]:span[1]]`` is what was inserted; without it the text is the caption again. All
+    other fields are None where nothing was inserted.
+    """
+
+    text: str
+    tag: str | None = None
+    cue: str | None = None
+    position: Position | None = None
+    span: Span | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Negated:
+    """A caption with a cue before some of its tags.
+
+    ``text[a:b]`` for each ``(a, b)`` of ``spans`` is an inserted cue with its space; ``tags`` are
+    the negated tags, in the order of their first mention.
+    """
+
+    text: str
+    tags: tuple[str, ...]
+    spans: tuple[Span, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Levels:
+    """The negation levels of a caption: ``half`` needs two tags, ``fully`` one; else None."""
+
+    half: Negated | None
+    fully: Negated | None
+
+
+def check_words(caption: str) -> None:
+    """Raise an InputError if the caption holds nothing but white space."""
+    if not caption or caption.isspace():
+        raise InputError(f"caption {caption!r} has no words")
+
+
+def is_negated(caption: str, mentions: list[Mention], index: int) -> bool:
+    """Whether mention ``index`` already stands under a negation cue.
+
+    True for "no drums", "without any drums", "drums-less", and for the second tag of "no drums or
+    vocals"; false for pseudo cues ("not only drums").
+    """
+    mention = mentions[index]
+    before = caption[max(0, mention.start - _CONTEXT) : mention.start]
+    if _PSEUDO_BEFORE.search(before):
+        return False
+    if BEFORE_NEGATED.search(before) or caption.startswith("-less", mention.end):
+        return True
+    if index == 0:
+        return False
+    between = caption[mentions[index - 1].end : mention.start]
+    return _ALTERNATIVE.fullmatch(between) is not None and is_negated(caption, mentions, index - 1)
+
+
+def insert_negation(
+    caption: str,
+    vocabulary: Vocabulary,
+    seed: int | str,
+    *,
+    p: float,
+    absent_from: AbsentFrom = "caption",
+    tags: Collection[str] = (),
+    absent_tags: Collection[str] | None = None,
+) -> Insertion:
+    """Negation insert: with probability ``p`` put one negated tag into the caption.
+
+    The tag is never one that the caption mentions, nor broader or narrower than such a one.
+
+    Args:
+        caption: The caption, at least one word.
+        vocabulary: Where the tag is drawn from.
+        seed: All randomness.
+        p: Probability of an insertion, 0 to 1.
+        absent_from: "caption" (the paper: the clip may well hold the tag), "tags" (also nothing
+            related to the track's ``tags``) or "absent_tags" (one of the tags known to be absent).
+        tags: The track's tags, used by "tags".
+        absent_tags: The tags known to be absent, used by "absent_tags".
+
+    Returns:
+        The caption with the insertion; unchanged if none was drawn or no tag can be.
+
+    Raises:
+        InputError: If the caption has no words, ``p`` is outside 0 to 1, or ``absent_tags`` is
+            not known where it is needed.
+    """
+    check_words(caption)
+    if not 0.0 <= p <= 1.0:
+        raise InputError(f"p is {p}, expected a probability from 0 to 1")
+    rng = stream(seed)
+    if rng.random() >= p:
+        return Insertion(caption)
+    mentions = vocabulary.find(caption)
+    tag = _draw_tag(vocabulary, mentions, rng, absent_from, tags, absent_tags)
+    if tag is None:
+        return Insertion(caption)
+    cue = rng.choice(TRAINING_CUES[vocabulary[tag].part_of_speech])
+    places = insertion_places(caption, mentions)
+    position, offset = places[rng.randrange(len(places))]
+    return _insert_at(caption, cue, tag, position, offset)
+
+
+def _draw_tag(
+    vocabulary: Vocabulary,
+    mentions: list[Mention],
+    rng: random.Random,
+    absent_from: AbsentFrom,
+    tags: Collection[str],
+    absent_tags: Collection[str] | None,
+) -> str | None:
+    refused = vocabulary.related_to_any(mention.tag for mention in mentions)
+    match absent_from:
+        case "caption":
+            candidates = vocabulary.names
+        case "tags":
+            candidates = vocabulary.names
+            refused |= vocabulary.related_to_any(tags)
+        case "absent_tags":
+            if absent_tags is None:
+                raise InputError("absent_from is 'absent_tags', but the track's are not known")
+            candidates = tuple(tag for tag in absent_tags if tag in vocabulary)
+    for _ in range(8):  # almost always enough; filtering the whole vocabulary is the slow way
+        if not candidates:
+            return None
+        tag = candidates[int(rng.random() * len(candidates))]
+        if tag not in refused:
+            return tag
+    left = [tag for tag in candidates if tag not in refused]
+    return rng.choice(left) if left else None
+
+
+def insertion_places(caption: str, mentions: list[Mention]) -> list[tuple[Position, int]]:
+    """Where a negated phrase may stand: (kind, offset of the insertion), at least two places.
+
+    The start, the end (before closing punctuation), after clause punctuation, and before a word
+    that opens a phrase ("with", "for", ...). Never inside a word or a multi-word tag.
+    """
+    places: list[tuple[Position, int]] = [("start", 0)]
+    inside = {at for _, start, end in mentions for at in range(start + 1, end)}
+    for gap in _GAP.finditer(caption):
+        if gap.end() not in inside:
+            places.append(("clause" if gap["punct"] else "phrase", gap.end()))
+    places.append(("end", len(caption.rstrip(_CLOSING))))
+    return places
+
+
+def _insert_at(caption: str, cue: Cue, tag: str, position: Position, at: int) -> Insertion:
+    phrase = cue.phrase(tag)
+    match position:
+        case "end" if at == 0:  # a caption of punctuation only
+            text = phrase
+        case "end":
+            text = f", {phrase}"
+        case "phrase":
+            text = f"{phrase} "
+        case "clause" if caption[:at].rstrip()[-1] in ".!?\u2026":
+            text = f"{phrase[0].upper()}{phrase[1:]}. "
+        case _:
+            text = f"{phrase}, "
+    span = (at, at + len(text))
+    return Insertion(caption[:at] + text + caption[at:], tag, cue.name, position, span)
+
+
+def add_negated(caption: str, cue: Cue, tag: str, place: tuple[Position, int]) -> str:
+    """The caption with the negated phrase at one of its `insertion_places`."""
+    return _insert_at(caption, cue, tag, *place).text
+
+
+def negation_levels(caption: str, vocabulary: Vocabulary, seed: int | str) -> Levels:
+    """The half and fully negated captions of ``caption``.
+
+    A cue is put before every mention of ceil(n/2) / all of the n distinct tags that the caption
+    affirms. The half negated tags are a subset of the fully negated ones, with the same cues.
+
+    Raises:
+        InputError: If the caption has no words.
+    """
+    check_words(caption)
+    mentions = vocabulary.find(caption)
+    open_mentions = [m for i, m in enumerate(mentions) if not is_negated(caption, mentions, i)]
+    names = list(dict.fromkeys(mention.tag for mention in open_mentions))
+    if not names:
+        return Levels(None, None)
+    rng = stream(seed)
+    cues = {name: rng.choice(INLINE_CUES[vocabulary[name].part_of_speech]) for name in names}
+    chosen = frozenset(rng.sample(names, (len(names) + 1) // 2))
+    half = _put_cues(caption, open_mentions, cues, chosen) if len(names) > 1 else None
+    return Levels(half, _put_cues(caption, open_mentions, cues, frozenset(names)))
+
+
+def _put_cues(
+    caption: str, mentions: list[Mention], cues: dict[str, Cue], chosen: frozenset[str]
+) -> Negated:
+    parts: list[str] = []
+    spans: list[Span] = []
+    done = length = 0
+    for mention in mentions:
+        if mention.tag not in chosen:
+            continue
+        prefix = cues[mention.tag].prefix
+        length += mention.start - done
+        spans.append((length, length + len(prefix)))
+        length += len(prefix)
+        parts += (caption[done : mention.start], prefix)
+        done = mention.start
+    parts.append(caption[done:])
+    tags = tuple(dict.fromkeys(m.tag for m in mentions if m.tag in chosen))
+    return Negated("".join(parts), tags, tuple(spans))

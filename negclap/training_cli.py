@@ -1,0 +1,82 @@
+"""``negclap fit | validate | test | predict``: the LightningCLI.
+
+Apart from `cli` only because Lightning takes seconds to import.
+"""
+
+import logging
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch.callbacks import (
+    EarlyStopping,
+    LearningRateMonitor,
+    ModelCheckpoint,
+    RichProgressBar,
+)
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch.loggers import CSVLogger, Logger
+from lightning.pytorch.trainer import Trainer
+
+from negclap.callbacks import FailureSigns, RunRecord
+from negclap.data.datamodule import NegClapDataModule
+from negclap.errors import InputError
+from negclap.module import NegClapModule
+
+__all__ = ["EarlyStopping", "run"]
+
+
+class NegClapCLI(LightningCLI):
+    """LightningCLI with one run folder for everything that a run leaves behind.
+
+    ``--run_dir`` holds ``config.yaml`` (resolved), ``environment.json``, ``metrics.csv``,
+    ``checkpoints/best.ckpt`` and ``last.ckpt``, and after a test ``results.json``. Loggers of the
+    configuration (W&B) come on top of the CSV.
+    """
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """One folder and the names of its parts."""
+        parser.add_argument("--run_dir", type=str, default="runs/default", help="the run's folder")
+        parser.link_arguments("run_dir", "trainer.default_root_dir")
+        parser.link_arguments("seed_everything", "data.seed")
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Add the callbacks and the CSV logger that every run has."""
+        config = self._get(self.config_init, "trainer")
+        folder = Path(config["default_root_dir"])
+        given: list[Logger] = _as_list(config["logger"])
+        kwargs["logger"] = [CSVLogger(str(folder), name="", version=""), *given]
+        trainer: Trainer = super().instantiate_trainer(**kwargs)
+        return trainer
+
+
+def _as_list(loggers: Any) -> list[Any]:
+    if loggers is None or isinstance(loggers, bool):
+        return []
+    return list(loggers) if isinstance(loggers, list) else [loggers]
+
+
+def _callbacks() -> list[Any]:
+    checkpoint = ModelCheckpoint(
+        filename="best", monitor="val/map@10/mean", mode="max", save_last=True
+    )
+    return [checkpoint, LearningRateMonitor("step"), RunRecord(), FailureSigns()]
+
+
+def run(arguments: list[str]) -> None:
+    """Parse the arguments of one subcommand and run it.
+
+    Raises:
+        InputError: On a user's mistake in the data, the configuration's values or the checkpoint.
+    """
+    torch.set_float32_matmul_precision("high")
+    NegClapCLI(
+        NegClapModule,
+        NegClapDataModule,
+        args=arguments,
+        parser_kwargs={"parser_mode": "omegaconf+"},
+        save_config_kwargs={"overwrite": True},
+        trainer_defaults={"callbacks": _callbacks()},
+    )
