@@ -17,6 +17,9 @@ from negclap.errors import InputError
 Waveform = NDArray[np.float32]
 
 _TOLERANCE_S = 0.05  # encoders cut or pad by a frame or two
+# The first frames after a seek in an mp3 lack the bits that earlier frames hold for them, and come
+# out silent: decode some frames ahead of the excerpt and drop them.
+_MP3_LEAD = 12 * 1152
 
 
 class AudioError(InputError):
@@ -81,11 +84,12 @@ def _decode(path: Path, start_s: float, duration_s: float) -> tuple[Waveform, in
                 raise AudioError(
                     f"{path}: too short, {file.frames / rate:.3f} s, excerpt starts at {start_s:.3f} s"
                 )
-            file.seek(first)
-            samples = file.read(round(duration_s * rate), dtype="float32", always_2d=True)
+            lead = min(first, _MP3_LEAD if file.format == "MP3" else 0)
+            file.seek(first - lead)
+            samples = file.read(lead + round(duration_s * rate), dtype="float32", always_2d=True)
     except (sf.LibsndfileError, RuntimeError, OSError) as error:
         raise _unreadable(path, error) from None
-    return samples, rate
+    return samples[lead:], rate
 
 
 def _unreadable(path: Path, error: Exception) -> AudioError:

@@ -220,9 +220,10 @@ class NegClapModule(pl.LightningModule):
         if all(track.absent_tags is not None for track in tracks):
             oracle = oracle_scores(suite, tracks, data.probes["test"], data.vocabulary)
         estimates = suite.estimates(oracle)
-        self.log_dict({f"test/{key}": e.value for key, e in estimates.items()})
         suite.reset()
         self._report_unreadable("test")
+        for logger in self.loggers:
+            logger.log_metrics({f"test/{key}": e.value for key, e in estimates.items()})
         if self.trainer.is_global_zero:
             print_estimates(estimates)
             write_results(Path(self.trainer.default_root_dir) / "results.json", estimates)

@@ -47,7 +47,8 @@ class NegClapCLI(LightningCLI):
         config = self._get(self.config_init, "trainer")
         folder = Path(config["default_root_dir"])
         given: list[Logger] = _as_list(config["logger"])
-        kwargs["logger"] = [CSVLogger(str(folder), name="", version=""), *given]
+        part = "" if self.subcommand == "fit" else str(self.subcommand)
+        kwargs["logger"] = [CSVLogger(str(folder), name="", version=part), *given]
         trainer: Trainer = super().instantiate_trainer(**kwargs)
         return trainer
 
@@ -72,6 +73,9 @@ def run(arguments: list[str]) -> None:
         InputError: On a user's mistake in the data, the configuration's values or the checkpoint.
     """
     torch.set_float32_matmul_precision("high")
+    warnings.filterwarnings("ignore", message="LightningCLI's args parameter")
+    warnings.filterwarnings("ignore", message="Experiment logs directory")
+    warnings.filterwarnings("ignore", message=".*LeafSpec")
     NegClapCLI(
         NegClapModule,
         NegClapDataModule,

@@ -30,7 +30,7 @@ _DRUM_CHANNEL = 9
 _KICK, _SNARE, _HAT = 36, 38, 42
 _STEM_RMS = 0.05  # programs differ by tens of dB; every stem gets the same level, give or take 2 dB
 _JITTER_DB = 2.0
-_GAIN_DB: dict[Dynamics, float] = {"quiet": -14.0, "medium": -4.0, "loud": 6.0}
+_GAIN_DB: dict[Dynamics, float] = {"quiet": -24.0, "medium": -14.0, "loud": -4.0}
 _VELOCITY: dict[Dynamics, int] = {"quiet": 45, "medium": 80, "loud": 115}
 _PEAK = 0.98
 

@@ -1,0 +1,77 @@
+# Every target that needs the environment makes it first.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+DATA ?= chorales
+METHOD ?= combined
+SEED ?= 0
+GPUS ?= 2
+SET := data/chorales/manifest.jsonl
+RUN ?= runs/$(DATA)/$(METHOD)-$(SEED)
+ARGS ?=
+FIT = $(BIN)/negclap fit -c configs/$(DATA).yaml -c configs/methods/$(METHOD).yaml \
+	--seed_everything $(SEED) --run_dir $(RUN) $(ARGS)
+TEST = $(BIN)/negclap test -c $(RUN)/config.yaml --ckpt_path $(RUN)/checkpoints/best.ckpt
+
+export HF_HUB_OFFLINE ?= 1
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+.PHONY: help
+help:  ## Show this help
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]' -c constraints.txt
+	touch $@
+
+.PHONY: setup
+setup: $(READY)  ## Make .venv with everything that is needed
+
+$(SET): | $(READY)
+	$(BIN)/negclap prepare chorales --out $(@D)
+
+.PHONY: data
+data: $(SET)  ## Build the built-in music set (about 6 minutes, 1.2 GB)
+
+.PHONY: demo
+demo: $(SET)  ## Train and test the baseline and the paper's combined model, print both
+	$(MAKE) --no-print-directory train METHOD=baseline RUN=runs/demo/baseline
+	$(MAKE) --no-print-directory train METHOD=combined RUN=runs/demo/combined
+	$(BIN)/negclap report runs/demo/baseline runs/demo/combined --out runs/demo
+
+.PHONY: train
+train: $(READY)  ## Train and test one model: DATA=chorales METHOD=combined SEED=0
+	$(FIT)
+	$(TEST)
+
+.PHONY: train-ddp
+train-ddp: $(READY)  ## The same on GPUS=N devices of this machine (without GPUs: N processes)
+	$(FIT) --trainer.strategy ddp --trainer.devices $(GPUS)
+	$(TEST)
+
+.PHONY: test
+test: $(READY)  ## Pass the tests
+	$(BIN)/pytest
+
+.PHONY: test-slow
+test-slow: $(READY)  ## Pass the tests that take minutes
+	$(BIN)/pytest -m slow
+
+.PHONY: check
+check: $(READY)  ## Lint, format, types, layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+.PHONY: bench
+bench: $(READY)  ## Run the benchmarks
+	$(BIN)/python benchmarks/text.py
+
+.PHONY: clean
+clean:  ## Remove runs and caches, not the environment and not the data
+	rm -rf runs .pytest_cache .mypy_cache .ruff_cache .hypothesis

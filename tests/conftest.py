@@ -1,0 +1,71 @@
+"""Fixtures that many tests share: a tiny built-in set and tiny towers."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+from negclap.data.manifest import Track, read_manifest
+from negclap.data.sources.chorales import BuildPlan, build
+from negclap.text.vocabulary import Tag, Vocabulary
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+TINY_PLAN = BuildPlan(clips=120, seed=3, chorales=30)
+
+
+def silent_progress(title, total, items):
+    return items
+
+
+@pytest.fixture(scope="session")
+def chorales(tmp_path_factory) -> Path:
+    """Folder of a tiny built-in set."""
+    out = tmp_path_factory.mktemp("chorales")
+    build(TINY_PLAN, out, jobs=2, progress=silent_progress)
+    return out
+
+
+@pytest.fixture(scope="session")
+def tracks(chorales) -> list[Track]:
+    return read_manifest(chorales / "manifest.jsonl")
+
+
+@pytest.fixture(scope="session")
+def vocabulary() -> Vocabulary:
+    return Vocabulary(
+        (
+            Tag("piano"),
+            Tag("drums", aliases=("drum", "percussion")),
+            Tag("guitar"),
+            Tag("electric guitar", broader=("guitar",)),
+            Tag("vocals", aliases=("singing",)),
+            Tag("hip hop", "genre"),
+            Tag("r&b", "genre"),
+            Tag("no wave", "genre"),
+            Tag("slow", "tempo", "adjective"),
+            Tag("fast", "tempo", "adjective"),
+        ),
+        exclusive=frozenset({"tempo"}),
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_args(chorales) -> list[str]:
+    """Arguments that make `fit` small: the tiny set, tiny towers, one epoch."""
+    return [
+        "-c",
+        str(CONFIGS / "chorales.yaml"),
+        f"--data.manifest={chorales / 'manifest.jsonl'}",
+        "--data.batch_size=16",
+        "--data.num_workers=0",
+        "--model.audio_encoder.init_args.widths=[8,8,8,8]",
+        "--model.audio_encoder.init_args.depths=[1,1,1,1]",
+        "--model.text_encoder.init_args.scratch=[16,1,2]",
+        "--model.embed_dim=16",
+        "--trainer.max_epochs=1",
+        "--trainer.enable_progress_bar=false",
+        "--trainer.enable_model_summary=false",
+    ]

@@ -1,0 +1,107 @@
+import numpy as np
+import pytest
+import soundfile as sf
+
+from negclap.audio import AudioError, probe, read_excerpt
+
+RATE = 16_000
+
+
+def tone(seconds=2.0, rate=RATE, channels=1, hertz=440.0):
+    wave = 0.5 * np.sin(2 * np.pi * hertz * np.arange(round(seconds * rate)) / rate)
+    return np.repeat(wave[:, None], channels, axis=1).astype(np.float32)
+
+
+@pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "mp3"])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_reads_formats_by_seeking(tmp_path, suffix, channels):
+    path = tmp_path / f"a.{suffix}"
+    sf.write(path, tone(channels=channels), RATE)
+    excerpt = read_excerpt(path, 0.5, 1.0, RATE)
+    assert excerpt.shape == (RATE,)
+    assert excerpt.dtype == np.float32
+    assert np.sqrt((excerpt**2).mean()) == pytest.approx(0.5 / np.sqrt(2), rel=0.02)
+    assert probe(path).channels == channels
+    assert probe(path).duration_s == pytest.approx(2.0, abs=0.1)
+
+
+def test_an_excerpt_is_the_part_of_the_whole(tmp_path):
+    path = tmp_path / "a.wav"
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, 2 * RATE).astype(np.float32)
+    sf.write(path, noise, RATE, subtype="FLOAT")
+    np.testing.assert_array_equal(read_excerpt(path, 0.25, 1.0, RATE), noise[4000:20_000])
+
+
+def test_six_channels_are_averaged(tmp_path):
+    path = tmp_path / "surround.wav"
+    samples = tone(channels=6)
+    samples[:, 1:] = 0
+    sf.write(path, samples, RATE)
+    assert np.abs(read_excerpt(path, 0, 1, RATE)).max() == pytest.approx(0.5 / 6, rel=0.01)
+
+
+@pytest.mark.parametrize("rate", [8000, 22_050, 44_100, 48_000, 96_000])
+def test_resamples_to_the_rate_asked_for(tmp_path, rate):
+    path = tmp_path / "a.wav"
+    sf.write(path, tone(rate=rate), rate)
+    excerpt = read_excerpt(path, 0.5, 1.0, RATE)
+    assert excerpt.shape == (RATE,)
+    spectrum = np.abs(np.fft.rfft(excerpt))
+    assert spectrum.argmax() == 440  # one bin a hertz
+
+
+def broken_files(folder):
+    sf.write(folder / "good.wav", tone(), RATE)
+    whole = (folder / "good.wav").read_bytes()
+    (folder / "empty.wav").write_bytes(b"")
+    (folder / "text.wav").write_text("not audio at all, only words")
+    (folder / "header.wav").write_bytes(whole[:20])
+    (folder / "folder.wav").mkdir()
+    sf.write(folder / "silent.wav", np.zeros(2 * RATE, np.float32), RATE)
+    sf.write(folder / "short.wav", tone(0.05), RATE)
+    samples = tone()
+    samples[5000] = np.nan
+    sf.write(folder / "nan.wav", samples, RATE, subtype="FLOAT")
+    (folder / "truncated.wav").write_bytes(whole[: len(whole) // 8])
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("missing.wav", "no such audio file"),
+        ("empty.wav", "empty file"),
+        ("text.wav", "cannot be read as audio"),
+        ("header.wav", "cannot be read as audio"),
+        ("folder.wav", "a folder"),
+        ("silent.wav", "silent"),
+        ("short.wav", "too short, 0.050 s"),
+        ("nan.wav", "NaN or infinite"),
+        ("truncated.wav", "too short|cannot be read"),
+    ],
+)
+def test_bad_files_are_one_line_errors_that_name_them(tmp_path, name, message):
+    broken_files(tmp_path)
+    with pytest.raises(AudioError, match=message) as error:
+        read_excerpt(tmp_path / name, 0.0, 1.0, RATE)
+    assert name in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_an_excerpt_behind_the_end_is_too_short(tmp_path):
+    sf.write(tmp_path / "a.wav", tone(1.0), RATE)
+    with pytest.raises(AudioError, match="excerpt starts at 5.000 s"):
+        read_excerpt(tmp_path / "a.wav", 5.0, 1.0, RATE)
+    with pytest.raises(AudioError, match="too short"):
+        read_excerpt(tmp_path / "a.wav", 0.5, 1.0, RATE)
+
+
+def test_a_missing_frame_is_padded(tmp_path):
+    sf.write(tmp_path / "a.wav", tone(0.98), RATE)
+    excerpt = read_excerpt(tmp_path / "a.wav", 0.0, 1.0, RATE)
+    assert excerpt.shape == (RATE,)
+    assert not excerpt[-300:].any()
+
+
+def test_probe_names_what_it_cannot_open(tmp_path):
+    with pytest.raises(AudioError, match="no such audio file"):
+        probe(tmp_path / "missing.wav")

@@ -1,0 +1,195 @@
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from negclap.errors import InputError
+from negclap.text.cues import CUES, INLINE_CUES, TRAINING_CUES
+from negclap.text.negate import insert_negation, insertion_places, is_negated, negation_levels
+from negclap.text.vocabulary import Tag, Vocabulary
+
+VOCABULARY = Vocabulary(
+    (
+        Tag("piano"),
+        Tag("drums", aliases=("drum",)),
+        Tag("guitar"),
+        Tag("electric guitar", broader=("guitar",)),
+        Tag("vocals"),
+        Tag("no wave"),
+        Tag("slow", part_of_speech="adjective"),
+    )
+)
+WORDS = ["slow", "piano", "drum", "guitar", "electric guitar", "VOCALS", "no wave", "with", "for", "no",
+         "and", "or", "music", "a", "straße", "naïve", "cafe\u0301", "not only", "rock."]  # fmt: skip
+captions = st.one_of(
+    st.lists(st.sampled_from(WORDS), min_size=1, max_size=14).flatmap(
+        lambda words: st.sampled_from([" ", ", ", ". ", " - ", "; "]).map(lambda gap: gap.join(words))
+    ),
+    st.text(min_size=1, max_size=60).filter(lambda text: bool(text.strip())),
+)
+tag_sets = st.sets(st.sampled_from(VOCABULARY.names))
+
+
+def without(text, spans):
+    for start, end in sorted(spans, reverse=True):
+        text = text[:start] + text[end:]
+    return text
+
+
+@given(captions, st.integers(), tag_sets)
+@settings(max_examples=300)
+def test_insertion_changes_nothing_else_and_draws_no_held_tag(caption, seed, tags):
+    result = insert_negation(caption, VOCABULARY, seed, p=1.0, absent_from="tags", tags=tags)
+    if result.tag is None:
+        assert result.text == caption
+        return
+    assert without(result.text, [result.span]) == caption
+    held = {mention.tag for mention in VOCABULARY.find(caption)} | tags
+    assert VOCABULARY.related(result.tag).isdisjoint(held)
+    inserted = result.text[slice(*result.span)].casefold()
+    cue = next(cue for cue in CUES if cue.name == result.cue)
+    assert cue.seen
+    assert cue.phrase(result.tag) in inserted
+    assert result == insert_negation(caption, VOCABULARY, seed, p=1.0, absent_from="tags", tags=tags)
+
+
+@given(captions, st.integers())
+def test_no_word_and_no_tag_is_cut(caption, seed):
+    mentions = VOCABULARY.find(caption)
+    for _, at in insertion_places(caption, mentions):
+        assert not any(mention.start < at < mention.end for mention in mentions)
+        assert at == 0 or at == len(caption) or not (caption[at - 1].isalnum() and caption[at].isalnum())
+
+
+@given(captions, st.integers())
+@settings(max_examples=300)
+def test_levels_are_nested_and_change_nothing_else(caption, seed):
+    levels = negation_levels(caption, VOCABULARY, seed)
+    mentions = VOCABULARY.find(caption)
+    affirmed = {m.tag for i, m in enumerate(mentions) if not is_negated(caption, mentions, i)}
+    assert (levels.fully is None) == (not affirmed)
+    assert (levels.half is None) == (len(affirmed) < 2)
+    for level in (levels.half, levels.fully):
+        if level:
+            assert without(level.text, level.spans) == caption
+    if levels.half and levels.fully:
+        assert set(levels.half.tags) <= set(levels.fully.tags) == affirmed
+        assert len(levels.half.tags) == (len(affirmed) + 1) // 2
+        half_cues = [levels.half.text[a:b] for a, b in levels.half.spans]
+        fully_cues = [levels.fully.text[a:b] for a, b in levels.fully.spans]
+        assert set(half_cues) <= set(fully_cues)
+    assert levels == negation_levels(caption, VOCABULARY, seed)
+
+
+@given(captions, st.integers())
+def test_every_tag_of_a_fully_negated_caption_reads_as_negated(caption, seed):
+    fully = negation_levels(caption, VOCABULARY, seed).fully
+    if fully is None or "no wave" in caption or "only" in caption:
+        return  # a cue before "wave" would be read as the genre
+    mentions = VOCABULARY.find(fully.text)
+    assert all(is_negated(fully.text, mentions, i) for i in range(len(mentions)))
+
+
+@pytest.mark.parametrize(
+    ("caption", "expected"),
+    [
+        ("no drums", [True]),
+        ("without any drums", [True]),
+        ("no drums or vocals", [True, True]),
+        ("no drums, nor vocals", [True, True]),
+        ("no drums and vocals", [True, False]),
+        ("there is no piano", [True]),
+        ("devoid of piano", [True]),
+        ("not only piano", [False]),
+        ("no wave", [False]),
+        ("piano", [False]),
+        ("casino piano", [False]),
+        ("drum-less piano", [True, False]),
+    ],
+)
+def test_recognises_what_is_negated_already(caption, expected):
+    mentions = VOCABULARY.find(caption)
+    assert [is_negated(caption, mentions, i) for i in range(len(mentions))] == expected
+
+
+def test_negated_mentions_are_left_alone():
+    levels = negation_levels("piano, no drums", VOCABULARY, 0)
+    assert levels.half is None
+    assert levels.fully
+    assert levels.fully.tags == ("piano",)
+
+
+def test_repeated_tags_are_negated_everywhere():
+    fully = negation_levels("piano and more piano", VOCABULARY, 0).fully
+    assert fully
+    assert len(fully.spans) == 2
+
+
+def test_longer_tags_are_negated_as_a_whole():
+    fully = negation_levels("an electric guitar", VOCABULARY, 0).fully
+    assert fully
+    assert fully.text.startswith("an ")
+    assert fully.text.endswith(" electric guitar")
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_adjectives_never_take_cues_for_nouns(seed):
+    fully = negation_levels("a slow song", VOCABULARY, seed).fully
+    assert fully
+    assert fully.text == "a not slow song"
+
+
+def test_cues_are_divided_into_seen_and_held_out():
+    seen = {cue.name for cue in TRAINING_CUES["noun"]}
+    assert seen == {"no", "not", "without", "lacking", "there is no"}
+    assert {cue.name for cue in INLINE_CUES["noun"]} == seen - {"there is no"}
+    assert {cue.name for cue in CUES} - seen == {"free of", "minus", "devoid of", "-less", "sans"}
+
+
+def test_absent_tags_are_the_only_ones_drawn():
+    drawn = {
+        insert_negation(
+            "piano", VOCABULARY, seed, p=1.0, absent_from="absent_tags", absent_tags=["drums", "piano"]
+        ).tag
+        for seed in range(30)
+    }
+    assert drawn == {"drums"}
+
+
+def test_nothing_left_to_draw_leaves_the_caption():
+    vocabulary = Vocabulary((Tag("piano"),))
+    assert insert_negation("piano", vocabulary, 0, p=1.0).text == "piano"
+
+
+def test_p_is_the_share_of_insertions():
+    inserted = [insert_negation("piano", VOCABULARY, seed, p=0.6).tag for seed in range(3000)]
+    share = sum(tag is not None for tag in inserted) / 3000
+    assert abs(share - 0.6) < 0.03
+
+
+@pytest.mark.parametrize("p", [-0.1, 1.1, float("nan")])
+def test_p_out_of_range_is_refused(p):
+    with pytest.raises(InputError, match="p is"):
+        insert_negation("piano", VOCABULARY, 0, p=p)
+
+
+@pytest.mark.parametrize("caption", ["", "  \n"])
+def test_captions_without_words_are_refused(caption):
+    with pytest.raises(InputError, match="no words"):
+        insert_negation(caption, VOCABULARY, 0, p=1.0)
+    with pytest.raises(InputError, match="no words"):
+        negation_levels(caption, VOCABULARY, 0)
+
+
+def test_unknown_absence_is_refused():
+    with pytest.raises(InputError, match="not known"):
+        insert_negation("piano", VOCABULARY, 0, p=1.0, absent_from="absent_tags")
+
+
+def test_readable_places():
+    caption = "A slow piece for piano. It has drums."
+    texts = {insert_negation(caption, VOCABULARY, seed, p=1.0, absent_from="absent_tags",
+                             absent_tags=["vocals"]).text for seed in range(200)}  # fmt: skip
+    assert "A slow piece for piano. It has drums, no vocals." in texts
+    assert "A slow piece for piano. Without vocals. It has drums." in texts
+    assert "A slow piece lacking vocals for piano. It has drums." in texts
+    assert "there is no vocals, A slow piece for piano. It has drums." in texts
