@@ -1,7 +1,7 @@
 """Reading audio: probe, seek, downmix, resample.
 
-Decoding is `soundfile`'s (wav, flac, ogg, mp3), resampling is `soxr`'s. Only the excerpt is decoded,
-not the whole file. Waveforms are mono float32 in [-1, 1], sample rates are in Hz.
+Decoding is `soundfile`'s (wav, flac, ogg, mp3), resampling is `soxr`'s. Only the excerpt is
+decoded, not the whole file. Waveforms are mono float32 in [-1, 1], sample rates are in Hz.
 """
 
 from dataclasses import dataclass
@@ -82,7 +82,8 @@ def _decode(path: Path, start_s: float, duration_s: float) -> tuple[Waveform, in
             first = round(start_s * rate)
             if first >= file.frames:
                 raise AudioError(
-                    f"{path}: too short, {file.frames / rate:.3f} s, excerpt starts at {start_s:.3f} s"
+                    f"{path}: too short, {file.frames / rate:.3f} s, "
+                    f"excerpt starts at {start_s:.3f} s"
                 )
             lead = min(first, _MP3_LEAD if file.format == "MP3" else 0)
             file.seek(first - lead)

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
-import torch
-from lightning.pytorch.utilities.rank_zero import rank_zero_warn
+from lightning_utilities.core.rank_zero import rank_zero_warn
 
 from negclap.models.clap import MAX_SCALE
 from negclap.module import NegClapModule
@@ -104,11 +103,11 @@ class FailureSigns(pl.Callback):
         accuracy = figures.get("val/pairwise/original_vs_fully", 1.0)
         judged = module.needs_negated and epoch + 1 > self.warmup_epochs
         if judged and accuracy < self.discrimination:
-            found.append(f"original and fully negated captions are hardly told apart ({accuracy:.3f})")
+            found.append(
+                f"original and fully negated captions are hardly told apart ({accuracy:.3f})"
+            )
         current = figures.get("val/map@10/mean", 0.0)
         if current < self.retrieval_drop * self.best_map:
             found.append(f"affirmative mAP@10 fell to {current:.3f} from {self.best_map:.3f}")
         self.best_map = max(self.best_map, current)
         return found
-
-

@@ -17,7 +17,7 @@ _TRAINING_COMMANDS = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run ``negclap``; returns the exit status. A user's mistake is one line on stderr, status 2."""
+    """Run ``negclap`` and return the exit status; a user's mistake is one line on stderr, 2."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         return _dispatch(arguments)

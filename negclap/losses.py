@@ -7,7 +7,7 @@ batch. No term knows of ranks: the caller gathers columns and says where its row
 from dataclasses import dataclass, field
 
 import torch
-import torch.nn.functional as F  # noqa: N812  # the field's name for it
+import torch.nn.functional as F
 from torch import Tensor
 
 from negclap.errors import InputError

@@ -8,7 +8,7 @@ from typing import Any
 import lightning.pytorch as pl
 import numpy as np
 import torch
-from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_warn
+from lightning_utilities.core.rank_zero import rank_zero_info, rank_zero_warn
 from torch import Tensor, nn
 
 from negclap import distributed
@@ -69,6 +69,7 @@ class NegClapModule(pl.LightningModule):
                 "test": NegationSuite(gallery_size, galleries),
             }
         )
+        self.threshold: Tensor
         self.register_buffer("threshold", torch.tensor(float("nan")))
         self.unreadable: Counter[str] = Counter()
 
@@ -99,9 +100,9 @@ class NegClapModule(pl.LightningModule):
         for name, weight, value in self._terms(batch, audio, unique_texts):
             if not torch.isfinite(value):
                 raise InputError(f"step {self.global_step}: loss term {name!r} is {value.item()}")
-            self.log(f"train/loss/{name}", value, batch_size=len(audio))
+            self.log(f"train/loss/{name}", value, batch_size=len(audio), sync_dist=True)
             total = total + weight * value
-        self.log("train/loss", total, prog_bar=True, batch_size=len(audio))
+        self.log("train/loss", total, prog_bar=True, batch_size=len(audio), sync_dist=True)
         self.log("train/scale", self.model.scale, batch_size=len(audio))
         return total
 

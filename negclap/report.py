@@ -146,7 +146,11 @@ def plot_comparison(summaries: Mapping[str, Summary], path: Path) -> None:
     first = next(iter(summaries.values())).mean
     _bars(left, summaries, {level: f"recall@10/{level}" for level in levels})
     left.axhline(
-        first.get("recall@10/original/oracle", 0), color="black", ls="--", lw=1, label="oracle, original"
+        first.get("recall@10/original/oracle", 0),
+        color="black",
+        ls="--",
+        lw=1,
+        label="oracle, original",
     )
     left.axhline(first["recall@10/original/chance"], color="grey", ls=":", lw=1, label="chance")
     left.set(title="Recall@10 of the caption's own clip", xlabel="negation level of the query")

@@ -1,8 +1,8 @@
 """Random streams as pure functions of a key.
 
 Every random decision about an item (its excerpt, its caption, its negation) is drawn from
-``stream(seed, epoch, track_id, purpose)``. Neither the number of workers, nor the rank, nor a resume
-changes it, because no generator is shared between items.
+``stream(seed, epoch, track_id, purpose)``. Neither the number of workers, nor the rank, nor a
+resume changes it, because no generator is shared between items.
 """
 
 import random

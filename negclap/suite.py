@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from negclap.metrics.classes import (
@@ -161,7 +162,7 @@ def _truth(track: Subject, column: Mapping[str, int]) -> Tensor:
             if name in column:
                 vector[column[name]] = sign
     vector[-1] = float(not vector.any())  # a clip of which nothing is known
-    return vector / vector.norm()
+    return F.normalize(vector, dim=0)
 
 
 def _claims(probe: Probe, role: str, column: Mapping[str, int]) -> Tensor:
@@ -172,4 +173,4 @@ def _claims(probe: Probe, role: str, column: Mapping[str, int]) -> Tensor:
     for name, present in statement.claims:
         vector[column[name]] = 1.0 if present else -1.0
     vector[-1] = float(not statement.claims)  # a text that claims nothing
-    return vector / vector.norm()
+    return F.normalize(vector, dim=0)

@@ -3,29 +3,19 @@
 Apart from `cli` only because Lightning takes seconds to import.
 """
 
-import logging
-import os
 import warnings
 from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch.callbacks import (
-    EarlyStopping,
-    LearningRateMonitor,
-    ModelCheckpoint,
-    RichProgressBar,
-)
-from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, Logger
 from lightning.pytorch.trainer import Trainer
 
 from negclap.callbacks import FailureSigns, RunRecord
 from negclap.data.datamodule import NegClapDataModule
-from negclap.errors import InputError
 from negclap.module import NegClapModule
-
-__all__ = ["EarlyStopping", "run"]
 
 
 class NegClapCLI(LightningCLI):
@@ -47,7 +37,7 @@ class NegClapCLI(LightningCLI):
         config = self._get(self.config_init, "trainer")
         folder = Path(config["default_root_dir"])
         given: list[Logger] = _as_list(config["logger"])
-        part = "" if self.subcommand == "fit" else str(self.subcommand)
+        part = "" if self.subcommand in (None, "fit") else str(self.subcommand)
         kwargs["logger"] = [CSVLogger(str(folder), name="", version=part), *given]
         trainer: Trainer = super().instantiate_trainer(**kwargs)
         return trainer
@@ -66,21 +56,26 @@ def _callbacks() -> list[Any]:
     return [checkpoint, LearningRateMonitor("step"), RunRecord(), FailureSigns()]
 
 
+def parse(arguments: list[str], run: bool = False) -> NegClapCLI:
+    """Parse the arguments of a subcommand and instantiate all that they name; ``run`` it, too."""
+    return NegClapCLI(
+        NegClapModule,
+        NegClapDataModule,
+        args=arguments if run else arguments[1:],
+        run=run,
+        parser_kwargs={"parser_mode": "omegaconf+"},
+        save_config_kwargs={"overwrite": True},
+        trainer_defaults={"callbacks": _callbacks()},
+    )
+
+
 def run(arguments: list[str]) -> None:
-    """Parse the arguments of one subcommand and run it.
+    """Run one subcommand.
 
     Raises:
         InputError: On a user's mistake in the data, the configuration's values or the checkpoint.
     """
     torch.set_float32_matmul_precision("high")
-    warnings.filterwarnings("ignore", message="LightningCLI's args parameter")
-    warnings.filterwarnings("ignore", message="Experiment logs directory")
-    warnings.filterwarnings("ignore", message=".*LeafSpec")
-    NegClapCLI(
-        NegClapModule,
-        NegClapDataModule,
-        args=arguments,
-        parser_kwargs={"parser_mode": "omegaconf+"},
-        save_config_kwargs={"overwrite": True},
-        trainer_defaults={"callbacks": _callbacks()},
-    )
+    for noise in ("LightningCLI's args parameter", "Experiment logs directory", ".*LeafSpec"):
+        warnings.filterwarnings("ignore", message=noise)
+    parse(arguments, run=True)

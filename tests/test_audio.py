@@ -89,9 +89,9 @@ def test_bad_files_are_one_line_errors_that_name_them(tmp_path, name, message):
 
 def test_an_excerpt_behind_the_end_is_too_short(tmp_path):
     sf.write(tmp_path / "a.wav", tone(1.0), RATE)
-    with pytest.raises(AudioError, match="excerpt starts at 5.000 s"):
+    with pytest.raises(AudioError, match=r"excerpt starts at 5.000 s"):
         read_excerpt(tmp_path / "a.wav", 5.0, 1.0, RATE)
-    with pytest.raises(AudioError, match="too short"):
+    with pytest.raises(AudioError, match=r"too short"):
         read_excerpt(tmp_path / "a.wav", 0.5, 1.0, RATE)
 
 
@@ -103,5 +103,5 @@ def test_a_missing_frame_is_padded(tmp_path):
 
 
 def test_probe_names_what_it_cannot_open(tmp_path):
-    with pytest.raises(AudioError, match="no such audio file"):
+    with pytest.raises(AudioError, match=r"no such audio file"):
         probe(tmp_path / "missing.wav")

@@ -65,7 +65,9 @@ class NegClapDataModule(pl.LightningDataModule):
         if batch_size < 1:
             raise InputError(f"data.batch_size is {batch_size}, expected at least 1")
         if excerpt_s <= 0:
-            raise InputError(f"data.excerpt_s is {excerpt_s}, expected a positive number of seconds")
+            raise InputError(
+                f"data.excerpt_s is {excerpt_s}, expected a positive number of seconds"
+            )
         if not 0 <= max_bad_fraction < 1:
             raise InputError(f"data.max_bad_fraction is {max_bad_fraction}, expected 0 to below 1")
         self.manifest = Path(manifest)
@@ -171,7 +173,7 @@ class NegClapDataModule(pl.LightningDataModule):
         return batch.to(device, non_blocking=True)
 
     def calibration_waveforms(self) -> Tensor:
-        """``(n, samples)`` training excerpts, the same on every rank: statistics are fitted on them."""
+        """``(n, samples)`` training excerpts to fit statistics on, the same on every rank."""
         dataset = self.datasets["train"]
         sampler = PlanSampler(len(dataset), 1, 0, 1, self.seed)
         keys = [key for key, _ in zip(sampler, range(_CALIBRATION_CLIPS), strict=False)]

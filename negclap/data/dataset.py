@@ -156,7 +156,9 @@ class ClipDataset(Dataset[Clip]):
                 if self.on_bad_audio == "error":
                     raise
                 unreadable.append(str(error))
-        raise AudioError(f"{len(unreadable)} tracks in a row cannot be read; the last: {unreadable[-1]}")
+        raise AudioError(
+            f"{len(unreadable)} tracks in a row cannot be read; the last: {unreadable[-1]}"
+        )
 
     def _clip(self, epoch: int, index: int, unreadable: tuple[str, ...]) -> Clip:
         track = self.tracks[index]

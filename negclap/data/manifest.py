@@ -102,7 +102,9 @@ def _parse_track(record: dict[str, Any], where: str) -> Track:
         audio=_text(record, "audio", where),
         start_s=_seconds(record, "start_s", where, minimum=0.0),
         duration_s=_seconds(record, "duration_s", where, minimum=1e-3),
-        captions=tuple(_parse_caption(c, f"{where}: captions[{i}]") for i, c in enumerate(captions)),
+        captions=tuple(
+            _parse_caption(c, f"{where}: captions[{i}]") for i, c in enumerate(captions)
+        ),
         tags=_names(record, "tags", where),
         absent_tags=None if absent is None else _names(record, "absent_tags", where),
         split=_text(record, "split", where),

@@ -71,7 +71,10 @@ class ItemMetric(Metric):
 
 def _applies(*columns: Tensor) -> Tensor:
     """Indices of the items for which no column is missing."""
-    missing = [column.isnan().flatten(1).any(dim=1) if column.dim() > 1 else column.isnan() for column in columns]
+    missing = [
+        column.isnan().flatten(1).any(dim=1) if column.dim() > 1 else column.isnan()
+        for column in columns
+    ]
     return torch.nonzero(~torch.stack(missing).any(dim=0)).flatten()
 
 
@@ -152,10 +155,14 @@ def _rank(
     ranks = rank_targets(queries, items, target)
     tracks = members[target]
     for k in RECALL_AT:
-        found.setdefault(f"{prefix}recall@{k}/{level}", []).append(Scores(recall_at(ranks, k), tracks))
+        found.setdefault(f"{prefix}recall@{k}/{level}", []).append(
+            Scores(recall_at(ranks, k), tracks)
+        )
     precision = average_precision_at(ranks, MAP_AT)
     found.setdefault(f"{prefix}map@{MAP_AT}/{level}", []).append(Scores(precision, tracks))
-    found.setdefault(f"{prefix}median_rank/{level}", []).append(Scores(expected_rank(ranks), tracks))
+    found.setdefault(f"{prefix}median_rank/{level}", []).append(
+        Scores(expected_rank(ranks), tracks)
+    )
 
 
 class PairwiseAccuracy(ItemMetric):

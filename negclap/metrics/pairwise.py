@@ -49,5 +49,3 @@ def choose_threshold(fits: Tensor, does_not_fit: Tensor) -> Threshold:
     f1 = 2 * hits / (hits + above + len(fits))
     best = int(f1.argmax())
     return Threshold(float(candidates[best]), float(f1[best]))
-
-

@@ -16,7 +16,7 @@ _CHUNK = 1024  # queries at once; the N x N matrix never exists
 
 
 class Ranks(NamedTuple):
-    """Where the targets stand, each ``(q,)`` int64: items above, and others tied with the target."""
+    """Where targets stand, each ``(q,)`` int64: items above, others tied with the target."""
 
     above: Tensor
     tied: Tensor

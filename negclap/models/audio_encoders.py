@@ -15,6 +15,7 @@ from transformers import ClapAudioConfig, ClapAudioModel
 from negclap.errors import InputError
 from negclap.models.frontend import LogMel, MelConfig, SpecAugment
 
+_MIN_FRAMES = 32  # what the strides of ConvEncoder leave something of
 _EPSILON = 1e-3  # dB; a band without energy has no variance
 
 
@@ -89,6 +90,8 @@ class ConvEncoder(AudioEncoder):
         if mel.n_mels % 16:
             raise InputError(f"n_mels is {mel.n_mels}, ConvEncoder needs a multiple of 16")
         self.dim = dim
+        self.mean: Tensor
+        self.scale: Tensor
         self.register_buffer("mean", torch.zeros(mel.n_mels))
         self.register_buffer("scale", torch.ones(mel.n_mels))
         layers: list[nn.Module] = [
@@ -113,6 +116,10 @@ class ConvEncoder(AudioEncoder):
     def forward(self, waveform: Tensor) -> Tensor:
         """``(batch, samples)`` to ``(batch, dim)``."""
         spectrogram = (self.log_mel(waveform) - self.mean) / self.scale
+        if spectrogram.shape[1] < _MIN_FRAMES:
+            raise InputError(
+                f"a clip of {spectrogram.shape[1]} frames, ConvEncoder needs at least {_MIN_FRAMES}"
+            )
         image = spectrogram.unsqueeze(1).to(memory_format=torch.channels_last)
         features = self.layers(image.transpose(2, 3))  # (batch, channels, bands, frames)
         pooled = torch.cat((features.mean(dim=3), features.amax(dim=3)), dim=1)

@@ -3,7 +3,7 @@
 import math
 
 import torch
-import torch.nn.functional as F  # noqa: N812  # the field's name for it
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from negclap.errors import InputError
@@ -32,7 +32,7 @@ class NegClap(nn.Module):
         temperature: float = 0.07,
     ) -> None:
         super().__init__()
-        if not 1 / MAX_SCALE <= temperature:
+        if not temperature >= 1 / MAX_SCALE:
             raise InputError(f"temperature is {temperature}, expected at least {1 / MAX_SCALE}")
         self.audio_encoder = audio_encoder
         self.text_encoder = text_encoder

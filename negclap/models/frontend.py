@@ -73,11 +73,11 @@ class LogMel(nn.Module):
         )
         self.augment = augment
 
-    @torch.autocast("cuda", enabled=False)  # the FFT and the logarithm need float32
     def forward(self, waveform: Tensor) -> Tensor:
         """The spectrogram, in dB."""
-        power = self.mel(waveform.float()).transpose(1, 2)
-        decibels = 10.0 * torch.log10(power.clamp(min=1e-10))
+        with torch.autocast(waveform.device.type, enabled=False):  # FFT and logarithm need float32
+            power = self.mel(waveform.float()).transpose(1, 2)
+            decibels = 10.0 * torch.log10(power.clamp(min=1e-10))
         return self._mask(decibels) if self.training else decibels
 
     def _mask(self, spectrogram: Tensor) -> Tensor:

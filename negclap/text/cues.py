@@ -98,7 +98,9 @@ INLINE_CUES: dict[PartOfSpeech, tuple[Cue, ...]] = {
 BEFORE_NEGATED = re.compile(
     r"(?<!\w)(?:"
     + "|".join(
-        re.escape(cue.prefix.strip()) for cue in sorted(CUES, key=lambda c: -len(c.name)) if cue.prefix
+        re.escape(cue.prefix.strip())
+        for cue in sorted(CUES, key=lambda c: -len(c.name))
+        if cue.prefix
     )
     + r"|never|neither)\s+(?:an?\s+|the\s+|any\s+)?$",
     re.IGNORECASE,

@@ -9,6 +9,7 @@ from negclap.rng import stream
 from negclap.text.negate import AbsentFrom, insert_negation
 from negclap.text.vocabulary import Vocabulary
 
+
 @dataclass(frozen=True)
 class TextInspection:
     """Counts over all captions, and samples to read.
@@ -51,7 +52,9 @@ def inspect_insertions(
     positions: Counter[str] = Counter()
     without_tag = 0
     changed: list[tuple[str, str, str]] = []
-    texts = [(track, i, caption.text) for track in tracks for i, caption in enumerate(track.captions)]
+    texts = [
+        (track, i, caption.text) for track in tracks for i, caption in enumerate(track.captions)
+    ]
     for track, index, text in texts:
         insertion = insert_negation(
             text,

@@ -98,7 +98,7 @@ class AbsencePair(NamedTuple):
 def _absence_probe(
     track: Subject, caption: str, pair: AbsencePair, vocabulary: Vocabulary, seed: int
 ) -> Probe:
-    """ "c, no v" against "c, no w": v absent, w present, same cue, same place."""
+    """The pair "c, no v" and "c, no w": v absent, w present, same cue, same place."""
     rng = stream(seed, "absence", track.track_id)
     cue = rng.choice(TRAINING_CUES[vocabulary[pair.absent].part_of_speech])
     place = rng.choice(insertion_places(caption, vocabulary.find(caption)))

@@ -113,7 +113,9 @@ class Vocabulary:
         while frontier:
             for name in frontier.pop().broader:
                 if name not in self._by_name:
-                    raise InputError(f"tag {tag.name!r}: broader tag {name!r} is not in the vocabulary")
+                    raise InputError(
+                        f"tag {tag.name!r}: broader tag {name!r} is not in the vocabulary"
+                    )
                 if name not in found:
                     found.add(name)
                     frontier.append(self._by_name[name])

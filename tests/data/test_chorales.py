@@ -41,7 +41,9 @@ def scores(chorales):
 
 
 def test_the_default_is_the_full_set():
-    assert BuildPlan().split_sizes() == SPLIT_CLIPS == {"train": 4000, "validation": 512, "test": 2048}
+    assert (
+        BuildPlan().split_sizes() == SPLIT_CLIPS == {"train": 4000, "validation": 512, "test": 2048}
+    )
 
 
 def test_tags_are_exact(tracks):
@@ -155,7 +157,9 @@ def test_a_build_that_dies_leaves_no_manifest(small_plan, small_set, tmp_path):
                 raise KeyboardInterrupt
             yield item
 
-    shutil.copytree(small_set, tmp_path / "set", ignore=shutil.ignore_patterns("audio", "manifest*"))
+    shutil.copytree(
+        small_set, tmp_path / "set", ignore=shutil.ignore_patterns("audio", "manifest*")
+    )
     with pytest.raises(KeyboardInterrupt):
         build(small_plan, tmp_path / "set", jobs=1, progress=die_halfway)
     assert not (tmp_path / "set" / "manifest.jsonl").exists()

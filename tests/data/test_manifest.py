@@ -28,7 +28,9 @@ def without(name):
 
 
 def test_written_and_read_again(tmp_path):
-    track = Track("t", "a.wav", 1.5, 5.0, (Caption("ünï piano", "human"),), ("piano",), (), "test", {"x": 1})
+    track = Track(
+        "t", "a.wav", 1.5, 5.0, (Caption("ünï piano", "human"),), ("piano",), (), "test", {"x": 1}
+    )
     write_manifest(tmp_path / "m.jsonl", [track])
     assert read_manifest(tmp_path / "m.jsonl") == [track]
     assert [path.name for path in tmp_path.iterdir()] == ["m.jsonl"]
@@ -58,7 +60,10 @@ def test_unknown_absence_is_kept_apart_from_none(tmp_path):
         (lines(GOOD | {"tags": [1]}), ":1: tags holds something that is no string"),
         (lines(GOOD | {"captions": ["x"]}), r":1: captions\[0\]: expected"),
         (lines(GOOD | {"captions": [{"text": " "}]}), r":1: captions\[0\] has 0 words"),
-        (lines(GOOD | {"captions": [{"text": "la " * 10_000}]}), r":1: captions\[0\] has 10000 words"),
+        (
+            lines(GOOD | {"captions": [{"text": "la " * 10_000}]}),
+            r":1: captions\[0\] has 10000 words",
+        ),
         (lines(GOOD | {"meta": []}), ":1: meta is"),
     ],
 )

@@ -25,22 +25,16 @@ Register = Literal["low-pitched", "middle", "high-pitched"]
 PROGRAMS: dict[str, int] = {
     "piano": 0,
     "harpsichord": 6,
-    "vibraphone": 11,
     "xylophone": 13,
     "organ": 19,
     "accordion": 21,
     "acoustic guitar": 24,
     "electric guitar": 30,
     "violin": 40,
-    "harp": 46,
-    "strings": 48,
     "trumpet": 56,
     "saxophone": 66,  # the SoundFont's alto (65) has no E4
-    "oboe": 68,
-    "clarinet": 71,
     "flute": 73,
     "synthesizer": 81,
-    "sitar": 104,
 }
 """General MIDI programs (from 0) of the melodic instruments."""
 
@@ -50,7 +44,7 @@ EXTRA_PARTS: dict[str, tuple[int, ...]] = {"vocals": (0, 1), "bass guitar": (3,)
 
 BPM: dict[Tempo, tuple[int, int]] = {"slow": (44, 56), "medium": (76, 96), "fast": (136, 164)}
 _TRANSPOSE: dict[Register, int] = {"low-pitched": -12, "middle": 0, "high-pitched": 12}
-_LOWEST_PITCH = {"bass guitar": 28, "oboe": 36}  # an open E string; the SoundFont's oboe ends there
+_LOWEST_PITCH = {"bass guitar": 28}  # its open E string
 _DEFAULT_LOWEST_PITCH = 21
 
 _ALIASES = {
@@ -68,8 +62,6 @@ _BROADER = {
     "acoustic guitar": ("guitar",),
     "electric guitar": ("guitar",),
     "flute": ("woodwind",),
-    "oboe": ("woodwind",),
-    "clarinet": ("woodwind",),
     "saxophone": ("woodwind",),
 }
 _ADJECTIVES = {
@@ -180,12 +172,15 @@ def _draw(score: Score, rng: random.Random) -> Arrangement:
 
 def _draw_melodic(rng: random.Random) -> list[Stem]:
     """One to three instruments that share the four parts, each with at least one."""
-    instruments = rng.sample(sorted(PROGRAMS), rng.choices((1, 2, 3), (0.3, 0.4, 0.3))[0])
+    instruments = rng.sample(sorted(PROGRAMS), rng.choices((1, 2, 3), (0.35, 0.45, 0.2))[0])
     parts = rng.sample(range(N_PARTS), N_PARTS)
     owners = [*range(len(instruments))]
     owners += [rng.randrange(len(instruments)) for _ in range(N_PARTS - len(instruments))]
     return [
-        Stem(name, tuple(sorted(part for part, owner in zip(parts, owners, strict=True) if owner == i)))
+        Stem(
+            name,
+            tuple(sorted(part for part, owner in zip(parts, owners, strict=True) if owner == i)),
+        )
         for i, name in enumerate(instruments)
     ]
 

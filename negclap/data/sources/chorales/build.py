@@ -76,8 +76,8 @@ class _Job:
 def build(plan: BuildPlan, out: Path, jobs: int, progress: Progress) -> list[Track]:
     """Build the set in ``out`` and return its manifest.
 
-    The bytes depend on ``plan`` alone, not on ``jobs`` or on interruptions: finished clips are kept,
-    a file under its final name is whole, and ``manifest.jsonl`` is written last.
+    The bytes depend on ``plan`` alone, not on ``jobs`` or on interruptions: finished clips are
+    kept, a file under its final name is whole, and ``manifest.jsonl`` is written last.
 
     Args:
         plan: What to build.
@@ -112,7 +112,8 @@ def _claim(path: Path, plan: BuildPlan) -> None:
         found = json.loads(path.read_text(encoding="utf-8") or "null")
         if found != mine:
             raise InputError(
-                f"{path}: the folder holds a set of {found}, asked for {mine}; choose another folder"
+                f"{path}: the folder holds a set of {found}, asked for {mine}; "
+                "choose another folder"
             )
         return
     partial_path = path.with_name(path.name + ".partial")

@@ -18,7 +18,12 @@ _BOTH = (
     "the {noun} is {trailing}. It has {nouns}.",
 )
 _ADJECTIVES_ONLY = ("a {adjectives}{noun}", "the {noun} sounds {trailing}", "{adjectives}music")
-_NOUNS_ONLY = ("a {noun} with {nouns}", "a {noun} for {nouns}", "music with {nouns}", "we hear {nouns}")
+_NOUNS_ONLY = (
+    "a {noun} with {nouns}",
+    "a {noun} for {nouns}",
+    "music with {nouns}",
+    "we hear {nouns}",
+)
 
 
 def write_captions(

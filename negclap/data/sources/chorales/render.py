@@ -45,11 +45,11 @@ def render(score: Score, arrangement: Arrangement, key: str) -> Waveform:
     stems = [
         _level(_render_stem(score, arrangement, stem), key, stem.tag) for stem in arrangement.stems
     ]
-    mix = np.sum(stems, axis=0) / np.sqrt(len(stems)) * 10 ** (_GAIN_DB[arrangement.dynamics] / 20)
-    peak = np.abs(mix).max()
-    if peak > _PEAK:
-        mix *= _PEAK / peak
-    return mix.astype(np.float32)
+    gain = 10 ** (_GAIN_DB[arrangement.dynamics] / 20) / np.sqrt(len(stems))
+    mix = np.stack(stems).astype(np.float64).sum(axis=0) * gain
+    loudest = float(np.abs(mix).max())
+    limited: Waveform = (mix * min(1.0, _PEAK / loudest)).astype(np.float32)
+    return limited
 
 
 def _render_stem(score: Score, arrangement: Arrangement, stem: Stem) -> Waveform:
@@ -62,7 +62,8 @@ def _render_stem(score: Score, arrangement: Arrangement, stem: Stem) -> Waveform
     stereo, rate = sf.read(io.BytesIO(render_wave_from(_soundfont(), midi)), dtype="float32")
     mono = soxr.resample(stereo.mean(axis=1), rate, SAMPLE_RATE)
     length = round(CLIP_S * SAMPLE_RATE)
-    return np.pad(mono, (0, max(0, length - len(mono))))[:length]
+    padded: Waveform = np.pad(mono, (0, max(0, length - len(mono))))[:length]
+    return padded
 
 
 def _level(stem: Waveform, key: str, tag: str) -> Waveform:
@@ -93,7 +94,9 @@ def _midi_bytes(notes: list[Note], channel: int, program: int, velocity: int) ->
     track = mido.MidiTrack([mido.Message("program_change", channel=channel, program=program)])
     now = 0
     for tick, level, pitch in sorted(events):
-        message = mido.Message("note_on", channel=channel, note=pitch, velocity=level, time=tick - now)
+        message = mido.Message(
+            "note_on", channel=channel, note=pitch, velocity=level, time=tick - now
+        )
         track.append(message)
         now = tick
     buffer = io.BytesIO()

@@ -1,5 +1,6 @@
 """The chorales as plain notes, read once from the `music21` corpus and cached as JSON."""
 
+import itertools
 import json
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -36,7 +37,7 @@ class Score:
     def melody(self) -> str:
         """The opening intervals of the soprano: equal for settings of the same tune in any key."""
         pitches = [pitch for _, _, pitch in self.parts[0][:_MELODY_NOTES]]
-        return " ".join(str(b - a) for a, b in zip(pitches, pitches[1:], strict=False))
+        return " ".join(str(b - a) for a, b in itertools.pairwise(pitches))
 
 
 def corpus_files() -> list[Path]:
@@ -99,7 +100,9 @@ def _read_cache(cache: Path, names: list[str]) -> list[Score | None]:
     try:
         data = json.loads(cache.read_text(encoding="utf-8"))
         if data["files"] != names:
-            raise InputError(f"{cache}: made from other chorales; delete it or choose another folder")
+            raise InputError(
+                f"{cache}: made from other chorales; delete it or choose another folder"
+            )
         return [_score(entry) if entry else None for entry in data["scores"]]
     except (json.JSONDecodeError, KeyError, TypeError) as error:
         raise InputError(f"{cache}: damaged ({error!r}); delete it") from None

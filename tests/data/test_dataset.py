@@ -1,0 +1,197 @@
+from collections import Counter
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile as sf
+import torch
+from torch.utils.data import DataLoader
+
+from negclap.audio import AudioError
+from negclap.data.batch import Clip, collate
+from negclap.data.dataset import ClipDataset, Excerpts, Insert, PlanSampler, TrainingTexts
+from negclap.data.manifest import Caption, Track
+from negclap.errors import InputError
+from negclap.text.vocabulary import Vocabulary
+
+RATE = 16_000
+
+
+def characters(texts):
+    """A tokenizer without a model: code points, padded."""
+    longest = max(map(len, texts))
+    ids = torch.tensor([[ord(c) for c in text.ljust(longest)] for text in texts])
+    return {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+
+
+def training_set(chorales, tracks, on_bad_audio="error", root=None):
+    clips = [track for track in tracks if track.split == "train"]
+    texts = TrainingTexts(
+        Vocabulary.load(chorales / "vocabulary.json"), Insert(p=0.6), seed=7, negated=True
+    )
+    return ClipDataset(clips, root or chorales, Excerpts(RATE, 4.0, 7), texts, on_bad_audio)
+
+
+def run_epochs(dataset, workers, epochs):
+    sampler = PlanSampler(len(dataset), 16, 0, 1, seed=7)
+    loader = DataLoader(
+        dataset,
+        16,
+        sampler=sampler,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        collate_fn=partial(collate, tokenize=characters),
+    )
+    seen = []
+    for epoch in epochs:
+        sampler.set_epoch(epoch)
+        seen.append(list(loader))
+    return seen
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_workers_do_not_change_items_and_epochs_do(chorales, tracks, workers):
+    dataset = training_set(chorales, tracks)
+    alone, together = run_epochs(dataset, 0, [0, 1]), run_epochs(dataset, workers, [0, 1])
+    for one, other in zip(alone, together, strict=True):
+        for a, b in zip(one, other, strict=True):
+            assert a.track_ids == b.track_ids
+            assert torch.equal(a.waveform, b.waveform)
+            assert torch.equal(a.tokens["input_ids"], b.tokens["input_ids"])
+            assert torch.equal(a.text_keys, b.text_keys)
+    first, second = (
+        {
+            track: wave
+            for batch in epoch
+            for track, wave in zip(batch.track_ids, batch.waveform, strict=True)
+        }
+        for epoch in together
+    )
+    both = first.keys() & second.keys()
+    assert sum(torch.equal(first[track], second[track]) for track in both) == 0
+    assert [b.track_ids for b in together[0]] != [b.track_ids for b in together[1]]
+
+
+def test_an_item_does_not_depend_on_how_the_epoch_was_reached(chorales, tracks):
+    dataset = training_set(chorales, tracks)
+    straight = run_epochs(dataset, 0, [5])[0]
+    after_others = run_epochs(dataset, 2, [0, 3, 5])[2]
+    assert all(
+        torch.equal(a.waveform, b.waveform) for a, b in zip(straight, after_others, strict=True)
+    )
+
+
+def test_captions_and_insertions_vary_by_epoch(chorales, tracks):
+    dataset = training_set(chorales, tracks)
+    texts = {dataset[epoch, 0].texts["caption"] for epoch in range(30)}
+    assert len(texts) > 5
+    track = dataset.tracks[0]
+    originals = {dataset[epoch, 0].texts["original"] for epoch in range(30)}
+    assert originals <= {caption.text for caption in track.captions}
+
+
+def test_excerpts_are_parts_of_the_track(chorales, tracks):
+    dataset = training_set(chorales, tracks)
+    whole, _ = sf.read(chorales / dataset.tracks[0].audio, dtype="float32")
+    for epoch in range(5):
+        start = round(dataset.excerpts.start_s(dataset.tracks[0], epoch) * RATE)
+        np.testing.assert_array_equal(dataset[epoch, 0].waveform, whole[start : start + 4 * RATE])
+    fixed = Excerpts(RATE, 4.0, None)
+    assert {fixed.start_s(dataset.tracks[0], epoch) for epoch in range(3)} == {0.5}
+
+
+@pytest.mark.parametrize("world", [1, 2, 4])
+def test_plan_global_batches_do_not_depend_on_the_world_size(world):
+    per_rank = 8 // world
+    ranks = [PlanSampler(37, per_rank, rank, world, seed=1) for rank in range(world)]
+    orders = [[index for _, index in sampler] for sampler in ranks]
+    steps = [
+        {i for order in orders for i in order[step * per_rank : (step + 1) * per_rank]}
+        for step in range(4)
+    ]
+    alone = [index for _, index in PlanSampler(37, 8, 0, 1, seed=1)]
+    assert steps == [set(alone[step * 8 : (step + 1) * 8]) for step in range(4)]
+    assert all(len(order) == len(sampler) for order, sampler in zip(orders, ranks, strict=True))
+
+
+@pytest.mark.parametrize("world", [1, 2, 3, 5])
+def test_plan_evaluates_every_item_once(world):
+    seen = [i for rank in range(world) for _, i in PlanSampler(37, 8, rank, world, seed=None)]
+    assert sorted(seen) == list(range(37))
+
+
+def test_a_batch_that_cannot_be_filled_is_refused():
+    with pytest.raises(
+        InputError, match=r"7 training tracks do not fill a batch of 8 on 2 processes"
+    ):
+        PlanSampler(7, 8, 0, 2, seed=0)
+
+
+def two_tracks(folder, broken):
+    wave = np.sin(np.arange(RATE * 5) / 10).astype(np.float32)
+    for name in ("a", "b", "c"):
+        sf.write(folder / f"{name}.wav", wave, RATE)
+    for name in broken:
+        (folder / f"{name}.wav").write_bytes(b"")
+    return [
+        Track(name, f"{name}.wav", 0.0, 5.0, (Caption("piano"),), ("piano",), None, "train")
+        for name in ("a", "b", "c")
+    ]
+
+
+def piano_set(folder, broken, on_bad_audio):
+    return ClipDataset(
+        two_tracks(folder, broken), folder, Excerpts(RATE, 4.0, 0), lambda *_: {}, on_bad_audio
+    )
+
+
+def test_bad_audio_stops_with_its_track_id(tmp_path):
+    with pytest.raises(AudioError, match=r"track 'b': .*b\.wav: empty file"):
+        piano_set(tmp_path, "b", "error")[0, 1]
+
+
+def test_skipped_audio_is_replaced_and_counted(tmp_path):
+    dataset = piano_set(tmp_path, "bc", "skip")
+    clip = dataset[0, 1]
+    assert (clip.index, clip.track_id) == (0, "a")
+    assert [message.split(":")[0] for message in clip.unreadable] == ["track 'b'", "track 'c'"]
+    assert dataset[0, 0].unreadable == ()
+
+
+def test_nothing_readable_is_an_error(tmp_path):
+    with pytest.raises(AudioError, match=r"3 tracks in a row cannot be read"):
+        piano_set(tmp_path, "abc", "skip")[0, 1]
+
+
+def test_tracks_shorter_than_the_excerpt_are_refused(tmp_path):
+    with pytest.raises(
+        InputError, match=r"track 'a' lasts 5.0 s, shorter than the excerpts of 6.0 s"
+    ):
+        ClipDataset(two_tracks(tmp_path, ""), Path(), Excerpts(RATE, 6.0, 0), lambda *_: {})
+
+
+def test_collate_encodes_each_text_once():
+    wave = np.zeros(4, np.float32)
+    clips = [
+        Clip(3, "x", wave, {"caption": "a", "original": "a", "fully": "not a"}),
+        Clip(1, "y", wave, {"caption": "b", "original": "a"}, ("bad",)),
+    ]
+    batch = collate(clips, characters)
+    assert len(batch.text_keys) == 3
+    texts = ["".join(map(chr, ids)).strip() for ids in batch.tokens["input_ids"].tolist()]
+    picked = {
+        role: [texts[i] if i >= 0 else None for i in rows] for role, rows in batch.rows.items()
+    }
+    assert picked == {"caption": ["a", "b"], "original": ["a", "a"], "fully": ["not a", None]}
+    assert batch.index.tolist() == [3, 1]
+    assert Counter(batch.unreadable) == {"bad": 1}
+    moved = batch.to(torch.device("cpu"))
+    assert torch.equal(moved.rows["fully"], batch.rows["fully"])
+    assert moved.track_ids == ["x", "y"]
+
+
+@pytest.mark.parametrize("p", [-0.1, 1.5])
+def test_insert_p_out_of_range_is_refused(p):
+    with pytest.raises(InputError, match=r"data.insert.p"):
+        Insert(p=p)

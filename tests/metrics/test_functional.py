@@ -1,0 +1,147 @@
+import itertools
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from negclap.errors import InputError
+from negclap.metrics import retrieval
+from negclap.metrics.pairwise import chain, choose_threshold, f1_at
+from negclap.metrics.retrieval import (
+    Ranks,
+    average_precision_at,
+    draw_galleries,
+    expected_rank,
+    rank_targets,
+    recall_at,
+)
+from negclap.metrics.scores import Scores, beats, check_embeddings
+
+
+def naive_places(scores, target):
+    """All places (from 1) that the target takes over the orders that the ties leave open."""
+    own = scores[target]
+    above = sum(s > own + 1e-6 for s in scores)
+    tied = sum(abs(s - own) <= 1e-6 for s in scores) - 1
+    return range(above + 1, above + tied + 2)
+
+
+@given(
+    st.lists(st.sampled_from([0.0, 0.25, 0.5, -0.5]), min_size=1, max_size=12),
+    st.data(),
+    st.integers(1, 12),
+)
+@settings(max_examples=200)
+def test_expected_figures_are_the_mean_over_open_orders(scores, data, k):
+    target = data.draw(st.integers(0, len(scores) - 1))
+    # one-dimensional "embeddings" make the scores what they are
+    ranks = rank_targets(torch.ones(1, 1), torch.tensor(scores)[:, None], torch.tensor([target]))
+    places = naive_places(scores, target)
+    assert recall_at(ranks, k).item() == pytest.approx(sum(r <= k for r in places) / len(places))
+    precision = sum((r <= k) / r for r in places) / len(places)
+    assert average_precision_at(ranks, k).item() == pytest.approx(precision)
+    assert expected_rank(ranks).item() == pytest.approx(sum(places) / len(places))
+
+
+def test_hand_made_matrix():
+    queries = torch.eye(3)
+    items = F.normalize(torch.tensor([[1.0, 0.0, 0.0], [0.9, 0.4, 0.0], [0.0, 0.0, 1.0]]), dim=1)
+    ranks = rank_targets(queries, items, torch.tensor([0, 1, 0]))
+    assert ranks.above.tolist() == [0, 0, 1]
+    assert ranks.tied.tolist() == [0, 0, 1]
+    assert recall_at(ranks, 1).tolist() == [1.0, 1.0, 0.0]
+    assert recall_at(ranks, 2).tolist() == [1.0, 1.0, 0.5]
+
+
+def test_negative_cosines_rank_like_any_other():
+    queries, items = torch.tensor([[1.0, 0.0]]), torch.tensor([[-0.6, 0.8], [-1.0, 0.0]])
+    assert rank_targets(queries, items, torch.tensor([0])).above.tolist() == [0]
+
+
+def test_chunks_do_not_change_ranks(monkeypatch):
+    generator = torch.Generator().manual_seed(0)
+    queries = F.normalize(torch.randn(50, 8, generator=generator), dim=1)
+    items = F.normalize(torch.randn(70, 8, generator=generator), dim=1)
+    target = torch.randint(70, (50,), generator=generator)
+    whole = rank_targets(queries, items, target)
+    naive = [
+        int(((q @ items.T) > (q @ items[t]) + 1e-6).sum())
+        for q, t in zip(queries, target, strict=True)
+    ]
+    assert whole.above.tolist() == naive
+    monkeypatch.setattr(retrieval, "_CHUNK", 7)
+    chunked = rank_targets(queries, items, target)
+    assert torch.equal(whole.above, chunked.above)
+    assert torch.equal(whole.tied, chunked.tied)
+
+
+def test_a_constant_model_scores_chance():
+    n = 64
+    same = F.normalize(torch.ones(n, 4), dim=1)
+    ranks = rank_targets(same, same, torch.arange(n))
+    assert recall_at(ranks, 10).mean().item() == pytest.approx(10 / n)
+    assert expected_rank(ranks).mean().item() == pytest.approx((n + 1) / 2)
+
+
+@given(st.lists(st.sampled_from([0.0, 0.5, 1.0]), min_size=3, max_size=3))
+def test_chain_shares_credit_among_open_orders(scores):
+    orders = [
+        order
+        for order in itertools.permutations(range(3))
+        if all(scores[a] >= scores[b] for a, b in itertools.pairwise(order))
+    ]
+    expected = ((0, 1, 2) in orders) / len(orders)
+    columns = [torch.tensor([score]) for score in scores]
+    assert chain(*columns).item() == pytest.approx(expected)
+
+
+def test_beats_gives_half_for_a_tie():
+    assert beats(torch.tensor([1.0, 0.5, 0.0]), torch.tensor([0.0, 0.5, 1.0])).tolist() == [
+        1,
+        0.5,
+        0,
+    ]
+
+
+@given(
+    st.lists(st.floats(-1, 1, width=32), min_size=1, max_size=30),
+    st.lists(st.floats(-1, 1, width=32), max_size=30),
+)
+def test_threshold_is_the_best_of_all(fits, others):
+    fits, others = torch.tensor(fits), torch.tensor(others)
+    chosen = choose_threshold(fits, others)
+    best = max(f1_at(float(t), fits, others) for t in fits)
+    assert chosen.f1 == pytest.approx(best)
+    assert f1_at(chosen.value, fits, others) == pytest.approx(best)
+
+
+def test_galleries_are_drawn_without_repetition_by_seed():
+    galleries = draw_galleries(2048, 512, 10, seed=1)
+    assert len(galleries) == 10
+    assert all(len(gallery.unique()) == 512 for gallery in galleries)
+    assert all(map(torch.equal, galleries, draw_galleries(2048, 512, 10, seed=1)))
+    assert not torch.equal(galleries[0], draw_galleries(2048, 512, 1, seed=2)[0])
+    assert [len(gallery) for gallery in draw_galleries(100, 512, 10, seed=1)] == [100]
+
+
+def test_interval_resamples_tracks_not_values():
+    values = torch.tensor([0.0, 1.0] * 50)
+    single = Scores(values, torch.arange(100)).interval()
+    repeated = Scores(values.repeat(10), torch.arange(100).repeat(10)).interval()
+    assert repeated == pytest.approx(single, abs=0.02)
+    assert single[0] == pytest.approx(0.4, abs=0.02)
+    assert single[1] == pytest.approx(0.6, abs=0.02)
+
+
+def test_nan_and_lengths_are_errors():
+    with pytest.raises(InputError, match="audio embeddings hold NaN"):
+        check_embeddings("audio", torch.tensor([[float("nan"), 1.0]]))
+    with pytest.raises(InputError, match="not of unit length"):
+        check_embeddings("audio", torch.tensor([[2.0, 0.0]]))
+
+
+def test_ranks_hold_counts():
+    ranks = Ranks(torch.tensor([0]), torch.tensor([1]))
+    assert average_precision_at(ranks, 10).item() == pytest.approx((1 + 0.5) / 2)

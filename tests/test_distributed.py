@@ -1,0 +1,134 @@
+"""Two processes give the loss, the gradients and the metrics of one process."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+import torch.nn.functional as F
+from torch import nn
+
+from negclap import distributed
+from negclap.losses import contrastive, dissimilarity
+from tests.conftest import CONFIGS
+
+D, B = 6, 8
+
+
+def tower_inputs():
+    generator = torch.Generator().manual_seed(0)
+    audio, text, fully = (torch.randn(B, D, generator=generator) for _ in range(3))
+    keys = torch.tensor([0, 1, 2, 1, 4, 5, 6, 0])  # duplicates across ranks
+    has_fully = torch.tensor([True, True, False, True, False, False, False, True])  # uneven
+    return audio, text, fully, keys, has_fully
+
+
+def loss_of_rows(towers, rows):
+    """The module's combined loss on these rows of the global batch."""
+    audio, text, fully, keys, has = (tensor[rows] for tensor in tower_inputs())
+    a, t = (F.normalize(tower(x), dim=1) for tower, x in zip(towers, (audio, text), strict=True))
+    f = F.normalize(towers[1](fully), dim=1)
+    all_a, all_t = distributed.gather_with_gradient(a), distributed.gather_with_gradient(t)
+    all_keys = distributed.gather(keys)
+    offset = distributed.rank() * len(rows)
+    scale = torch.tensor(10.0)
+    clap = contrastive(a, all_t, scale, keys, all_keys, offset)
+    clap = (clap + contrastive(t, all_a, scale, keys, all_keys, offset)) / 2
+    return clap + 0.5 * distributed.global_mean(dissimilarity(t[has], f[has]))
+
+
+def make_towers():
+    torch.manual_seed(1)
+    return nn.ModuleList([nn.Linear(D, D), nn.Linear(D, D)])
+
+
+def worker(rank, world, store, target):
+    dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=world)
+    torch.set_num_threads(1)
+    towers = nn.parallel.DistributedDataParallel(_Loss())
+    per_rank = B // world
+    loss = towers(torch.arange(rank * per_rank, (rank + 1) * per_rank))
+    loss.backward()
+    average = loss.detach().clone()
+    dist.all_reduce(average)
+    if rank == 0:
+        gradients = [p.grad for p in towers.parameters()]
+        torch.save((average / world, gradients), target)
+    dist.destroy_process_group()
+
+
+class _Loss(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.towers = make_towers()
+
+    def forward(self, rows):
+        return loss_of_rows(self.towers, rows)
+
+
+@pytest.mark.parametrize("world", [2, 4])
+def test_loss_and_gradients_are_those_of_one_process(tmp_path, world):
+    alone = _Loss()
+    loss = alone(torch.arange(B))
+    loss.backward()
+    mp.spawn(worker, (world, tmp_path / "store", tmp_path / "out.pt"), nprocs=world)
+    theirs, gradients = torch.load(tmp_path / "out.pt")
+    torch.testing.assert_close(theirs, loss.detach(), atol=1e-5, rtol=0)
+    for mine, other in zip((p.grad for p in alone.parameters()), gradients, strict=True):
+        torch.testing.assert_close(mine, other, atol=1e-5, rtol=0)
+
+
+def test_alone_everything_is_the_identity():
+    rows = torch.randn(3, 2, requires_grad=True)
+    assert distributed.gather_with_gradient(rows) is rows
+    assert distributed.gather(rows) is rows
+    assert distributed.rank() == 0
+    assert distributed.global_mean(torch.tensor([1.0, 3.0])).item() == 2.0
+    assert distributed.global_mean(torch.tensor([])).item() == 0.0
+
+
+def negclap(*arguments):
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    command = [sys.executable, "-m", "negclap.cli", *map(str, arguments)]
+    subprocess.run(command, check=True, env=environment, cwd=Path(__file__).parents[1], timeout=300)
+
+
+def test_training_and_testing_on_two_processes(tiny_args, tmp_path):
+    """DDP by the CLI: the losses of one process, and its test metrics on an uneven split."""
+    method = ["-c", CONFIGS / "methods" / "combined.yaml"]
+    exact = [
+        "--model.audio_encoder.init_args.dropout=0",
+        "--model.text_encoder.init_args.dropout=0",
+        "--trainer.log_every_n_steps=1",
+    ]
+    two = ["--trainer.strategy=ddp", "--trainer.devices=2", "--trainer.accelerator=cpu"]
+    runs = {"one": ["--data.batch_size=16"], "two": ["--data.batch_size=8", *two]}
+    for name, extra in runs.items():
+        negclap("fit", *tiny_args, *method, *exact, *extra, f"--run_dir={tmp_path / name}")
+    one, other = (_losses(tmp_path / name / "metrics.csv") for name in runs)
+    assert len(one) == len(other) == 4
+    assert other == pytest.approx(one, abs=1e-4)
+    checkpoint = f"--ckpt_path={tmp_path / 'one' / 'checkpoints' / 'best.ckpt'}"
+    for name, extra in (("one", []), ("two", two)):
+        config = tmp_path / "one" / "config.yaml"
+        negclap("test", "-c", config, checkpoint, *extra, "--run_dir", tmp_path / f"test-{name}")
+    alone, together = (
+        json.loads((tmp_path / f"test-{name}" / "results.json").read_text())
+        for name in ("one", "two")
+    )
+    assert alone["recall@10/original/n"] % 2 == 1
+    for key, value in alone.items():
+        exact_key = not key.startswith(("margin", "mean_cosine", "threshold"))
+        assert together[key] == (value if exact_key else pytest.approx(value, abs=1e-5)), key
+
+
+def _losses(path):
+    import csv
+
+    with path.open() as file:
+        return [float(row["train/loss"]) for row in csv.DictReader(file) if row["train/loss"]]
