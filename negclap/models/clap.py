@@ -36,8 +36,8 @@ class NegClap(nn.Module):
             raise InputError(f"temperature is {temperature}, expected at least {1 / MAX_SCALE}")
         self.audio_encoder = audio_encoder
         self.text_encoder = text_encoder
-        self.audio_projection = _projection(audio_encoder.dim, embed_dim)
-        self.text_projection = _projection(text_encoder.dim, embed_dim)
+        self.audio_projection = nn.Linear(audio_encoder.dim, embed_dim)
+        self.text_projection = nn.Linear(text_encoder.dim, embed_dim)
         self.log_scale = nn.Parameter(torch.tensor(math.log(1 / temperature)))
 
     @property
@@ -59,7 +59,3 @@ class NegClap(nn.Module):
         """Tokens of n texts to unit vectors ``(n, embed_dim)``, float32."""
         projected = self.text_projection(self.text_encoder(tokens))
         return F.normalize(projected.float(), dim=-1)
-
-
-def _projection(dim: int, embed_dim: int) -> nn.Module:
-    return nn.Sequential(nn.Linear(dim, embed_dim), nn.GELU(), nn.Linear(embed_dim, embed_dim))
