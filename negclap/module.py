@@ -144,7 +144,7 @@ class NegClapModule(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """AdamW with warm-up and cosine, by step."""
-        optimizer = torch.optim.AdamW(self._parameter_groups())
+        optimizer = torch.optim.AdamW(self._parameter_groups(), fused=True)
         steps = max(1, int(self.trainer.estimated_stepping_batches))
         warmup = max(1, round(self.warmup_fraction * steps))
 
