@@ -1,7 +1,7 @@
 """The LightningModule: the only place where model, losses, gather and metrics meet."""
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +71,7 @@ class NegClapModule(pl.LightningModule):
         )
         self.threshold: Tensor
         self.register_buffer("threshold", torch.tensor(float("nan")))
-        self.unreadable: Counter[str] = Counter()
+        self.unreadable: dict[str, Counter[str]] = defaultdict(Counter)
 
     @property
     def needs_negated(self) -> bool:
@@ -93,7 +93,7 @@ class NegClapModule(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The weighted sum of the loss terms; each is logged raw under ``train/``."""
-        self._note_unreadable(batch)
+        self.unreadable["train"].update(batch.unreadable)
         audio = self.model.embed_audio(batch.waveform)
         unique_texts = self.model.embed_text(batch.tokens)  # the one text call of the step
         total = torch.zeros((), device=self.device)
@@ -190,7 +190,7 @@ class NegClapModule(pl.LightningModule):
         self._collect("test", batch)
 
     def _collect(self, split: str, batch: Batch) -> None:
-        self._note_unreadable(batch)
+        self.unreadable[split].update(batch.unreadable)
         audio = self.model.embed_audio(batch.waveform)
         unique_texts = self.model.embed_text(batch.tokens)
         texts = {role: _pick(unique_texts, rows) for role, rows in batch.rows.items()}
@@ -254,9 +254,6 @@ class NegClapModule(pl.LightningModule):
 
     # ------------------------------------------------------------------- faults
 
-    def _note_unreadable(self, batch: Batch) -> None:
-        self.unreadable.update(batch.unreadable)
-
     def on_train_epoch_end(self) -> None:
         """Report unreadable tracks."""
         self._report_unreadable("train")
@@ -264,7 +261,7 @@ class NegClapModule(pl.LightningModule):
     def _report_unreadable(self, split: str) -> None:
         """Warn of the tracks that could not be read, and stop if they are too many."""
         data = self._data()
-        bad, self.unreadable = self.unreadable, Counter()
+        bad = self.unreadable.pop(split, None)
         if not bad:
             return
         share = len(bad) / len(data.datasets[split])

@@ -4,6 +4,7 @@ Apart from `cli` only because Lightning takes seconds to import.
 """
 
 import warnings
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,10 @@ from lightning.pytorch.trainer import Trainer
 
 from negclap.callbacks import FailureSigns, RunRecord
 from negclap.data.datamodule import NegClapDataModule
+from negclap.errors import InputError
 from negclap.module import NegClapModule
+
+_CHECKPOINT_KEYWORDS = {"best", "last", "hpc", "registry"}  # Lightning resolves them
 
 
 class NegClapCLI(LightningCLI):
@@ -32,26 +36,39 @@ class NegClapCLI(LightningCLI):
         parser.link_arguments("run_dir", "trainer.default_root_dir")
         parser.link_arguments("seed_everything", "data.seed")
 
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Refuse a checkpoint that is missing or torn before anything is loaded."""
+        super().parse_arguments(parser, args)
+        subcommand = self.config.get("subcommand")
+        path = self.config[subcommand].get("ckpt_path") if subcommand else None
+        if path is None or path in _CHECKPOINT_KEYWORDS:
+            return
+        if not Path(path).is_file():
+            raise InputError(f"{path}: no checkpoint there")
+        if not zipfile.is_zipfile(path):
+            raise InputError(f"{path}: not a checkpoint, or a torn one")
+
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Add the callbacks and the CSV logger that every run has."""
         config = self._get(self.config_init, "trainer")
         folder = Path(config["default_root_dir"])
         given: list[Logger] = _as_list(config["logger"])
         part = "" if self.subcommand in (None, "fit") else str(self.subcommand)
+        kwargs["callbacks"] = [*_as_list(config["callbacks"]), *_callbacks(folder)]
         kwargs["logger"] = [CSVLogger(str(folder), name="", version=part), *given]
         trainer: Trainer = super().instantiate_trainer(**kwargs)
         return trainer
 
 
-def _as_list(loggers: Any) -> list[Any]:
-    if loggers is None or isinstance(loggers, bool):
+def _as_list(given: Any) -> list[Any]:
+    if given is None or isinstance(given, bool):
         return []
-    return list(loggers) if isinstance(loggers, list) else [loggers]
+    return list(given) if isinstance(given, list) else [given]
 
 
-def _callbacks() -> list[Any]:
+def _callbacks(folder: Path) -> list[Any]:
     checkpoint = ModelCheckpoint(
-        filename="best", monitor="val/map@10/mean", mode="max", save_last=True
+        folder / "checkpoints", "best", monitor="val/map@10/mean", mode="max", save_last=True
     )
     return [checkpoint, LearningRateMonitor("step"), RunRecord(), FailureSigns()]
 
@@ -65,7 +82,6 @@ def parse(arguments: list[str], run: bool = False) -> NegClapCLI:
         run=run,
         parser_kwargs={"parser_mode": "omegaconf+"},
         save_config_kwargs={"overwrite": True},
-        trainer_defaults={"callbacks": _callbacks()},
     )
 
 

@@ -67,6 +67,7 @@ def tiny_args(chorales) -> list[str]:
         "--model.embed_dim=16",
         "--trainer.max_epochs=1",
         "--trainer.check_val_every_n_epoch=1",
+        "--trainer.log_every_n_steps=1",
         "--trainer.enable_progress_bar=false",
         "--trainer.enable_model_summary=false",
     ]

@@ -104,7 +104,6 @@ def test_training_and_testing_on_two_processes(tiny_args, tmp_path):
     exact = [
         "--model.audio_encoder.init_args.dropout=0",
         "--model.text_encoder.init_args.dropout=0",
-        "--trainer.log_every_n_steps=1",
     ]
     two = ["--trainer.strategy=ddp", "--trainer.devices=2", "--trainer.accelerator=cpu"]
     runs = {"one": ["--data.batch_size=16"], "two": ["--data.batch_size=8", *two]}
