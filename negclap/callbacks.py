@@ -86,22 +86,32 @@ class FailureSigns(pl.Callback):
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Judge the epoch."""
         assert isinstance(pl_module, NegClapModule)
-        if not trainer.sanity_checking:
-            figures = {key: float(value) for key, value in trainer.callback_metrics.items()}
-            for sign in self.signs(figures, pl_module, trainer.current_epoch):
-                rank_zero_warn(f"epoch {trainer.current_epoch}: {sign}")
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]  # set by trainer.fit
+        negates = pl_module.needs_negated or data.insert.p > 0
+        figures = {key: float(value) for key, value in trainer.callback_metrics.items()}
+        scale = float(pl_module.model.scale.detach())
+        for sign in self.signs(figures, scale, trainer.current_epoch, negates):
+            rank_zero_warn(f"epoch {trainer.current_epoch}: {sign}")
 
-    def signs(self, figures: dict[str, float], module: NegClapModule, epoch: int) -> list[str]:
-        """The failure signs in the figures of a validation epoch, each in one line."""
+    def signs(
+        self, figures: dict[str, float], scale: float, epoch: int, negates: bool
+    ) -> list[str]:
+        """The failure signs in the figures of a validation epoch, each in one line.
+
+        Args:
+            figures: By key, as they are logged.
+            scale: Inverse temperature.
+            epoch: Counted from 0.
+            negates: Whether the model is trained on negation at all.
+        """
         found = []
-        scale = float(module.model.scale)
         if scale >= MAX_SCALE * 0.999:
             found.append(f"the temperature is at its clamp (scale {scale:.1f})")
         spread = figures.get("val/mean_cosine", 0.0)
         if spread > self.collapse_cosine:
             found.append(f"audio embeddings collapse (mean cosine {spread:.3f} between clips)")
         accuracy = figures.get("val/pairwise/original_vs_fully", 1.0)
-        judged = module.needs_negated and epoch + 1 > self.warmup_epochs
+        judged = negates and epoch + 1 > self.warmup_epochs
         if judged and accuracy < self.discrimination:
             found.append(
                 f"original and fully negated captions are hardly told apart ({accuracy:.3f})"

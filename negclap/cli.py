@@ -25,8 +25,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         # A loader worker hands an error on with its traceback as text; the last line is the error.
         line = str(error).strip().splitlines()[-1]
         _, _, message = line.rpartition("Error: ") if "Traceback" in str(error) else ("", "", line)
-        sys.stderr.write(f"negclap: error: {message}\n")
-        return 2
+        return _complain(message)
+    except OSError as error:  # a folder that cannot be written, a full disk
+        return _complain(f"{error.filename or ''}: {error.strerror or error}")
+
+
+def _complain(message: str) -> int:
+    sys.stderr.write(f"negclap: error: {message}\n")
+    return 2
 
 
 def _dispatch(arguments: list[str]) -> int:

@@ -1,5 +1,9 @@
 """Gathering across ranks, with gradient; without a process group everything is the identity."""
 
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 import torch.distributed as dist
 from torch import Tensor
@@ -31,6 +35,15 @@ def gather(rows: Tensor) -> Tensor:
     parts = [torch.empty_like(rows) for _ in range(dist.get_world_size())]
     dist.all_gather(parts, rows.contiguous())
     return torch.cat(parts)
+
+
+def gather_messages(messages: Mapping[str, int]) -> Counter[str]:
+    """The counts of all ranks, added up; the same on every rank."""
+    if not is_distributed():
+        return Counter(messages)
+    parts: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(parts, dict(messages))
+    return sum((Counter(part) for part in parts), Counter())
 
 
 def global_mean(values: Tensor) -> Tensor:

@@ -56,6 +56,11 @@ class LossTerms:
     contrastive: Term = field(default_factory=lambda: Term(weight=1.0))
     dissimilarity: DissimilarityTerm = field(default_factory=DissimilarityTerm)
 
+    def __post_init__(self) -> None:
+        """Refuse a loss without any term."""
+        if not self.contrastive.weight + self.dissimilarity.weight:
+            raise InputError("model.losses: all weights are 0, expected at least one above")
+
 
 def contrastive(
     rows: Tensor,
@@ -81,8 +86,9 @@ def contrastive(
     target = torch.arange(offset, offset + len(rows), device=rows.device)
     same_text = row_keys.unsqueeze(1) == column_keys.unsqueeze(0)
     same_text[torch.arange(len(rows), device=rows.device), target] = False
-    logits = (scale * rows @ columns.T).masked_fill(same_text, float("-inf"))
-    return F.cross_entropy(logits, target)
+    with torch.autocast(rows.device.type, enabled=False):  # bf16 has too few digits for logits
+        logits = (scale * rows @ columns.T).masked_fill(same_text, float("-inf"))
+        return F.cross_entropy(logits, target)
 
 
 def dissimilarity(original: Tensor, fully: Tensor, floor: float | None = None) -> Tensor:

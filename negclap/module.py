@@ -19,7 +19,7 @@ from negclap.losses import LossTerms, contrastive, dissimilarity
 from negclap.models.audio_encoders import AudioEncoder
 from negclap.models.clap import NegClap
 from negclap.models.text_encoders import TextEncoder
-from negclap.report import print_estimates, write_results
+from negclap.report import print_estimates, write_json, write_results
 from negclap.suite import NegationSuite, oracle_scores
 
 
@@ -144,7 +144,9 @@ class NegClapModule(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """AdamW with warm-up and cosine, by step."""
-        optimizer = torch.optim.AdamW(self._parameter_groups(), fused=True)
+        optimizer = torch.optim.AdamW(
+            self._parameter_groups(), fused=self.trainer.precision != "16-mixed"
+        )
         steps = max(1, int(self.trainer.estimated_stepping_batches))
         warmup = max(1, round(self.warmup_fraction * steps))
 
@@ -202,12 +204,16 @@ class NegClapModule(pl.LightningModule):
         return suite
 
     def on_validation_epoch_end(self) -> None:
-        """Log every figure under ``val/``; choose the similarity threshold."""
+        """Choose the similarity threshold; log every figure and write ``validation.json``."""
         suite = self._suite("validation")
         self.threshold.fill_(suite.threshold.choose())
         figures = suite.compute()
         self.log_dict({f"val/{key}": value for key, value in figures.items()}, rank_zero_only=False)
         self.log("val_map10", figures["map@10/mean"], prog_bar=True, logger=False)
+        if self.trainer.is_global_zero:
+            folder = Path(self.trainer.default_root_dir)
+            folder.mkdir(parents=True, exist_ok=True)
+            write_json(folder / "validation.json", {"epoch": self.current_epoch, **figures})
         suite.reset()
         self._report_unreadable("validation")
 
@@ -231,6 +237,7 @@ class NegClapModule(pl.LightningModule):
 
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
         """Embeddings of the clips and of their original captions."""
+        self.unreadable["test"].update(batch.unreadable)
         return {
             "track_ids": batch.track_ids,
             "audio": self.model.embed_audio(batch.waveform).cpu(),
@@ -238,17 +245,21 @@ class NegClapModule(pl.LightningModule):
         }
 
     def on_predict_epoch_end(self) -> None:
-        """Write ``embeddings.npz`` into the run folder: track_ids, audio, text; one per rank."""
+        """Write ``embeddings-RANK.npz`` into the run folder: track_ids, audio, text.
+
+        Each track once; unreadable ones are reported.
+        """
         outputs: Any = self.trainer.predict_loop.predictions
-        if not outputs:
-            return
+        self._report_unreadable("test")
+        track_ids = np.array([track for output in outputs for track in output["track_ids"]])
+        _, first = np.unique(track_ids, return_index=True)
         target = Path(self.trainer.default_root_dir) / f"embeddings-{self.global_rank}.npz"
         target.parent.mkdir(parents=True, exist_ok=True)
         np.savez(
             target,
-            track_ids=np.array([track for output in outputs for track in output["track_ids"]]),
-            audio=torch.cat([output["audio"] for output in outputs]).numpy(),
-            text=torch.cat([output["text"] for output in outputs]).numpy(),
+            track_ids=track_ids[first],
+            audio=torch.cat([output["audio"] for output in outputs]).numpy()[first],
+            text=torch.cat([output["text"] for output in outputs]).numpy()[first],
         )
         rank_zero_info(f"wrote {target}")
 
@@ -261,7 +272,7 @@ class NegClapModule(pl.LightningModule):
     def _report_unreadable(self, split: str) -> None:
         """Warn of the tracks that could not be read, and stop if they are too many."""
         data = self._data()
-        bad = self.unreadable.pop(split, None)
+        bad = distributed.gather_messages(self.unreadable.pop(split, {}))
         if not bad:
             return
         share = len(bad) / len(data.datasets[split])

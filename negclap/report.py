@@ -109,6 +109,8 @@ def _summarise(results: list[dict[str, float]]) -> Summary:
         )
         for key in keys
     }
+    if len(results) > 1:  # a mean of intervals is no interval; the deviation stands for it
+        mean = {key: v for key, v in mean.items() if not key.endswith(("/low", "/high", "/n"))}
     return Summary(mean, spread, len(results))
 
 

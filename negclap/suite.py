@@ -49,14 +49,23 @@ class NegationSuite(nn.Module):
         gallery_size: Clips per retrieval gallery.
         galleries: How many random galleries.
         seed: Of the galleries.
+        distributed: Whether the ranks' clips are gathered; without it each rank computes alone.
     """
 
-    def __init__(self, gallery_size: int = 512, galleries: int = 10, seed: int = 0) -> None:
+    def __init__(
+        self,
+        gallery_size: int = 512,
+        galleries: int = 10,
+        seed: int = 0,
+        *,
+        distributed: bool = True,
+    ) -> None:
         super().__init__()
-        self.retrieval = NegationRetrieval(gallery_size, galleries, seed)
-        self.pairwise = PairwiseAccuracy()
-        self.absence = TrueAbsence()
-        self.threshold = FitThreshold()
+        alone = {} if distributed else {"distributed_available_fn": lambda: False}
+        self.retrieval = NegationRetrieval(gallery_size, galleries, seed, **alone)
+        self.pairwise = PairwiseAccuracy(**alone)
+        self.absence = TrueAbsence(**alone)
+        self.threshold = FitThreshold(**alone)
 
     @property
     def metrics(self) -> tuple[ItemMetric, ...]:
@@ -142,9 +151,8 @@ def oracle_scores(
         probes: One per track.
         vocabulary: The tags.
     """
-    own = NegationSuite(
-        suite.retrieval.gallery_size, suite.retrieval.galleries, suite.retrieval.seed
-    )
+    like = suite.retrieval
+    own = NegationSuite(like.gallery_size, like.galleries, like.seed, distributed=False)
     column = {name: index for index, name in enumerate(vocabulary.names)}
     audio = torch.stack([_truth(track, column) for track in tracks])
     texts = {

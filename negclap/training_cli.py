@@ -8,7 +8,6 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, Logger
@@ -18,8 +17,6 @@ from negclap.callbacks import FailureSigns, RunRecord
 from negclap.data.datamodule import NegClapDataModule
 from negclap.errors import InputError
 from negclap.module import NegClapModule
-
-_CHECKPOINT_KEYWORDS = {"best", "last", "hpc", "registry"}  # Lightning resolves them
 
 
 class NegClapCLI(LightningCLI):
@@ -37,16 +34,21 @@ class NegClapCLI(LightningCLI):
         parser.link_arguments("seed_everything", "data.seed")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        """Refuse a checkpoint that is missing or torn before anything is loaded."""
+        """Find the checkpoint, and refuse what would fail only after hours.
+
+        Without ``--ckpt_path``, validate, test and predict take the run folder's best one.
+        """
         super().parse_arguments(parser, args)
         subcommand = self.config.get("subcommand")
-        path = self.config[subcommand].get("ckpt_path") if subcommand else None
-        if path is None or path in _CHECKPOINT_KEYWORDS:
+        if subcommand is None:
             return
-        if not Path(path).is_file():
-            raise InputError(f"{path}: no checkpoint there")
-        if not zipfile.is_zipfile(path):
-            raise InputError(f"{path}: not a checkpoint, or a torn one")
+        config = self.config[subcommand]
+        if subcommand == "fit":
+            _check_validation_schedule(config.trainer)
+        elif config.ckpt_path is None:
+            config.ckpt_path = str(Path(config.run_dir) / "checkpoints" / "best.ckpt")
+        if config.ckpt_path is not None and config.ckpt_path != "last":
+            _check_checkpoint(Path(config.ckpt_path))
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Add the callbacks and the CSV logger that every run has."""
@@ -60,6 +62,23 @@ class NegClapCLI(LightningCLI):
         return trainer
 
 
+def _check_checkpoint(path: Path) -> None:
+    if not path.is_file():
+        raise InputError(f"{path}: no checkpoint there")
+    if not zipfile.is_zipfile(path):
+        raise InputError(f"{path}: not a checkpoint, or a torn one")
+
+
+def _check_validation_schedule(trainer: Any) -> None:
+    """Checkpoints are selected on validation: the last epoch must have one."""
+    epochs, every = trainer.max_epochs, trainer.check_val_every_n_epoch
+    if epochs and epochs > 0 and every and epochs % every:
+        raise InputError(
+            f"trainer.max_epochs is {epochs}, no multiple of trainer.check_val_every_n_epoch "
+            f"{every}: the last epochs would never be validated or saved"
+        )
+
+
 def _as_list(given: Any) -> list[Any]:
     if given is None or isinstance(given, bool):
         return []
@@ -68,7 +87,12 @@ def _as_list(given: Any) -> list[Any]:
 
 def _callbacks(folder: Path) -> list[Any]:
     checkpoint = ModelCheckpoint(
-        folder / "checkpoints", "best", monitor="val/map@10/mean", mode="max", save_last=True
+        folder / "checkpoints",
+        "best",
+        monitor="val/map@10/mean",
+        mode="max",
+        save_last=True,
+        enable_version_counter=False,  # a new run in the folder replaces the old one's files
     )
     return [checkpoint, LearningRateMonitor("step"), RunRecord(), FailureSigns()]
 
@@ -82,6 +106,8 @@ def parse(arguments: list[str], run: bool = False) -> NegClapCLI:
         run=run,
         parser_kwargs={"parser_mode": "omegaconf+"},
         save_config_kwargs={"overwrite": True},
+        # The data module has its own sampling plan.
+        trainer_defaults={"use_distributed_sampler": False, "num_sanity_val_steps": 0},
     )
 
 
@@ -91,7 +117,6 @@ def run(arguments: list[str]) -> None:
     Raises:
         InputError: On a user's mistake in the data, the configuration's values or the checkpoint.
     """
-    torch.set_float32_matmul_precision("high")
     for noise in ("LightningCLI's args parameter", "Experiment logs directory", ".*LeafSpec"):
         warnings.filterwarnings("ignore", message=noise)
     parse(arguments, run=True)

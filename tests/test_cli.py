@@ -73,6 +73,37 @@ def test_validate_and_predict(run):
     )
 
 
+def test_without_a_checkpoint_the_runs_best_is_taken(run, tmp_path, capfd):
+    before = json.loads((run / "results.json").read_text())
+    (run / "results.json").unlink()
+    assert main(["test", "-c", str(run / "config.yaml")]) == 0
+    assert json.loads((run / "results.json").read_text()) == before
+    status, line = complaint(
+        capfd, ["test", "-c", str(run / "config.yaml"), f"--run_dir={tmp_path}"]
+    )
+    assert status == 2
+    assert "no checkpoint there" in line
+
+
+def test_a_second_run_in_the_folder_replaces_the_first(tiny_args, tmp_path):
+    for seed in ("0", "1"):
+        assert main(["fit", *tiny_args, f"--run_dir={tmp_path}", f"--seed_everything={seed}"]) == 0
+    checkpoints = {path.name: path for path in (tmp_path / "checkpoints").iterdir()}
+    assert set(checkpoints) == {"best.ckpt", "last.ckpt"}
+    best, last = (
+        torch.load(checkpoints[f"{name}.ckpt"])["state_dict"] for name in ("best", "last")
+    )
+    assert torch.equal(best["model.log_scale"], last["model.log_scale"])
+
+
+def test_wandb_logs_offline_without_an_account(tiny_args, tmp_path, monkeypatch):
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    overlay = ["-c", str(CONFIGS / "loggers" / "wandb.yaml")]
+    assert main(["fit", *tiny_args, *overlay, f"--run_dir={tmp_path}"]) == 0
+    assert list((tmp_path / "wandb").glob("offline-run-*/*.wandb"))
+    assert (tmp_path / "metrics.csv").exists()
+
+
 def test_report_compares_runs_side_by_side(run, tmp_path, capsys):
     seeds = [tmp_path / "combined-0", tmp_path / "combined-1", tmp_path / "other"]
     results = json.loads((run / "results.json").read_text())
@@ -147,6 +178,9 @@ def complaint(capfd, arguments):
         ("--data.max_bad_fraction=2", "data.max_bad_fraction is 2"),
         ("--data.test_split=x --data.train_split=nothing", "no track of split 'nothing'"),
         ("--model.temperature=0.0001", "temperature is 0.0001"),
+        ("--data.num_workers=-1", "data.num_workers is -1"),
+        ("--trainer.max_epochs=3 --trainer.check_val_every_n_epoch=2", "no multiple of"),
+        ("--model.losses.contrastive.weight=0", "all weights are 0"),
         ("--data.no_such_key=1", "no_such_key"),
         ("--model.text_encoder.init_args.name=/nowhere/bert", "/nowhere/bert"),
     ],

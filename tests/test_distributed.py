@@ -71,7 +71,7 @@ class _Loss(nn.Module):
         return loss_of_rows(self.towers, rows)
 
 
-@pytest.mark.parametrize("world", [2, 4])
+@pytest.mark.parametrize("world", [2, pytest.param(4, marks=pytest.mark.slow)])
 def test_loss_and_gradients_are_those_of_one_process(tmp_path, world):
     alone = _Loss()
     loss = alone(torch.arange(B))

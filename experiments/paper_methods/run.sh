@@ -10,9 +10,10 @@ runs=runs/chorales
 # 1. k on validation, from the paper's grid, in short runs of the combined method.
 for k in 0.1 0.01 0.001 0.0001; do
   run=runs/k-grid/$k
-  [ -e $run/checkpoints/last.ckpt ] || $bin fit -c configs/chorales.yaml -c configs/methods/combined.yaml \
-    --model.losses.dissimilarity.weight $k --trainer.max_epochs 6 --run_dir $run
+  [ -e $run/finished ] || $bin fit -c configs/chorales.yaml -c configs/methods/combined.yaml \
+    --model.losses.dissimilarity.weight $k --trainer.max_epochs 6 --run_dir $run && touch $run/finished
 done
+.venv/bin/python experiments/paper_methods/choose_k.py runs/k-grid/*
 
 # 2. The methods at that k, three seeds of the two that are compared.
 train() { [ -e $runs/$1-$2/results.json ] || make train METHOD=$1 SEED=$2; }

@@ -68,6 +68,8 @@ class NegClapDataModule(pl.LightningDataModule):
             raise InputError(
                 f"data.excerpt_s is {excerpt_s}, expected a positive number of seconds"
             )
+        if num_workers < 0:
+            raise InputError(f"data.num_workers is {num_workers}, expected at least 0")
         if not 0 <= max_bad_fraction < 1:
             raise InputError(f"data.max_bad_fraction is {max_bad_fraction}, expected 0 to below 1")
         self.manifest = Path(manifest)
@@ -106,6 +108,11 @@ class NegClapDataModule(pl.LightningDataModule):
         for track in tracks:
             if not track.captions:
                 raise InputError(f"{self.manifest}: track {track.track_id!r} has no caption")
+            if self.insert.absent_from == "absent_tags" and track.absent_tags is None:
+                raise InputError(
+                    f"{self.manifest}: data.insert.absent_from is 'absent_tags', but track "
+                    f"{track.track_id!r} does not say what it lacks"
+                )
         module: Any = self.trainer.lightning_module if self.trainer else None
         if module is None:
             raise InputError("the data module needs a trainer with a NegClapModule")
@@ -139,6 +146,9 @@ class NegClapDataModule(pl.LightningDataModule):
             self.trainer.world_size,
             self.seed if training else None,
         )
+        sampler.set_epoch(
+            self.trainer.current_epoch
+        )  # a resumed run prefetches before Lightning does
         module: Any = self.trainer.lightning_module
         return DataLoader(
             dataset,

@@ -219,7 +219,8 @@ class PlanSampler(Sampler[Key]):
 
     def __iter__(self) -> Iterator[Key]:
         """The keys of this rank's items."""
-        return ((self.epoch, index) for index in self._order())
+        epoch = self.epoch
+        return ((epoch, index) for index in self._order())
 
     def __len__(self) -> int:
         """How many items this rank has."""

@@ -61,7 +61,7 @@ class ItemMetric(Metric):
     def reduce(self, key: str, scores: Scores) -> Tensor:
         """One number from the scores of a key: their mean, but for ranks their median."""
         if key.startswith(("median_rank", "a2t/median_rank")):
-            return scores.values.double().quantile(0.5)
+            return scores.values.cpu().double().quantile(0.5)
         return scores.mean()
 
     def compute(self) -> dict[str, Tensor]:
@@ -135,7 +135,7 @@ class NegationRetrieval(ItemMetric):
         """
         values = super().compute()
         both = values[f"map@{MAP_AT}/original"] + values[f"a2t/map@{MAP_AT}/original"]
-        audio = self.collect()["audio"].double()
+        audio = self.collect()["audio"].cpu().double()
         n = len(audio)
         mean_cosine = (audio.sum(dim=0).square().sum() - n) / max(1, n * (n - 1))
         return values | {f"map@{MAP_AT}/mean": both / 2, "mean_cosine": mean_cosine}
@@ -259,7 +259,7 @@ class TrueAbsence(ItemMetric):
             a, b = (clips * columns[one][items]).sum(-1), (clips * columns[other][items]).sum(-1)
             return Scores(beats(a, b), items)
 
-        shuffled = audio.roll(1, dims=0)  # ids are in no musical order
+        shuffled = audio.roll(len(audio) // 2, dims=0)  # neighbours may be of one album
         return {
             "true_absence": won("absence_true", "absence_false", audio),
             "true_absence/shuffled": won("absence_true", "absence_false", shuffled),

@@ -31,17 +31,16 @@ class Scores(NamedTuple):
 
     def mean(self) -> Tensor:
         """The mean over all values; NaN where there is none."""
-        return self.values.double().mean()
+        return self.values.cpu().double().mean()
 
     def interval(self, resamples: int = 1000, seed: int = 0) -> tuple[float, float]:
         """95 % percentile bootstrap interval of the mean, tracks resampled."""
         if not len(self.values):
             return float("nan"), float("nan")
-        tracks, cluster = self.items.unique(return_inverse=True)
-        sums = torch.zeros(len(tracks), dtype=torch.float64).index_add_(
-            0, cluster.cpu(), self.values.double().cpu()
-        )
-        counts = torch.bincount(cluster.cpu(), minlength=len(tracks)).double()
+        tracks, cluster = self.items.cpu().unique(return_inverse=True)
+        sums = torch.zeros(len(tracks), dtype=torch.float64)
+        sums.index_add_(0, cluster, self.values.cpu().double())
+        counts = torch.bincount(cluster, minlength=len(tracks)).double()
         generator = torch.Generator().manual_seed(seed)
         means = []
         for start in range(0, resamples, _CHUNK):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from transformers import ClapAudioConfig, ClapAudioModel
+from transformers import AutoConfig, ClapAudioConfig, ClapAudioModel, ClapModel
 
 from negclap.errors import InputError
 from negclap.models.frontend import LogMel, MelConfig, SpecAugment
@@ -173,10 +173,7 @@ class HtsatEncoder(AudioEncoder):
         elif overrides:
             raise InputError("HtsatEncoder takes a path or overrides, not both")
         else:
-            try:
-                self.model = ClapAudioModel.from_pretrained(str(path))
-            except OSError as error:
-                raise InputError(f"audio encoder {path}: {error}".splitlines()[0]) from None
+            self.model = _load_clap_audio(path)
             self.calibrated.fill_(True)
         self.dim = int(self.model.config.hidden_size)
         self.input_norm = self.model.audio_encoder.batch_norm
@@ -197,3 +194,22 @@ class HtsatEncoder(AudioEncoder):
         """``(batch, samples)`` to ``(batch, dim)``; at most 10 s (`spec_size` frames)."""
         features = self.log_mel(waveform).unsqueeze(1)
         return self.model(input_features=features).pooler_output  # type: ignore[no-any-return]
+
+
+def _load_clap_audio(path: Path) -> ClapAudioModel:
+    """The audio model of a folder or hub name, which may hold a whole ClapModel."""
+    try:
+        config = AutoConfig.from_pretrained(str(path))
+        whole = config.model_type == "clap"
+        kind = ClapModel if whole else ClapAudioModel
+        model, info = kind.from_pretrained(str(path), output_loading_info=True)
+    except (OSError, ValueError) as error:
+        raise InputError(f"audio encoder {path}: {error}".splitlines()[0]) from None
+    if info["missing_keys"]:
+        raise InputError(
+            f"audio encoder {path}: no weights for {sorted(info['missing_keys'])[0]!r}"
+        )
+    audio = model.audio_model if whole else model
+    if audio.config.enable_fusion:
+        raise InputError(f"audio encoder {path}: fusion models are not supported")
+    return audio

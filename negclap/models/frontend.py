@@ -30,7 +30,9 @@ class MelConfig:
     f_max: float = 8_000.0
 
     def __post_init__(self) -> None:
-        """Refuse a band that the sample rate cannot hold."""
+        """Refuse sizes that are not positive, and a band that the sample rate cannot hold."""
+        if min(self.sample_rate, self.n_fft, self.hop_length, self.n_mels) < 1:
+            raise InputError(f"{self}: expected positive sizes")
         if not 0 <= self.f_min < self.f_max <= self.sample_rate / 2:
             raise InputError(
                 f"mel band {self.f_min} to {self.f_max} Hz does not fit a sample rate of "

@@ -48,13 +48,20 @@ class TextEncoder(nn.Module):
         try:
             self.tokenizer = AutoTokenizer.from_pretrained(str(source))
             model: Any = (
-                AutoModel.from_pretrained(str(source), add_pooling_layer=False)
+                AutoModel.from_pretrained(str(source))
                 if scratch is None
                 else _small_bert(scratch, len(self.tokenizer), max_tokens, dropout)
             )
         except (OSError, ValueError) as error:
             raise InputError(f"text encoder {name!r}: {str(error).splitlines()[0]}") from None
         self.model: Any = model
+        if getattr(model, "pooler", None) is not None:
+            model.pooler = None  # it would be trained by nothing
+        if max_tokens > model.config.max_position_embeddings:
+            raise InputError(
+                f"max_tokens is {max_tokens}, text encoder {name!r} takes "
+                f"{model.config.max_position_embeddings}"
+            )
         self.pretrained = scratch is None
         self.dim: int = self.model.config.hidden_size
         self._keep(layers)
@@ -63,16 +70,23 @@ class TextEncoder(nn.Module):
     def _keep(self, layers: int | None) -> None:
         if layers is None:
             return
-        stack = self.model.encoder.layer
+        stack = self._stack()
         if not 1 <= layers <= len(stack):
             raise InputError(f"layers is {layers}, the text encoder has {len(stack)}")
         self.model.encoder.layer = stack[:layers]
         self.model.config.num_hidden_layers = layers
 
+    def _stack(self) -> Any:
+        try:
+            return self.model.encoder.layer
+        except AttributeError:
+            kind = type(self.model).__name__
+            raise InputError(f"layers of a {kind} cannot be chosen, only of BERT's kin") from None
+
     def _freeze(self, trained_layers: int | None) -> None:
         if trained_layers is None:
             return
-        stack = self.model.encoder.layer
+        stack = self._stack()
         if not 0 <= trained_layers <= len(stack):
             raise InputError(f"trained_layers is {trained_layers}, {len(stack)} layers are kept")
         self.model.requires_grad_(False)

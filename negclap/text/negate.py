@@ -147,13 +147,13 @@ def _draw_tag(
     tags: Collection[str],
     absent_tags: Collection[str] | None,
 ) -> str | None:
-    refused = vocabulary.related_to_any(mention.tag for mention in mentions)
+    refused = vocabulary.held_by(mention.tag for mention in mentions)
     match absent_from:
         case "caption":
             candidates = vocabulary.names
         case "tags":
             candidates = vocabulary.names
-            refused |= vocabulary.related_to_any(tags)
+            refused |= vocabulary.held_by(tags)
         case "absent_tags":
             if absent_tags is None:
                 raise InputError("absent_from is 'absent_tags', but the track's are not known")

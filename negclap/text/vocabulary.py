@@ -73,12 +73,14 @@ class Vocabulary:
         init=False, repr=False, compare=False
     )
     _related: dict[str, frozenset[str]] = field(init=False, repr=False, compare=False)
+    _inside: dict[str, frozenset[str]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Index the surface forms and close the relations."""
         object.__setattr__(self, "_by_name", {tag.name: tag for tag in self.tags})
         object.__setattr__(self, "_by_first_word", self._index_surfaces())
         object.__setattr__(self, "_related", self._close_relations())
+        object.__setattr__(self, "_inside", self._find_inside())
 
     def _index_surfaces(self) -> dict[str, list[tuple[re.Pattern[str], str]]]:
         seen: dict[tuple[str, ...], str] = {}
@@ -106,6 +108,20 @@ class Vocabulary:
             for ancestor in up:
                 related[ancestor].add(name)
         return {name: frozenset(names) for name, names in related.items()}
+
+    def _find_inside(self) -> dict[str, frozenset[str]]:
+        """By tag, the other tags that one of its surface forms contains word for word."""
+        inside: dict[str, set[str]] = {tag.name: set() for tag in self.tags}
+        for tag in self.tags:
+            for surface in (tag.name, *tag.aliases):
+                for start in re.finditer(r"\S+", surface):
+                    inside[tag.name] |= self._starting_at(surface, start.start())
+        return {name: frozenset(found - {name}) for name, found in inside.items()}
+
+    def _starting_at(self, text: str, at: int) -> set[str]:
+        word = _WORD.match(text, at)
+        entries = self._by_first_word.get(word.group().casefold(), ()) if word else ()
+        return {name for rest, name in entries if word and rest.match(text, word.end())}
 
     def _ancestors(self, tag: Tag) -> set[str]:
         found: set[str] = set()
@@ -167,6 +183,15 @@ class Vocabulary:
         """Every tag that is one of ``names`` or broader or narrower than one of them."""
         return set().union(*map(self.related, names))
 
+    def held_by(self, names: Iterable[str]) -> set[str]:
+        """Every tag that a text holds that mentions ``names``.
+
+        These tags, their broader and narrower ones, and the tags whose words stand inside theirs
+        ("guitar" in "bass guitar").
+        """
+        held = self.related_to_any(names)
+        return held.union(*(self._inside[name] for name in held))
+
     def excludes(self, one: str, other: str) -> bool:
         """Whether the two tags cannot both hold, or one follows from the other."""
         if other in self.related(one):
@@ -192,6 +217,8 @@ class Vocabulary:
             raise InputError(f"{path}: no vocabulary there") from None
         except json.JSONDecodeError as error:
             raise InputError(f"{path}:{error.lineno}: not JSON ({error.msg})") from None
+        except UnicodeDecodeError as error:
+            raise InputError(f"{path}: not UTF-8 ({error.reason} at byte {error.start})") from None
         try:
             tags = tuple(_parse_tag(entry) for entry in data["tags"])
             return cls(tags, frozenset(data.get("exclusive", ())))

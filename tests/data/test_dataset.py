@@ -82,6 +82,14 @@ def test_an_item_does_not_depend_on_how_the_epoch_was_reached(chorales, tracks):
     )
 
 
+def test_an_iteration_keeps_the_epoch_that_it_began_in():
+    sampler = PlanSampler(8, 4, 0, 1, seed=0)
+    sampler.set_epoch(1)
+    keys = iter(sampler)
+    sampler.set_epoch(2)
+    assert {epoch for epoch, _ in keys} == {1}
+
+
 def test_captions_and_insertions_vary_by_epoch(chorales, tracks):
     dataset = training_set(chorales, tracks)
     texts = {dataset[epoch, 0].texts["caption"] for epoch in range(30)}

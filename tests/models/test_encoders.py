@@ -5,6 +5,8 @@ from transformers import (
     BertModel,
     ClapAudioConfig,
     ClapAudioModel,
+    ClapConfig,
+    ClapModel,
     RobertaConfig,
     RobertaModel,
 )
@@ -82,6 +84,18 @@ def test_htsat_loads_a_local_folder_equal(tmp_path):
     assert encoder.calibrated
 
 
+def test_htsat_takes_the_audio_half_of_a_whole_clap_model(tmp_path):
+    torch.manual_seed(0)
+    text = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "vocab_size": 50}
+    whole = ClapModel(ClapConfig(text_config=text, audio_config=TINY_HTSAT)).eval()
+    whole.save_pretrained(tmp_path)
+    encoder = HtsatEncoder(path=tmp_path).eval()
+    waveform = torch.randn(2, 48_000) * 0.1
+    features = encoder.log_mel(waveform)[:, None]
+    expected = whole.audio_model(input_features=features).pooler_output
+    torch.testing.assert_close(encoder(waveform), expected)
+
+
 def test_htsat_front_end_is_the_feature_extractors():
     from transformers import ClapFeatureExtractor
 
@@ -101,6 +115,7 @@ def test_htsat_front_end_is_the_feature_extractors():
         (lambda path: ConvEncoder(mel=MelConfig(n_mels=40)), "multiple of 16"),
         (lambda path: TextEncoder(str(path / "nothing")), "text encoder .*nothing"),
         (lambda path: TextEncoder(scratch=(16, 2, 3)), "no multiple of 3 heads"),
+        (lambda path: TextEncoder(max_tokens=1000), "max_tokens is 1000"),
         (lambda path: tiny_text(layers=5), "layers is 5, the text encoder has 2"),
         (lambda path: tiny_text(trained_layers=3), "trained_layers is 3"),
         (lambda path: NegClap(tiny_conv(), tiny_text(), temperature=0.001), "temperature is 0.001"),

@@ -170,6 +170,12 @@ def test_absent_tags_are_the_only_ones_drawn():
     assert drawn == {"drums"}
 
 
+def test_a_tag_whose_words_stand_in_the_caption_is_never_drawn():
+    vocabulary = Vocabulary((Tag("rock"), Tag("alternative rock"), Tag("jazz")))
+    drawn = {insert_negation("alternative rock", vocabulary, seed, p=1.0).tag for seed in range(30)}
+    assert drawn == {"jazz"}
+
+
 def test_nothing_left_to_draw_leaves_the_caption():
     vocabulary = Vocabulary((Tag("piano"),))
     assert insert_negation("piano", vocabulary, 0, p=1.0).text == "piano"

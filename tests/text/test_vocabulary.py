@@ -62,6 +62,12 @@ def test_relations_close_upwards_and_downwards():
     assert vocabulary.related("d") == {"d"}
 
 
+def test_a_text_holds_the_tags_whose_words_it_holds():
+    vocabulary = Vocabulary((Tag("guitar"), Tag("bass guitar"), Tag("bass"), Tag("guitar hero")))
+    assert vocabulary.held_by(["bass guitar"]) == {"bass guitar", "guitar", "bass"}
+    assert vocabulary.held_by(["guitar"]) == {"guitar"}
+
+
 def test_excludes_within_exclusive_categories_and_relations(vocabulary):
     assert vocabulary.excludes("slow", "fast")
     assert vocabulary.excludes("guitar", "electric guitar")

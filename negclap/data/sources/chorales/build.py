@@ -109,7 +109,10 @@ def build(plan: BuildPlan, out: Path, jobs: int, progress: Progress) -> list[Tra
 def _claim(path: Path, plan: BuildPlan) -> None:
     mine = {"format": _FORMAT, **asdict(plan)}
     if path.is_file():
-        found = json.loads(path.read_text(encoding="utf-8") or "null")
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError:
+            raise InputError(f"{path}: damaged; choose another folder") from None
         if found != mine:
             raise InputError(
                 f"{path}: the folder holds a set of {found}, asked for {mine}; "
