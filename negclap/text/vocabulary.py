@@ -73,14 +73,14 @@ class Vocabulary:
         init=False, repr=False, compare=False
     )
     _related: dict[str, frozenset[str]] = field(init=False, repr=False, compare=False)
-    _inside: dict[str, frozenset[str]] = field(init=False, repr=False, compare=False)
+    _held: dict[str, frozenset[str]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Index the surface forms and close the relations."""
         object.__setattr__(self, "_by_name", {tag.name: tag for tag in self.tags})
         object.__setattr__(self, "_by_first_word", self._index_surfaces())
         object.__setattr__(self, "_related", self._close_relations())
-        object.__setattr__(self, "_inside", self._find_inside())
+        object.__setattr__(self, "_held", self._find_held())
 
     def _index_surfaces(self) -> dict[str, list[tuple[re.Pattern[str], str]]]:
         seen: dict[tuple[str, ...], str] = {}
@@ -109,14 +109,21 @@ class Vocabulary:
                 related[ancestor].add(name)
         return {name: frozenset(names) for name, names in related.items()}
 
-    def _find_inside(self) -> dict[str, frozenset[str]]:
-        """By tag, the other tags that one of its surface forms contains word for word."""
-        inside: dict[str, set[str]] = {tag.name: set() for tag in self.tags}
-        for tag in self.tags:
-            for surface in (tag.name, *tag.aliases):
-                for start in re.finditer(r"\S+", surface):
-                    inside[tag.name] |= self._starting_at(surface, start.start())
-        return {name: frozenset(found - {name}) for name, found in inside.items()}
+    def _find_held(self) -> dict[str, frozenset[str]]:
+        """By tag, what `held_by` says of it alone."""
+        inside = {
+            tag.name: {
+                name
+                for surface in (tag.name, *tag.aliases)
+                for word in _WORD.finditer(surface)
+                for name in self._starting_at(surface, word.start())
+            }
+            for tag in self.tags
+        }
+        return {
+            name: related.union(*(inside[other] for other in related))
+            for name, related in self._related.items()
+        }
 
     def _starting_at(self, text: str, at: int) -> set[str]:
         word = _WORD.match(text, at)
@@ -179,18 +186,13 @@ class Vocabulary:
         """The tag itself with all its broader and narrower tags."""
         return self._related.get(name) or frozenset((name,))
 
-    def related_to_any(self, names: Iterable[str]) -> set[str]:
-        """Every tag that is one of ``names`` or broader or narrower than one of them."""
-        return set().union(*map(self.related, names))
-
     def held_by(self, names: Iterable[str]) -> set[str]:
         """Every tag that a text holds that mentions ``names``.
 
         These tags, their broader and narrower ones, and the tags whose words stand inside theirs
         ("guitar" in "bass guitar").
         """
-        held = self.related_to_any(names)
-        return held.union(*(self._inside[name] for name in held))
+        return set().union(*(self._held.get(name) or (name,) for name in names))
 
     def excludes(self, one: str, other: str) -> bool:
         """Whether the two tags cannot both hold, or one follows from the other."""
