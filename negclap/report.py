@@ -165,7 +165,7 @@ def plot_comparison(summaries: Mapping[str, Summary], path: Path) -> None:
     for axis in (left, right):
         axis.set_ylim(0, 1.05)
         axis.spines[["top", "right"]].set_visible(False)
-    left.legend(frameon=False, fontsize=9)
+    left.legend(frameon=False, fontsize=9, ncols=2, loc="upper right")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=150)
 
