@@ -86,7 +86,7 @@ class FailureSigns(pl.Callback):
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Judge the epoch."""
         assert isinstance(pl_module, NegClapModule)
-        data: Any = trainer.datamodule  # type: ignore[attr-defined]  # set by trainer.fit
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it at run time
         negates = pl_module.needs_negated or data.insert.p > 0
         figures = {key: float(value) for key, value in trainer.callback_metrics.items()}
         scale = float(pl_module.model.scale.detach())

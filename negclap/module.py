@@ -46,7 +46,7 @@ class NegClapModule(pl.LightningModule):
         self,
         audio_encoder: AudioEncoder,
         text_encoder: TextEncoder,
-        losses: LossTerms = LossTerms(),  # noqa: B008  # frozen
+        losses: LossTerms = LossTerms(),  # noqa: B008  # frozen, safe to share
         embed_dim: int = 128,
         temperature: float = 0.07,
         learning_rate: float = 1e-3,

@@ -5,6 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
@@ -13,6 +14,9 @@ from negclap.data.manifest import Track
 from negclap.errors import InputError
 from negclap.suite import Estimate
 from negclap.text.inspection import TextInspection
+
+if TYPE_CHECKING:  # matplotlib takes a second to import, and tables do not need it
+    from matplotlib.axes import Axes
 
 HEADLINE = (
     "recall@10/original",
@@ -170,7 +174,7 @@ def plot_comparison(summaries: Mapping[str, Summary], path: Path) -> None:
     figure.savefig(path, dpi=150)
 
 
-def _bars(axis: object, summaries: Mapping[str, Summary], keys: Mapping[str, str]) -> None:
+def _bars(axis: "Axes", summaries: Mapping[str, Summary], keys: Mapping[str, str]) -> None:
     width = 0.8 / len(summaries)
     for index, (name, summary) in enumerate(summaries.items()):
         places = [place - 0.4 + width * (index + 0.5) for place in range(len(keys))]
@@ -178,9 +182,9 @@ def _bars(axis: object, summaries: Mapping[str, Summary], keys: Mapping[str, str
         spread = [summary.deviation.get(key, 0.0) for key in keys.values()]
         errors = spread if summary.runs > 1 else None
         colour = _COLOURS[index % len(_COLOURS)]
-        bars = axis.bar(places, values, width * 0.95, color=colour, label=name, yerr=errors)  # type: ignore[attr-defined]  # an Axes
-        axis.bar_label(bars, fmt="%.2f", fontsize=8, padding=2)  # type: ignore[attr-defined]  # an Axes
-    axis.set_xticks(range(len(keys)), list(keys))  # type: ignore[attr-defined]  # an Axes
+        bars = axis.bar(places, values, width * 0.95, color=colour, label=name, yerr=errors)
+        axis.bar_label(bars, fmt="%.2f", fontsize=8, padding=2)
+    axis.set_xticks(range(len(keys)), list(keys))
 
 
 def print_manifest_summary(path: Path, tracks: Sequence[Track]) -> None:

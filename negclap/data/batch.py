@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -66,14 +67,14 @@ class Batch:
     def to(self, device: torch.device, non_blocking: bool = False) -> "Batch":
         """The batch on another device."""
 
-        def move(value: object) -> object:
+        def move(value: Any) -> Any:
             if isinstance(value, Tensor):
                 return value.to(device, non_blocking=non_blocking)
             if isinstance(value, dict):
                 return {name: move(inner) for name, inner in value.items()}
             return value
 
-        return Batch(**{f.name: move(getattr(self, f.name)) for f in fields(self)})  # type: ignore[arg-type]  # same fields
+        return Batch(**{f.name: move(getattr(self, f.name)) for f in fields(self)})
 
 
 def collate(clips: Sequence[Clip], tokenize: Tokenize) -> Batch:

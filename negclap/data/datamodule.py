@@ -51,7 +51,7 @@ class NegClapDataModule(pl.LightningDataModule):
         manifest: Path,
         batch_size: int = 128,
         excerpt_s: float = 4.0,
-        insert: Insert = Insert(),  # noqa: B008  # frozen
+        insert: Insert = Insert(),  # noqa: B008  # frozen, safe to share
         train_split: str = "train",
         validation_split: str = "validation",
         test_split: str = "test",

@@ -36,18 +36,19 @@ class ItemMetric(Metric):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        self.ids: Any  # a list while it grows, one tensor after a gather
         self.add_state("ids", default=[], dist_reduce_fx="cat")
         for name in self.columns:
             self.add_state(f"column_{name}", default=[], dist_reduce_fx="cat")
 
     def _append(self, ids: Tensor, values: Mapping[str, Tensor]) -> None:
-        self.ids.append(ids)  # type: ignore[operator,union-attr]  # a list state
+        self.ids.append(ids)
         for name in self.columns:
             getattr(self, f"column_{name}").append(values[name].detach().float())
 
     def collect(self) -> dict[str, Tensor]:
         """The columns, one row per item, ordered by id."""
-        ids = dim_zero_cat(self.ids)  # type: ignore[arg-type]  # a list state
+        ids = dim_zero_cat(self.ids)
         unique, inverse = ids.unique(return_inverse=True)
         first = torch.full((len(unique),), len(ids), device=ids.device).scatter_reduce(
             0, inverse, torch.arange(len(ids), device=ids.device), "amin"

@@ -83,8 +83,8 @@ class ConvEncoder(AudioEncoder):
         widths: tuple[int, int, int, int] = (32, 64, 128, 256),
         depths: tuple[int, int, int, int] = (1, 1, 2, 1),
         dropout: float = 0.1,
-        mel: MelConfig = MelConfig(),  # noqa: B008  # frozen
-        augment: SpecAugment = SpecAugment(),  # noqa: B008  # frozen
+        mel: MelConfig = MelConfig(),  # noqa: B008  # frozen, safe to share
+        augment: SpecAugment = SpecAugment(),  # noqa: B008  # frozen, safe to share
     ) -> None:
         super().__init__(mel, augment)
         if mel.n_mels % 16:
@@ -102,7 +102,7 @@ class ConvEncoder(AudioEncoder):
             layers += [_ConvBlock(width) for _ in range(depth)]
             if stage < len(widths) - 1:
                 layers += [nn.GroupNorm(1, width), nn.Conv2d(width, widths[stage + 1], 2, 2)]
-        self.layers = nn.Sequential(*layers).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch stub
+        self.layers = nn.Sequential(*layers).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # stubs lack memory_format alone
         features = 2 * widths[-1] * (mel.n_mels // 16)
         self.head = nn.Sequential(
             nn.LayerNorm(features), nn.Dropout(dropout), nn.Linear(features, dim)
@@ -123,7 +123,8 @@ class ConvEncoder(AudioEncoder):
         image = spectrogram.unsqueeze(1).to(memory_format=torch.channels_last)
         features = self.layers(image.transpose(2, 3))  # (batch, channels, bands, frames)
         pooled = torch.cat((features.mean(dim=3), features.amax(dim=3)), dim=1)
-        return self.head(pooled.flatten(1))  # type: ignore[no-any-return]
+        embedding: Tensor = self.head(pooled.flatten(1))
+        return embedding
 
 
 class _ConvBlock(nn.Module):
@@ -138,7 +139,8 @@ class _ConvBlock(nn.Module):
         )
 
     def forward(self, features: Tensor) -> Tensor:
-        return features + self.layers(features)  # type: ignore[no-any-return]
+        changed: Tensor = self.layers(features)
+        return features + changed
 
 
 HTSAT_MEL = MelConfig(
@@ -163,7 +165,7 @@ class HtsatEncoder(AudioEncoder):
         self,
         path: Path | None = None,
         overrides: dict[str, int | float | list[int]] | None = None,
-        augment: SpecAugment = SpecAugment(),  # noqa: B008  # frozen
+        augment: SpecAugment = SpecAugment(),  # noqa: B008  # frozen, safe to share
         mel: MelConfig = HTSAT_MEL,
     ) -> None:
         super().__init__(mel, augment)
@@ -193,7 +195,8 @@ class HtsatEncoder(AudioEncoder):
     def forward(self, waveform: Tensor) -> Tensor:
         """``(batch, samples)`` to ``(batch, dim)``; at most 10 s (`spec_size` frames)."""
         features = self.log_mel(waveform).unsqueeze(1)
-        return self.model(input_features=features).pooler_output  # type: ignore[no-any-return]
+        pooled: Tensor = self.model(input_features=features).pooler_output
+        return pooled
 
 
 def _load_clap_audio(path: Path) -> ClapAudioModel:

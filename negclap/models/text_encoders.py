@@ -107,13 +107,13 @@ class TextEncoder(nn.Module):
 
     def forward(self, tokens: dict[str, Tensor]) -> Tensor:
         """Tokens of n texts to ``(n, dim)``."""
-        hidden = self.model(**tokens).last_hidden_state
+        hidden: Tensor = self.model(**tokens).last_hidden_state
         match self.pooling:
             case "cls":
-                return hidden[:, 0]  # type: ignore[no-any-return]
+                return hidden[:, 0]
             case "mean":
                 mask = tokens["attention_mask"].unsqueeze(-1).to(hidden.dtype)
-                return (hidden * mask).sum(dim=1) / mask.sum(dim=1)  # type: ignore[no-any-return]
+                return (hidden * mask).sum(dim=1) / mask.sum(dim=1)
 
 
 def _small_bert(

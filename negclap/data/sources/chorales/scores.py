@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from negclap.errors import InputError
 
@@ -63,8 +63,8 @@ def parse(path: Path) -> Score | None:
     return Score(path.stem, mode, float(score.highestTime), parts)
 
 
-def _notes(part: object) -> Iterator[Note]:
-    for element in part.stripTies().flatten().notes:  # type: ignore[attr-defined]  # music21 is untyped
+def _notes(part: Any) -> Iterator[Note]:
+    for element in part.stripTies().flatten().notes:
         duration = float(element.quarterLength)
         if duration > 0:  # grace notes have none
             for pitch in element.pitches:
@@ -108,6 +108,6 @@ def _read_cache(cache: Path, names: list[str]) -> list[Score | None]:
         raise InputError(f"{cache}: damaged ({error!r}); delete it") from None
 
 
-def _score(entry: dict[str, object]) -> Score:
-    parts = tuple(tuple((o, d, p) for o, d, p in part) for part in entry["parts"])  # type: ignore[attr-defined]  # JSON
-    return Score(entry["name"], entry["mode"], entry["length"], parts)  # type: ignore[arg-type]  # JSON
+def _score(entry: dict[str, Any]) -> Score:
+    parts = tuple(tuple((o, d, p) for o, d, p in part) for part in entry["parts"])
+    return Score(entry["name"], entry["mode"], entry["length"], parts)
