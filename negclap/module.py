@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter, defaultdict
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,21 @@ from negclap import distributed
 from negclap.data.batch import Batch
 from negclap.data.datamodule import NegClapDataModule
 from negclap.errors import InputError
-from negclap.losses import LossTerms, contrastive, dissimilarity
+from negclap.losses import (
+    LossTerms,
+    absence,
+    choice,
+    contrastive,
+    dissimilarity,
+    graded_margin,
+)
 from negclap.models.audio_encoders import AudioEncoder
 from negclap.models.clap import NegClap
 from negclap.models.text_encoders import TextEncoder
 from negclap.report import print_estimates, write_json, write_results
 from negclap.suite import NegationSuite, oracle_scores
+from negclap.text.compose import FALSEHOODS
+from negclap.text.probes import LEVELS, TextKind
 
 
 class NegClapModule(pl.LightningModule):
@@ -74,9 +84,9 @@ class NegClapModule(pl.LightningModule):
         self.unreadable: dict[str, Counter[str]] = defaultdict(Counter)
 
     @property
-    def needs_negated(self) -> bool:
-        """Whether training batches must hold the fully negated captions."""
-        return self.losses.dissimilarity.weight > 0
+    def text_kinds(self) -> frozenset[TextKind]:
+        """What texts training batches must hold besides the captions."""
+        return self.losses.text_kinds
 
     # ---------------------------------------------------------------- training
 
@@ -110,33 +120,80 @@ class NegClapModule(pl.LightningModule):
         self, batch: Batch, audio: Tensor, unique_texts: Tensor
     ) -> list[tuple[str, float, Tensor]]:
         """(name, weight now, raw value) of every term that is switched on."""
-        terms: list[tuple[str, float, Tensor]] = []
-        weight = self.losses.contrastive.weight_at(self.global_step)
-        if weight:
-            terms.append(("contrastive", weight, self._contrastive(batch, audio, unique_texts)))
-        weight = self.losses.dissimilarity.weight_at(self.global_step)
-        if weight:
-            rows = batch.rows.get("fully", torch.full_like(batch.index, -1))
-            has = rows >= 0
-            cosines = dissimilarity(
-                unique_texts[batch.rows["original"][has]],
-                unique_texts[rows[has]],
-                self.losses.dissimilarity.floor,
-            )
-            terms.append(("dissimilarity", weight, distributed.global_mean(cosines)))
-        return terms
+        texts = _Texts(batch, unique_texts)
+        values = {
+            "contrastive": self._contrastive,
+            "dissimilarity": self._dissimilarity,
+            "graded_margin": self._graded_margin,
+            "absence": self._absence,
+            "exclusion": self._exclusion,
+            "choice": self._choice,
+        }
+        weights = {
+            name: term.weight_at(self.global_step) for name, term in self.losses.by_name().items()
+        }
+        return [
+            (name, weight, values[name](audio, texts)) for name, weight in weights.items() if weight
+        ]
 
-    def _contrastive(self, batch: Batch, audio: Tensor, unique_texts: Tensor) -> Tensor:
-        rows = batch.rows["caption"]
-        text, keys = unique_texts[rows], batch.text_keys[rows]
+    def _contrastive(self, audio: Tensor, texts: "_Texts") -> Tensor:
+        return self._both_directions(audio, texts, "caption")
+
+    def _exclusion(self, audio: Tensor, texts: "_Texts") -> Tensor:
+        match self.losses.exclusion.negatives:
+            case "own":
+                return self._both_directions(audio, texts, "exclusion", own=texts.false())
+            case "shared":
+                false = distributed.gather_with_gradient(texts.false().flatten(0, 1))
+                shared = false[~false.isnan().any(dim=1)]
+                return self._both_directions(audio, texts, "exclusion", shared=shared)
+            case "none":
+                return self._both_directions(audio, texts, "exclusion")
+
+    def _both_directions(
+        self,
+        audio: Tensor,
+        texts: "_Texts",
+        role: str,
+        own: Tensor | None = None,
+        shared: Tensor | None = None,
+    ) -> Tensor:
+        """The CLIP loss; extra negatives are texts, so only the audio's rows see them."""
+        text, keys = texts[role], texts.keys(role)
         all_audio = distributed.gather_with_gradient(audio)
         all_text = distributed.gather_with_gradient(text)
         all_keys = distributed.gather(keys)
         offset = distributed.rank() * len(audio)
         scale = self.model.scale
-        to_text = contrastive(audio, all_text, scale, keys, all_keys, offset)
+        to_text = contrastive(audio, all_text, scale, keys, all_keys, offset, own, shared)
         to_audio = contrastive(text, all_audio, scale, keys, all_keys, offset)
         return (to_text + to_audio) / 2
+
+    def _dissimilarity(self, audio: Tensor, texts: "_Texts") -> Tensor:
+        has = texts.given("fully")
+        original, fully = texts["original"][has], texts["fully"][has]
+        floor = self.losses.dissimilarity.floor
+        return distributed.global_mean(dissimilarity(original, fully, floor))
+
+    def _graded_margin(self, audio: Tensor, texts: "_Texts") -> Tensor:
+        has = texts.given("half")  # who has a half negated form has all three
+        original, half, fully = ((audio[has] * texts[level][has]).sum(dim=-1) for level in LEVELS)
+        term = self.losses.graded_margin
+        return distributed.global_mean(graded_margin(original, half, fully, term))
+
+    def _absence(self, audio: Tensor, texts: "_Texts") -> Tensor:
+        has = texts.given("absence_true")
+        true, false = (
+            (audio[has] * texts[role][has]).sum(dim=-1)
+            for role in ("absence_true", "absence_false")
+        )
+        return distributed.global_mean(absence(true, false, self.losses.absence.margin))
+
+    def _choice(self, audio: Tensor, texts: "_Texts") -> Tensor:
+        has = texts.given(FALSEHOODS[0])
+        own = texts.false()[has]
+        losses = choice(audio[has], texts["exclusion"][has], own, self.model.scale)
+        return distributed.global_mean(losses)
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         """Clamp the scale."""
@@ -195,8 +252,8 @@ class NegClapModule(pl.LightningModule):
         self.unreadable[split].update(batch.unreadable)
         audio = self.model.embed_audio(batch.waveform)
         unique_texts = self.model.embed_text(batch.tokens)
-        texts = {role: _pick(unique_texts, rows) for role, rows in batch.rows.items()}
-        self._suite(split).update(batch.index, audio, texts)
+        texts = _Texts(batch, unique_texts)
+        self._suite(split).update(batch.index, audio, {role: texts[role] for role in batch.rows})
 
     def _suite(self, split: str) -> NegationSuite:
         suite = self.suites[split]
@@ -298,7 +355,28 @@ class NegClapModule(pl.LightningModule):
                 )
 
 
-def _pick(unique_texts: Tensor, rows: Tensor) -> Tensor:
-    """``(b, d)`` the texts of the rows, NaN where a row is -1."""
-    picked = unique_texts[rows.clamp(min=0)]
-    return picked.masked_fill((rows < 0).unsqueeze(1), float("nan"))
+@dataclass(frozen=True)
+class _Texts:
+    """The embedded texts of a batch by role: ``(b, d)``, NaN where a clip lacks the role."""
+
+    batch: Batch
+    unique: Tensor
+
+    def rows(self, role: str) -> Tensor:
+        return self.batch.rows.get(role, torch.full_like(self.batch.index, -1))
+
+    def given(self, role: str) -> Tensor:
+        """``(b,)`` whether the clip has the role."""
+        return self.rows(role) >= 0
+
+    def keys(self, role: str) -> Tensor:
+        return self.batch.text_keys[self.rows(role)]
+
+    def __getitem__(self, role: str) -> Tensor:
+        rows = self.rows(role)
+        picked = self.unique[rows.clamp(min=0)]
+        return picked.masked_fill((rows < 0).unsqueeze(1), float("nan"))
+
+    def false(self) -> Tensor:
+        """``(b, m, d)`` the false forms of each clip's exclusion-style caption."""
+        return torch.stack([self[role] for role in FALSEHOODS], dim=1)

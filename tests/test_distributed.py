@@ -4,77 +4,59 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
-import torch.nn.functional as F
 from torch import nn
 
 from negclap import distributed
-from negclap.losses import contrastive, dissimilarity
+from negclap.data.batch import collate
 from tests.conftest import CONFIGS
+from tests.test_module import EVERYTHING, full_batch, make_module
 
-D, B = 6, 8
-
-
-def tower_inputs():
-    generator = torch.Generator().manual_seed(0)
-    audio, text, fully = (torch.randn(B, D, generator=generator) for _ in range(3))
-    keys = torch.tensor([0, 1, 2, 1, 4, 5, 6, 0])  # duplicates across ranks
-    has_fully = torch.tensor([True, True, False, True, False, False, False, True])  # uneven
-    return audio, text, fully, keys, has_fully
+B = 8
 
 
-def loss_of_rows(towers, rows):
-    """The module's combined loss on these rows of the global batch."""
-    audio, text, fully, keys, has = (tensor[rows] for tensor in tower_inputs())
-    a, t = (F.normalize(tower(x), dim=1) for tower, x in zip(towers, (audio, text), strict=True))
-    f = F.normalize(towers[1](fully), dim=1)
-    all_a, all_t = distributed.gather_with_gradient(a), distributed.gather_with_gradient(t)
-    all_keys = distributed.gather(keys)
-    offset = distributed.rank() * len(rows)
-    scale = torch.tensor(10.0)
-    clap = contrastive(a, all_t, scale, keys, all_keys, offset)
-    clap = (clap + contrastive(t, all_a, scale, keys, all_keys, offset)) / 2
-    return clap + 0.5 * distributed.global_mean(dissimilarity(t[has], f[has]))
+class _Loss(nn.Module):
+    """The whole training step of some rows of a global batch, with every term of the loss."""
 
+    def __init__(self):
+        super().__init__()
+        self.module = make_module(EVERYTHING)
 
-def make_towers():
-    torch.manual_seed(1)
-    return nn.ModuleList([nn.Linear(D, D), nn.Linear(D, D)])
+    def forward(self, rows):
+        clips, _ = full_batch(self.module)
+        # Roles are unevenly given, and the second half repeats the texts of the first.
+        doubled = [*clips, *(replace(clip, waveform=clip.waveform[::-1].copy()) for clip in clips)]
+        chosen = [doubled[row] for row in rows]
+        return self.module.training_step(
+            collate(chosen, self.module.model.text_encoder.tokenize), 0
+        )
 
 
 def worker(rank, world, store, target):
     dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=world)
     torch.set_num_threads(1)
-    towers = nn.parallel.DistributedDataParallel(_Loss())
+    module = nn.parallel.DistributedDataParallel(_Loss())
     per_rank = B // world
-    loss = towers(torch.arange(rank * per_rank, (rank + 1) * per_rank))
+    loss = module(range(rank * per_rank, (rank + 1) * per_rank))
     loss.backward()
     average = loss.detach().clone()
     dist.all_reduce(average)
     if rank == 0:
-        gradients = [p.grad for p in towers.parameters()]
+        gradients = [p.grad for p in module.parameters()]
         torch.save((average / world, gradients), target)
     dist.destroy_process_group()
-
-
-class _Loss(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.towers = make_towers()
-
-    def forward(self, rows):
-        return loss_of_rows(self.towers, rows)
 
 
 @pytest.mark.parametrize("world", [2, pytest.param(4, marks=pytest.mark.slow)])
 def test_loss_and_gradients_are_those_of_one_process(tmp_path, world):
     alone = _Loss()
-    loss = alone(torch.arange(B))
+    loss = alone(range(B))
     loss.backward()
     mp.spawn(worker, (world, tmp_path / "store", tmp_path / "out.pt"), nprocs=world)
     theirs, gradients = torch.load(tmp_path / "out.pt")

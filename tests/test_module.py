@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -5,7 +7,15 @@ import torch.nn.functional as F
 
 from negclap.data.batch import Clip, collate
 from negclap.errors import InputError
-from negclap.losses import DissimilarityTerm, LossTerms, Term, contrastive
+from negclap.losses import (
+    AbsenceTerm,
+    DissimilarityTerm,
+    ExclusionTerm,
+    GradedMarginTerm,
+    LossTerms,
+    Term,
+    contrastive,
+)
 from negclap.models.audio_encoders import ConvEncoder
 from negclap.models.text_encoders import TextEncoder
 from negclap.module import NegClapModule
@@ -66,10 +76,132 @@ def test_the_step_is_the_weighted_sum_of_its_terms():
     assert module.logged["train/loss/dissimilarity"] == pytest.approx(cosine.item())
 
 
-@pytest.mark.parametrize("losses", [LossTerms(), combined()])
+EVERYTHING = LossTerms(
+    dissimilarity=DissimilarityTerm(weight=0.1),
+    graded_margin=GradedMarginTerm(weight=0.5),
+    absence=AbsenceTerm(weight=1.0),
+    exclusion=ExclusionTerm(weight=1.0),
+    choice=Term(weight=1.0),
+)
+
+
+def full_batch(module):
+    """Four clips with all roles but where a clip lacks one."""
+    rng = np.random.default_rng(0)
+    texts = [
+        {
+            "caption": "slow piano",
+            "original": "slow piano",
+            "half": "slow no piano",
+            "fully": "not slow no piano",
+            "absence_true": "slow piano, no harp",
+            "absence_false": "slow piano, no drums",
+            "exclusion": "piano, no harp",
+            "denied": "no piano, no harp",
+            "affirmed": "piano, harp",
+            "swapped": "no piano, harp",
+        },
+        {
+            "caption": "fast drums",
+            "original": "fast drums",
+            "fully": "not fast no drums",
+            "exclusion": "drums, not slow",
+            "denied": "no drums, not slow",
+            "affirmed": "drums, slow",
+            "swapped": "no drums, slow",
+        },
+        {"caption": "music", "original": "music", "exclusion": "music"},
+        {
+            "caption": "flute and harp",
+            "original": "flute and harp",
+            "half": "flute and no harp",
+            "fully": "no flute and no harp",
+            "exclusion": "flute without piano",
+            "denied": "without flute or piano",
+            "affirmed": "flute and piano",
+            "swapped": "piano without flute",
+        },
+    ]
+    clips = [
+        Clip(i, f"t{i}", rng.normal(0, 0.1, 32_000).astype(np.float32), given)
+        for i, given in enumerate(texts)
+    ]
+    return clips, collate(clips, module.model.text_encoder.tokenize)
+
+
+def test_every_term_is_what_a_naive_loop_makes_of_the_texts():
+    module = make_module(EVERYTHING)
+    clips, batch = full_batch(module)
+    total = module.training_step(batch, 0)
+    with torch.no_grad():
+        audio = module.model.embed_audio(batch.waveform)
+        tokenize = module.model.text_encoder.tokenize
+
+        def s(i, role, j=None):
+            text = clips[i if j is None else j].texts[role]
+            return float(audio[i] @ module.model.embed_text(tokenize([text]))[0])
+
+        def t(i, role):
+            return module.model.embed_text(tokenize([clips[i].texts[role]]))[0]
+
+        sigma = float(module.model.scale)
+    false = ("denied", "affirmed", "swapped")
+
+    def nll(own, others):
+        return -math.log(math.exp(sigma * own) / sum(math.exp(sigma * x) for x in (own, *others)))
+
+    def clap(role, extra):
+        rows = range(4)
+        to_text = [
+            nll(
+                s(i, role),
+                [s(i, role, j) for j in rows if j != i]
+                + ([s(i, kind) for kind in extra if kind in clips[i].texts]),
+            )
+            for i in rows
+        ]
+        to_audio = [nll(s(i, role), [s(j, role, i) for j in rows if j != i]) for i in rows]
+        return (sum(to_text) + sum(to_audio)) / 8
+
+    def hinge(x):
+        return max(0.0, x)
+
+    graded = [
+        hinge(0.1 - (s(i, "original") - s(i, "half")))
+        + hinge(0.1 - (s(i, "half") - s(i, "fully")))
+        + hinge(s(i, "original") - s(i, "fully") - 1.0)
+        for i in (0, 3)
+    ]
+    expected = {
+        "contrastive": clap("caption", ()),
+        "dissimilarity": sum(float(t(i, "original") @ t(i, "fully")) for i in (0, 1, 3)) / 3,
+        "graded_margin": sum(graded) / 2,
+        "absence": hinge(0.1 - (s(0, "absence_true") - s(0, "absence_false"))),
+        "exclusion": clap("exclusion", false),
+        "choice": sum(nll(s(i, "exclusion"), [s(i, k) for k in false]) for i in (0, 1, 3)) / 3,
+    }
+    for name, value in expected.items():
+        assert module.logged[f"train/loss/{name}"] == pytest.approx(value, abs=1e-5), name
+    weights = {name: term.weight for name, term in EVERYTHING.by_name().items()}
+    assert float(total) == pytest.approx(sum(weights[n] * v for n, v in expected.items()), abs=1e-4)
+    total.backward()
+    assert all(p.grad is None or torch.isfinite(p.grad).all() for p in module.parameters())
+
+
+def test_shared_negatives_are_seen_by_every_row():
+    shared = make_module(LossTerms(exclusion=ExclusionTerm(weight=1.0, negatives="shared")))
+    own = make_module(LossTerms(exclusion=ExclusionTerm(weight=1.0)))
+    none = make_module(LossTerms(exclusion=ExclusionTerm(weight=1.0, negatives="none")))
+    for module in (shared, own, none):
+        module.training_step(full_batch(module)[1], 0)
+    values = [module.logged["train/loss/exclusion"] for module in (shared, own, none)]
+    assert values[0] > values[1] > values[2]
+
+
+@pytest.mark.parametrize("losses", [LossTerms(), combined(), EVERYTHING])
 def test_all_texts_of_a_step_go_through_the_encoder_once(losses, monkeypatch):
     module = make_module(losses)
-    batch = make_batch(module)
+    _, batch = full_batch(module)
     calls = []
     encode = module.model.embed_text
 
@@ -86,8 +218,8 @@ def test_a_weight_of_zero_switches_its_term_off():
     module = make_module(LossTerms())
     module.training_step(make_batch(module), 0)
     assert "train/loss/dissimilarity" not in module.logged
-    assert not module.needs_negated
-    assert make_module(combined()).needs_negated
+    assert not module.text_kinds
+    assert make_module(combined()).text_kinds == {"levels"}
 
 
 def test_nan_is_an_error_that_names_the_term():

@@ -13,6 +13,7 @@ from negclap.data.batch import Batch, Clip, collate
 from negclap.data.dataset import (
     ClipDataset,
     Excerpts,
+    Exclude,
     Insert,
     OnBadAudio,
     PlanSampler,
@@ -20,7 +21,7 @@ from negclap.data.dataset import (
 )
 from negclap.data.manifest import Track, read_manifest
 from negclap.errors import InputError
-from negclap.text.probes import Probe, build_probes
+from negclap.text.probes import Probe, TextKind, build_probes
 from negclap.text.vocabulary import Vocabulary
 
 _CALIBRATION_CLIPS = 256
@@ -36,6 +37,7 @@ class NegClapDataModule(pl.LightningDataModule):
         batch_size: Clips per process and step.
         excerpt_s: Seconds of audio per clip: random in training, the middle in evaluation.
         insert: Negation insert.
+        exclude: Exclusion-style captions, and what is taken as absent by all losses but insert.
         train_split: Name of the split that is trained on.
         validation_split: Name of the split that checkpoints are selected on.
         test_split: Name of the split that is tested on.
@@ -52,6 +54,7 @@ class NegClapDataModule(pl.LightningDataModule):
         batch_size: int = 128,
         excerpt_s: float = 4.0,
         insert: Insert = Insert(),  # noqa: B008  # frozen, safe to share
+        exclude: Exclude = Exclude(),  # noqa: B008  # frozen, safe to share
         train_split: str = "train",
         validation_split: str = "validation",
         test_split: str = "test",
@@ -76,6 +79,7 @@ class NegClapDataModule(pl.LightningDataModule):
         self.batch_size = batch_size
         self.excerpt_s = excerpt_s
         self.insert = insert
+        self.exclude = exclude
         self.splits = {"train": train_split, "validation": validation_split, "test": test_split}
         self.num_workers = num_workers
         self.on_bad_audio: OnBadAudio = on_bad_audio
@@ -108,17 +112,16 @@ class NegClapDataModule(pl.LightningDataModule):
         for track in tracks:
             if not track.captions:
                 raise InputError(f"{self.manifest}: track {track.track_id!r} has no caption")
-            if self.insert.absent_from == "absent_tags" and track.absent_tags is None:
-                raise InputError(
-                    f"{self.manifest}: data.insert.absent_from is 'absent_tags', but track "
-                    f"{track.track_id!r} does not say what it lacks"
-                )
         module: Any = self.trainer.lightning_module if self.trainer else None
         if module is None:
             raise InputError("the data module needs a trainer with a NegClapModule")
+        if name == "train":
+            self._check_absence(tracks, module.text_kinds)
         sample_rate = module.model.audio_encoder.sample_rate
         if name == "train":
-            texts = TrainingTexts(self.vocabulary, self.insert, self.seed, module.needs_negated)
+            texts = TrainingTexts(
+                self.vocabulary, self.insert, self.exclude, self.seed, module.text_kinds
+            )
             excerpts = Excerpts(sample_rate, self.excerpt_s, self.seed)
             self.datasets[name] = ClipDataset(
                 tracks, self.manifest.parent, excerpts, texts, self.on_bad_audio
@@ -134,6 +137,21 @@ class NegClapDataModule(pl.LightningDataModule):
             partial(_probe_texts, probes),
             self.on_bad_audio,
         )
+
+    def _check_absence(self, tracks: list[Track], kinds: frozenset[TextKind]) -> None:
+        """Refuse tracks that do not say what they lack where training texts rely on it."""
+        relying = {
+            "data.insert": self.insert.p and self.insert.absent_from == "absent_tags",
+            "data.exclude": (self.exclude.share or kinds & {"absence", "exclusion"})
+            and self.exclude.absent_from == "absent_tags",
+        }
+        for option in (name for name, relies in relying.items() if relies):
+            for track in tracks:
+                if track.absent_tags is None:
+                    raise InputError(
+                        f"{self.manifest}: {option}.absent_from is 'absent_tags', but track "
+                        f"{track.track_id!r} does not say what it lacks"
+                    )
 
     def _loader(self, name: str) -> DataLoader[Clip]:
         dataset = self.datasets[name]

@@ -4,7 +4,7 @@ An item is a pure function of (seed, epoch, track_id): the sampler hands out ``(
 keys, so the epoch reaches persistent workers with the item itself.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -17,7 +17,9 @@ from negclap.data.batch import Clip
 from negclap.data.manifest import Track
 from negclap.errors import InputError
 from negclap.rng import derive_seed, stream
+from negclap.text.compose import Exclusion, draw_exclusion
 from negclap.text.negate import AbsentFrom, insert_negation, negation_levels
+from negclap.text.probes import TextKind, absence_texts, assumed_absent, eligible_pairs
 from negclap.text.vocabulary import Vocabulary
 
 Key = tuple[int, int]
@@ -49,23 +51,72 @@ class Insert:
 
 
 @dataclass(frozen=True)
-class TrainingTexts:
-    """Texts of a training clip: one of its captions, drawn anew each epoch.
+class Exclude:
+    """Exclusion-style captions ("piano, no drums") whose negations are true of the clip.
 
-    Roles: "caption" is the caption after Negation insert; with ``negated`` also "original" (before
-    it) and "fully" (the fully negated original; missing where the caption names no tag).
+    Attributes:
+        share: Share of the training captions that such a text replaces (positives that negate).
+        absent_from: What the negated tags must be absent from: "absent_tags", or "tags" where it
+            is not known what a track lacks (nothing related to the track's tags).
+    """
+
+    share: float = 0.0
+    absent_from: Literal["tags", "absent_tags"] = "absent_tags"
+
+    def __post_init__(self) -> None:
+        """Refuse what is no share."""
+        if not 0.0 <= self.share <= 1.0:
+            raise InputError(f"data.exclude.share is {self.share}, expected 0 to 1")
+
+
+@dataclass(frozen=True)
+class TrainingTexts:
+    """Texts of a training clip: one of its captions, drawn anew each epoch, and what losses need.
+
+    Roles: "caption" is the caption after Negation insert, or an exclusion-style caption in its
+    place. On demand, by ``kinds``:
+
+    - "levels": "original" (the caption before the insertion), "half" and "fully" negated; missing
+      where the caption names too few tags;
+    - "absence": "absence_true" and "absence_false", see `probes.absence_texts`; missing where no
+      pair of tags fits;
+    - "exclusion": "exclusion" and its false forms "denied", "affirmed", "swapped". A clip without
+      any (no tags) has its caption there, and no false forms.
     """
 
     vocabulary: Vocabulary
     insert: Insert
+    exclude: Exclude
     seed: int
-    negated: bool
+    kinds: frozenset[TextKind]
 
     def __call__(self, index: int, track: Track, epoch: int) -> dict[str, str]:
         """The texts by role."""
         key = f"{self.seed}/{epoch}/{track.track_id}"
         original = stream(key, "caption").choice(track.captions).text
-        inserted = insert_negation(
+        texts = {"caption": self._caption(original, track, key)}
+        if "levels" in self.kinds:
+            levels = negation_levels(original, self.vocabulary, f"{key}/levels")
+            texts["original"] = original
+            texts |= {
+                level: negated.text
+                for level, negated in (("half", levels.half), ("fully", levels.fully))
+                if negated
+            }
+        if "absence" in self.kinds:
+            texts |= self._absence(original, track, key)
+        if "exclusion" in self.kinds:
+            exclusion = self._exclusion(track, key)
+            texts["exclusion"] = exclusion.text if exclusion else original
+            texts |= exclusion.false if exclusion else {}
+        return texts
+
+    def _caption(self, original: str, track: Track, key: str) -> str:
+        if self.exclude.share and stream(key, "exclude").random() < self.exclude.share:
+            exclusion = self._exclusion(track, f"{key}/caption")
+            if exclusion:
+                return exclusion.text
+        return insert_negation(
             original,
             self.vocabulary,
             f"{key}/insert",
@@ -73,14 +124,23 @@ class TrainingTexts:
             absent_from=self.insert.absent_from,
             tags=track.tags,
             absent_tags=track.absent_tags,
-        )
-        texts = {"caption": inserted.text}
-        if self.negated:
-            texts["original"] = original
-            fully = negation_levels(original, self.vocabulary, f"{key}/levels").fully
-            if fully:
-                texts["fully"] = fully.text
-        return texts
+        ).text
+
+    def _exclusion(self, track: Track, key: str) -> Exclusion | None:
+        return draw_exclusion(track.tags, self._absent(track), self.vocabulary, key)
+
+    def _absence(self, original: str, track: Track, key: str) -> dict[str, str]:
+        pairs = list(eligible_pairs(track.tags, self._absent(track), original, self.vocabulary))
+        if not pairs:
+            return {}
+        pair = stream(key, "absence").choice(pairs)
+        true, false = absence_texts(original, pair, self.vocabulary, f"{key}/absence")
+        return {"absence_true": true, "absence_false": false}
+
+    def _absent(self, track: Track) -> Collection[str]:
+        if self.exclude.absent_from == "absent_tags":
+            return track.absent_tags or ()
+        return assumed_absent(track.tags, self.vocabulary)
 
 
 @dataclass(frozen=True)

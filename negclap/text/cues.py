@@ -37,14 +37,20 @@ class Cue:
         """What stands before the tag, the space included ("without ")."""
         return self.template.partition("{}")[0]
 
+    @property
+    def suffix(self) -> bool:
+        """Whether the cue stands behind the tag ("drums-less")."""
+        return self.template.startswith("{}")
+
     def phrase(self, tag: str) -> str:
         """The negated phrase for ``tag`` ("without drums")."""
         return self.template.format(tag)
 
 
+NOT = Cue("not", "not {}", nouns_only=False)
 CUES: tuple[Cue, ...] = (
     Cue("no", "no {}"),
-    Cue("not", "not {}", nouns_only=False),
+    NOT,
     Cue("without", "without {}"),
     Cue("lacking", "lacking {}"),
     Cue("there is no", "there is no {}", clause=True),

@@ -11,7 +11,7 @@ from itertools import product
 from typing import Literal, NamedTuple, Protocol
 
 from negclap.rng import stream
-from negclap.text.cues import TRAINING_CUES
+from negclap.text.cues import TRAINING_CUES, Cue
 from negclap.text.negate import (
     add_negated,
     insertion_places,
@@ -26,6 +26,9 @@ LEVELS: tuple[Level, ...] = ("original", "half", "fully")
 Role = Literal[
     "original", "half", "fully", "absence_true", "absence_false", "heard_present", "heard_absent"
 ]
+
+TextKind = Literal["levels", "absence", "exclusion"]
+"""Kinds of texts that training needs on demand, besides the captions."""
 
 
 class Statement(NamedTuple):
@@ -95,22 +98,45 @@ class AbsencePair(NamedTuple):
     absent: str
 
 
+def absence_texts(
+    caption: str, pair: AbsencePair, vocabulary: Vocabulary, seed: int | str, cue: Cue | None = None
+) -> tuple[str, str]:
+    """The caption with "no v" (v absent) and with "no w" (w present): same cue, same place.
+
+    Args:
+        caption: Mentions neither tag.
+        pair: v and w, of one part of speech.
+        vocabulary: The tags.
+        seed: Draws the place, and the cue unless one is given.
+        cue: Fits the tags' part of speech; None draws a seen one.
+    """
+    rng = stream(seed)
+    drawn = rng.choice(TRAINING_CUES[vocabulary[pair.absent].part_of_speech])
+    place = rng.choice(insertion_places(caption, vocabulary.find(caption)))
+    used = cue or drawn
+    true = add_negated(caption, used, pair.absent, place)
+    return true, add_negated(caption, used, pair.present, place)
+
+
 def _absence_probe(
     track: Subject, caption: str, pair: AbsencePair, vocabulary: Vocabulary, seed: int
 ) -> Probe:
-    """The pair "c, no v" and "c, no w": v absent, w present, same cue, same place."""
-    rng = stream(seed, "absence", track.track_id)
-    cue = rng.choice(TRAINING_CUES[vocabulary[pair.absent].part_of_speech])
-    place = rng.choice(insertion_places(caption, vocabulary.find(caption)))
+    """The pair "c, no v" and "c, no w", and both tags alone."""
+    key = f"{seed}/absence/{track.track_id}"
+    true, false = absence_texts(caption, pair, vocabulary, key)
     claims = statement(caption, vocabulary).claims
-    true = add_negated(caption, cue, pair.absent, place)
-    false = add_negated(caption, cue, pair.present, place)
     return {
         "absence_true": Statement(true, (*claims, (pair.absent, False))),
         "absence_false": Statement(false, (*claims, (pair.present, False))),
         "heard_present": Statement(pair.present, ((pair.present, True),)),
         "heard_absent": Statement(pair.absent, ((pair.absent, True),)),
     }
+
+
+def assumed_absent(tags: Iterable[str], vocabulary: Vocabulary) -> tuple[str, ...]:
+    """What a track may be taken to lack where it is not known: nothing related to its tags."""
+    held = vocabulary.held_by(tags)
+    return tuple(name for name in vocabulary.names if name not in held)
 
 
 def assign_absence_pairs(
@@ -125,7 +151,10 @@ def assign_absence_pairs(
     rng = stream(seed, "absence pairs")
     waiting: dict[AbsencePair, list[int]] = defaultdict(list)
     for index in rng.sample(range(len(tracks)), len(tracks)):
-        for pair in _eligible(tracks[index], captions[index], vocabulary):
+        track = tracks[index]
+        if track.absent_tags is None:
+            continue
+        for pair in eligible_pairs(track.tags, track.absent_tags, captions[index], vocabulary):
             waiting[pair].append(index)
     assigned: list[AbsencePair | None] = [None] * len(tracks)
     pairs = sorted(pair for pair in waiting if pair.present < pair.absent)
@@ -135,9 +164,13 @@ def assign_absence_pairs(
     return assigned
 
 
-def _eligible(track: Subject, caption: str, vocabulary: Vocabulary) -> Iterator[AbsencePair]:
-    if track.absent_tags is None:
-        return
+def eligible_pairs(
+    tags: Iterable[str], absent_tags: Iterable[str], caption: str, vocabulary: Vocabulary
+) -> Iterator[AbsencePair]:
+    """Every pair of a tag that the clip has and one that it lacks that can be asked about.
+
+    The caption hints at neither; they are of one part of speech and do not exclude each other.
+    """
     mentioned = {mention.tag for mention in vocabulary.find(caption)}
 
     def open_to_question(names: Iterable[str]) -> list[str]:
@@ -147,8 +180,7 @@ def _eligible(track: Subject, caption: str, vocabulary: Vocabulary) -> Iterator[
             if name in vocabulary and not any(vocabulary.excludes(name, m) for m in mentioned)
         ]
 
-    present, absent = open_to_question(track.tags), open_to_question(track.absent_tags)
-    for x, y in product(present, absent):
+    for x, y in product(open_to_question(tags), open_to_question(absent_tags)):
         same_kind = vocabulary[x].part_of_speech == vocabulary[y].part_of_speech
         if same_kind and not vocabulary.excludes(x, y):
             yield AbsencePair(x, y)

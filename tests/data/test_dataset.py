@@ -10,9 +10,17 @@ from torch.utils.data import DataLoader
 
 from negclap.audio import AudioError
 from negclap.data.batch import Clip, collate
-from negclap.data.dataset import ClipDataset, Excerpts, Insert, PlanSampler, TrainingTexts
+from negclap.data.dataset import (
+    ClipDataset,
+    Excerpts,
+    Exclude,
+    Insert,
+    PlanSampler,
+    TrainingTexts,
+)
 from negclap.data.manifest import Caption, Track
 from negclap.errors import InputError
+from negclap.text.probes import statement
 from negclap.text.vocabulary import Vocabulary
 
 RATE = 16_000
@@ -25,11 +33,16 @@ def characters(texts):
     return {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
 
 
+ALL_KINDS = frozenset({"levels", "absence", "exclusion"})
+
+
+def training_texts(vocabulary, insert=None, exclude=None, kinds=ALL_KINDS):
+    return TrainingTexts(vocabulary, insert or Insert(), exclude or Exclude(), seed=7, kinds=kinds)
+
+
 def training_set(chorales, tracks, on_bad_audio="error", root=None):
     clips = [track for track in tracks if track.split == "train"]
-    texts = TrainingTexts(
-        Vocabulary.load(chorales / "vocabulary.json"), Insert(p=0.6), seed=7, negated=True
-    )
+    texts = training_texts(Vocabulary.load(chorales / "vocabulary.json"), Insert(p=0.6))
     return ClipDataset(clips, root or chorales, Excerpts(RATE, 4.0, 7), texts, on_bad_audio)
 
 
@@ -203,3 +216,54 @@ def test_collate_encodes_each_text_once():
 def test_insert_p_out_of_range_is_refused(p):
     with pytest.raises(InputError, match=r"data.insert.p"):
         Insert(p=p)
+
+
+def test_texts_come_on_demand_only(chorales, tracks):
+    vocabulary = Vocabulary.load(chorales / "vocabulary.json")
+    roles = {
+        kinds: set(training_texts(vocabulary, kinds=frozenset(kinds))(0, tracks[0], 0))
+        for kinds in ((), ("levels",), ("absence",), ("exclusion",))
+    }
+    assert roles[()] == {"caption"}
+    assert roles["levels",] == {"caption", "original", "half", "fully"}
+    assert roles["absence",] == {"caption", "absence_true", "absence_false"}
+    assert roles["exclusion",] == {"caption", "exclusion", "denied", "affirmed", "swapped"}
+
+
+def test_absence_texts_are_true_and_false_of_the_clip(chorales, tracks):
+    vocabulary = Vocabulary.load(chorales / "vocabulary.json")
+    texts = training_texts(vocabulary, kinds=frozenset({"absence"}))
+    seen = 0
+    for index, track in enumerate(tracks):
+        given = texts(index, track, 0)
+        for role, truth in (("absence_true", True), ("absence_false", False)):
+            if role in given:
+                seen += 1
+                claims = dict(statement(given[role], vocabulary).claims)
+                assert all(has == (tag in track.tags) for tag, has in claims.items()) == truth
+    assert seen > len(tracks)
+
+
+def test_a_share_of_the_captions_negates(chorales, tracks):
+    vocabulary = Vocabulary.load(chorales / "vocabulary.json")
+    texts = training_texts(vocabulary, exclude=Exclude(share=0.5), kinds=frozenset())
+    claims = [
+        statement(texts(index, track, epoch)["caption"], vocabulary).claims
+        for epoch in range(3)
+        for index, track in enumerate(tracks)
+    ]
+    negating = sum(any(not present for _, present in made) for made in claims) / len(claims)
+    assert 0.35 < negating < 0.55  # a half, less the lexicalised ones
+
+
+def test_where_absence_is_not_known_nothing_related_is_denied(vocabulary):
+    track = Track(
+        "t", "t.wav", 0.0, 5.0, (Caption("guitar", "human"),), ("guitar", "slow"), None, "train", {}
+    )
+    texts = training_texts(vocabulary, exclude=Exclude(absent_from="tags"))
+    for epoch in range(50):
+        given = texts(0, track, epoch)
+        text = given["exclusion"].replace("instrumental", "no vocals,")
+        denied = [tag for tag, has in statement(text, vocabulary).claims if not has]
+        assert denied
+        assert not {"electric guitar", "guitar", "slow"} & set(denied)

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Sequence
 
+from negclap.text.compose import enumerate_words
 from negclap.text.vocabulary import Vocabulary
 
 _RARE = "mode"  # people seldom name it
@@ -60,13 +61,8 @@ def _write(chosen: Sequence[str], vocabulary: Vocabulary, rng: random.Random) ->
     templates = _BOTH if adjectives and nouns else _ADJECTIVES_ONLY if adjectives else _NOUNS_ONLY
     text = rng.choice(templates).format(
         adjectives="".join(f"{adjective} " for adjective in adjectives),
-        trailing=_enumerate(adjectives),
-        nouns=_enumerate(nouns),
+        trailing=enumerate_words(adjectives),
+        nouns=enumerate_words(nouns),
         noun=rng.choice(_NOUNS),
     )
     return text[0].upper() + text[1:] if text.endswith(".") else text
-
-
-def _enumerate(items: Sequence[str]) -> str:
-    """A list as prose: "flute, drums and harp"."""
-    return " and ".join(filter(None, (", ".join(items[:-1]), *items[-1:])))

@@ -1,0 +1,221 @@
+"""Captions written from claims: "a slow piece with piano, no drums or vocals".
+
+People who exclude something write in many ways; the wording here is drawn from the seed and from
+nothing else, so that two sets of claims about the same tags, composed with the same seed, differ
+only in what they claim. That makes the true text and its false ones minimal pairs.
+"""
+
+import random
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from negclap.rng import stream
+from negclap.text.cues import LEXICALISED, NOT, TRAINING_CUES, Cue
+from negclap.text.vocabulary import Tag, Vocabulary
+
+Claim = tuple[str, bool]
+"""A tag and whether the text says that the clip has it."""
+FALSEHOODS = ("denied", "affirmed", "swapped")
+"""Kinds of false texts, see `Exclusion`."""
+
+_SUBJECTS = ("a {}piece", "a {}track", "a {}song", "a {}tune", "a {}recording", "{}music")
+_JOINERS = (" with ", " featuring ", " for ")
+_ALIAS_SHARE = 0.2
+_LEXICALISED_SHARE = 0.25
+
+
+class Exclusion(NamedTuple):
+    """A true exclusion-style caption of a clip, and false ones in the same words.
+
+    Attributes:
+        text: One to three present tags, one or two absent ones negated.
+        claims: What it claims.
+        false: By kind: a present tag "denied", a negation dropped ("affirmed"), or one of each,
+            the cue moved from an absent tag to a present one ("swapped").
+    """
+
+    text: str
+    claims: tuple[Claim, ...]
+    false: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Wording:
+    """All that is drawn about how a text is written, whatever it claims."""
+
+    listed: bool
+    negated_first: bool
+    subject: str
+    joiner: str
+    cue: Cue
+    together: bool
+    comma: bool
+    marked: bool
+    lexicalised: bool
+
+
+def compose(
+    claims: Sequence[Claim], vocabulary: Vocabulary, seed: int | str, cue: Cue | None = None
+) -> str:
+    """A caption that makes ``claims``, in their order where the wording keeps it.
+
+    Args:
+        claims: At least one tag of the vocabulary with its polarity.
+        vocabulary: The tags.
+        seed: The wording. Claims about the same tags get the same wording.
+        cue: Negates the nouns; None draws a seen one. Adjectives take "not", whatever the cue.
+    """
+    rng = stream(seed)
+    wording = _draw_wording(rng, cue)
+    surfaces = {tag: _surface(vocabulary[tag], rng) for tag in sorted(tag for tag, _ in claims)}
+    if wording.listed:
+        return _list(claims, vocabulary, surfaces, wording)
+    return _sentence(claims, vocabulary, surfaces, wording)
+
+
+def _draw_wording(rng: random.Random, cue: Cue | None) -> _Wording:
+    wording = _Wording(
+        listed=rng.random() < 0.4,
+        negated_first=rng.random() < 0.3,
+        subject=rng.choice(_SUBJECTS),
+        joiner=rng.choice(_JOINERS),
+        cue=rng.choice(TRAINING_CUES["noun"]),
+        together=rng.random() < 0.6,
+        comma=rng.random() < 0.5,
+        marked=rng.random() < 0.3,
+        lexicalised=rng.random() < _LEXICALISED_SHARE,
+    )
+    if cue is None:
+        return wording
+    values = {name: getattr(wording, name) for name in wording.__slots__}
+    return _Wording(**values | {"cue": cue, "lexicalised": False})
+
+
+def _surface(tag: Tag, rng: random.Random) -> str:
+    use_alias, which = rng.random() < _ALIAS_SHARE, rng.random()
+    if use_alias and tag.aliases and tag.part_of_speech == "noun":
+        return tag.aliases[int(which * len(tag.aliases))]
+    return tag.name
+
+
+def _lexicalised(tag: str, vocabulary: Vocabulary, wording: _Wording) -> str | None:
+    """The word that says "no ``tag``" by itself ("instrumental"), if the wording uses it."""
+    if not wording.lexicalised:
+        return None
+    words = (word for word, absent in LEXICALISED.items() if absent == tag)
+    return next((word for word in words if word not in vocabulary), None)
+
+
+def _list(
+    claims: Sequence[Claim], vocabulary: Vocabulary, surfaces: dict[str, str], wording: _Wording
+) -> str:
+    """Search words: "slow, with piano, no drums, not loud"."""
+
+    def phrase(tag: str, present: bool) -> str:
+        noun = vocabulary[tag].part_of_speech == "noun"
+        if present:
+            return f"with {surfaces[tag]}" if noun and wording.marked else surfaces[tag]
+        word = _lexicalised(tag, vocabulary, wording)
+        return word or (wording.cue if noun else NOT).phrase(surfaces[tag])
+
+    return ", ".join(phrase(tag, present) for tag, present in claims)
+
+
+def _sentence(
+    claims: Sequence[Claim], vocabulary: Vocabulary, surfaces: dict[str, str], wording: _Wording
+) -> str:
+    """Prose: "a slow piece with piano, no drums or vocals, not loud"."""
+
+    def chosen(part_of_speech: str, polarity: bool) -> list[str]:
+        return [
+            tag
+            for tag, present in claims
+            if present is polarity and vocabulary[tag].part_of_speech == part_of_speech
+        ]
+
+    words = {tag: _lexicalised(tag, vocabulary, wording) for tag in chosen("noun", False)}
+    absent = [surfaces[tag] for tag, word in words.items() if word is None]
+    before = [surfaces[tag] for tag in chosen("adjective", True)]
+    before += [word for word in words.values() if word is not None]
+    if wording.cue.suffix:  # "a drums-less piece"
+        before += [wording.cue.phrase(name) for name in absent]
+        absent = []
+    text = wording.subject.format("".join(f"{word} " for word in before))
+    nouns = [surfaces[tag] for tag in chosen("noun", True)]
+    if nouns:
+        text += wording.joiner + enumerate_words(nouns)
+    for negated in (
+        _negated(absent, wording.cue, wording.together),
+        _negated([surfaces[tag] for tag in chosen("adjective", False)], NOT, wording.together),
+    ):
+        if negated and wording.negated_first:
+            text = f"{negated}, {text}"
+        elif negated:
+            needs_comma = wording.comma or wording.cue.name in ("no", "not")
+            text += f", {negated}" if needs_comma or negated.startswith("not ") else f" {negated}"
+    return text
+
+
+def _negated(names: list[str], cue: Cue, together: bool) -> str:
+    if not names:
+        return ""
+    if together:  # never "no A, B or C": up to the "or" it reads like "no A" and B
+        return cue.phrase(" or ".join(names))
+    return " and ".join(cue.phrase(name) for name in names)
+
+
+def enumerate_words(items: Sequence[str]) -> str:
+    """A list as prose: "flute, drums and harp"."""
+    return " and ".join(filter(None, (", ".join(items[:-1]), *items[-1:])))
+
+
+def draw_exclusion(
+    tags: Collection[str], absent: Collection[str], vocabulary: Vocabulary, seed: int | str
+) -> Exclusion | None:
+    """An exclusion-style caption of a clip with its false forms.
+
+    No tag of it follows from another: negations are never redundant ("slow, not fast").
+
+    Args:
+        tags: What the clip has.
+        absent: What it lacks.
+        vocabulary: The tags; others are left out.
+        seed: All randomness.
+
+    Returns:
+        None where the clip has no tag, or lacks none, that can be told together.
+    """
+    rng = stream(seed, "claims")
+    present: list[str] = []
+    _draw_unrelated(present, tags, rng.randint(1, 3), vocabulary, rng)
+    told = list(present)
+    _draw_unrelated(told, absent, rng.randint(1, 2), vocabulary, rng)
+    denied = told[len(present) :]
+    if not present or not denied:
+        return None
+    claims = tuple((tag, tag in present) for tag in rng.sample(told, len(told)))
+    one, other = rng.choice(present), rng.choice(denied)
+    flipped = {"denied": {one}, "affirmed": {other}, "swapped": {one, other}}
+
+    def text(flip: Collection[str]) -> str:
+        return compose([(tag, is_so != (tag in flip)) for tag, is_so in claims], vocabulary, seed)
+
+    return Exclusion(text(()), claims, {kind: text(flip) for kind, flip in flipped.items()})
+
+
+def _draw_unrelated(
+    drawn: list[str],
+    names: Collection[str],
+    count: int,
+    vocabulary: Vocabulary,
+    rng: random.Random,
+) -> None:
+    """Append up to ``count`` of ``names`` that do not exclude or imply what is drawn."""
+    candidates = [name for name in names if name in vocabulary]
+    for name in rng.sample(candidates, len(candidates)):
+        if not count:
+            return
+        if not any(vocabulary.excludes(name, other) for other in drawn):
+            drawn.append(name)
+            count -= 1

@@ -1,0 +1,76 @@
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from negclap.data.sources.chorales.arrangement import VOCABULARY
+from negclap.text.compose import FALSEHOODS, compose, draw_exclusion
+from negclap.text.cues import CUES
+from negclap.text.probes import statement
+
+HELD_OUT = [cue for cue in CUES if not cue.seen]
+
+
+@st.composite
+def claims(draw):
+    tags = draw(st.lists(st.sampled_from(VOCABULARY.names), min_size=1, max_size=5, unique=True))
+    return [(tag, draw(st.booleans())) for tag in tags]
+
+
+def read(text):
+    """What a reader of whole words takes from a text; the lexicalised negation spelt out."""
+    return dict(statement(text.replace("instrumental", "no vocals,"), VOCABULARY).claims)
+
+
+@settings(max_examples=400, deadline=None)
+@given(claims=claims(), seed=st.integers(0, 10**6))
+def test_a_text_says_what_it_was_asked_to(claims, seed):
+    assert read(compose(claims, VOCABULARY, seed)) == dict(claims)
+
+
+@settings(max_examples=200, deadline=None)
+@given(claims=claims(), seed=st.integers(0, 10**6), cue=st.sampled_from(CUES))
+def test_any_cue_can_be_asked_for(claims, seed, cue):
+    text = compose(claims, VOCABULARY, seed, cue)
+    assert read(text) == dict(claims)
+    nouns = [t for t, has in claims if not has and VOCABULARY[t].part_of_speech == "noun"]
+    assert (cue.template.replace("{}", "").strip() in text) or not nouns
+
+
+@settings(max_examples=200, deadline=None)
+@given(claims=claims(), seed=st.integers(0, 10**6))
+def test_training_texts_never_use_a_held_out_cue(claims, seed):
+    text = compose(claims, VOCABULARY, seed)
+    for cue in HELD_OUT:
+        assert cue.template.replace("{}", "").strip() not in text
+
+
+def test_wording_depends_on_the_seed_and_the_tags_alone():
+    one = compose([("piano", True), ("drums", False)], VOCABULARY, 3)
+    assert one == compose([("piano", True), ("drums", False)], VOCABULARY, 3)
+    texts = {compose([("piano", True), ("drums", False)], VOCABULARY, seed) for seed in range(60)}
+    assert len(texts) > 25
+    assert any(text.startswith(("no", "without", "lacking", "there is no")) for text in texts)
+
+
+@settings(max_examples=300, deadline=None)
+@given(tags=st.sets(st.sampled_from(VOCABULARY.names)), seed=st.integers(0, 10**6))
+def test_exclusions_are_true_and_their_false_forms_false(tags, seed):
+    absent = [name for name in VOCABULARY.names if name not in tags]
+    exclusion = draw_exclusion(sorted(tags), absent, VOCABULARY, seed)
+    if exclusion is None:
+        return
+    assert read(exclusion.text) == dict(exclusion.claims)
+    assert all(has == (tag in tags) for tag, has in exclusion.claims)
+    assert set(exclusion.false) == set(FALSEHOODS)
+    for kind, text in exclusion.false.items():
+        wrong = {tag for tag, has in read(text).items() if has != (tag in tags)}
+        assert len(wrong) == (2 if kind == "swapped" else 1)
+        assert all((tag in tags) for tag in wrong) == (kind == "denied")
+    told = [tag for tag, _ in exclusion.claims]
+    for i, one in enumerate(told):
+        assert not any(VOCABULARY.excludes(one, other) for other in told[:i])
+
+
+@pytest.mark.parametrize(("tags", "absent"), [((), ("drums",)), (("drums",), ()), ((), ())])
+def test_nothing_to_exclude_gives_none(tags, absent):
+    assert draw_exclusion(tags, absent, VOCABULARY, 0) is None
