@@ -2,7 +2,8 @@
 
 import math
 from collections import Counter, defaultdict
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +25,16 @@ from negclap.losses import (
     dissimilarity,
     graded_margin,
 )
+from negclap.metrics.classes import AudioEmbeddings
 from negclap.models.audio_encoders import AudioEncoder
 from negclap.models.clap import NegClap
 from negclap.models.text_encoders import TextEncoder
 from negclap.report import print_estimates, write_json, write_results
-from negclap.suite import NegationSuite, oracle_scores
+from negclap.suite import NegationSuite, Suite, understanding_score
 from negclap.text.compose import FALSEHOODS
-from negclap.text.probes import LEVELS, TextKind
+from negclap.text.probes import LEVELS, Statement, TextKind
+
+_TEXTS_AT_ONCE = 256
 
 
 class NegClapModule(pl.LightningModule):
@@ -50,6 +54,7 @@ class NegClapModule(pl.LightningModule):
         warmup_fraction: Share of all steps over which the rate rises; then it falls as a cosine.
         gallery_size: Clips per retrieval gallery, in validation and test.
         galleries: Random galleries in the test.
+        recall_floor: Recall@10 of captions below which ``val/understanding`` is scaled down.
     """
 
     def __init__(
@@ -65,6 +70,7 @@ class NegClapModule(pl.LightningModule):
         warmup_fraction: float = 0.1,
         gallery_size: int = 512,
         galleries: int = 10,
+        recall_floor: float = 0.0,
     ) -> None:
         super().__init__()
         self.model = NegClap(audio_encoder, text_encoder, embed_dim, temperature)
@@ -73,12 +79,10 @@ class NegClapModule(pl.LightningModule):
         self.pretrained_rate = pretrained_rate
         self.weight_decay = weight_decay
         self.warmup_fraction = warmup_fraction
-        self.suites = nn.ModuleDict(
-            {
-                "validation": NegationSuite(gallery_size, 1),
-                "test": NegationSuite(gallery_size, galleries),
-            }
-        )
+        self.validation = NegationSuite(gallery_size, 1)
+        self.recall_floor = recall_floor
+        self.suite = Suite(gallery_size, galleries)
+        self.test_audio, self.twin_audio = AudioEmbeddings(), AudioEmbeddings()
         self.threshold: Tensor
         self.register_buffer("threshold", torch.tensor(float("nan")))
         self.unreadable: dict[str, Counter[str]] = defaultdict(Counter)
@@ -242,55 +246,70 @@ class NegClapModule(pl.LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Collect the embeddings of the clips and their probes."""
-        self._collect("validation", batch)
-
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """Collect the embeddings of the clips and their probes."""
-        self._collect("test", batch)
-
-    def _collect(self, split: str, batch: Batch) -> None:
-        self.unreadable[split].update(batch.unreadable)
+        self.unreadable["validation"].update(batch.unreadable)
         audio = self.model.embed_audio(batch.waveform)
-        unique_texts = self.model.embed_text(batch.tokens)
-        texts = _Texts(batch, unique_texts)
-        self._suite(split).update(batch.index, audio, {role: texts[role] for role in batch.rows})
-
-    def _suite(self, split: str) -> NegationSuite:
-        suite = self.suites[split]
-        assert isinstance(suite, NegationSuite)
-        return suite
+        texts = _Texts(batch, self.model.embed_text(batch.tokens))
+        self.validation.update(batch.index, audio, {role: texts[role] for role in batch.rows})
 
     def on_validation_epoch_end(self) -> None:
         """Choose the similarity threshold; log every figure and write ``validation.json``."""
-        suite = self._suite("validation")
-        self.threshold.fill_(suite.threshold.choose())
-        figures = suite.compute()
+        self.threshold.fill_(self.validation.threshold.choose())
+        figures = self.validation.compute()
+        with self.validation.retrieval.sync_context():
+            audio = self.validation.retrieval.collect()["audio"]
+        exam = self._data().exams["validation"]
+        if len(audio) == len(exam.tracks):  # else some could not be read
+            suite = replace(self.suite, galleries=1)
+            figures |= suite.understanding(exam, audio, self.embed_statements)
+        figures["understanding"] = understanding_score(figures, self.recall_floor)
         self.log_dict({f"val/{key}": value for key, value in figures.items()}, rank_zero_only=False)
         self.log("val_map10", figures["map@10/mean"], prog_bar=True, logger=False)
         if self.trainer.is_global_zero:
             folder = Path(self.trainer.default_root_dir)
             folder.mkdir(parents=True, exist_ok=True)
             write_json(folder / "validation.json", {"epoch": self.current_epoch, **figures})
-        suite.reset()
+        self.validation.reset()
         self._report_unreadable("validation")
 
+    @torch.no_grad()
+    def embed_statements(self, statements: Sequence[Statement]) -> Tensor:
+        """``(n, d)`` unit embeddings of the statements' texts."""
+        texts = [statement.text for statement in statements]
+        chunks = [texts[i : i + _TEXTS_AT_ONCE] for i in range(0, len(texts), _TEXTS_AT_ONCE)]
+        return torch.cat([self._embed_texts(chunk) for chunk in chunks])
+
+    def _embed_texts(self, texts: list[str]) -> Tensor:
+        tokens = self.model.text_encoder.tokenize(texts)
+        return self.model.embed_text({name: t.to(self.device) for name, t in tokens.items()})
+
+    def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Collect the embeddings of the clips, or of their twins."""
+        self.unreadable["twins" if dataloader_idx else "test"].update(batch.unreadable)
+        collected = self.twin_audio if dataloader_idx else self.test_audio
+        collected.update(batch.index, self.model.embed_audio(batch.waveform))
+
     def on_test_epoch_end(self) -> None:
-        """Log every figure under ``test/``; print the table and write ``results.json``."""
-        suite = self._suite("test")
-        suite.threshold.threshold = float(self.threshold)
+        """Log every figure under ``test/``; print the table and write what a run leaves.
+
+        ``results.json`` holds the figures, ``scores.npz`` the scores per track behind them.
+        """
         data = self._data()
-        tracks = data.datasets["test"].tracks
-        oracle: dict[str, float] = {}
-        if all(track.absent_tags is not None for track in tracks):
-            oracle = oracle_scores(suite, tracks, data.probes["test"], data.vocabulary)
-        estimates = suite.estimates(oracle)
-        suite.reset()
+        exam = data.exams["test"]
+        rows, audio = self.test_audio.gathered()
+        twin_rows, twin_audio = self.twin_audio.gathered()
         self._report_unreadable("test")
+        self._report_unreadable("twins")
+        if len(rows) < len(exam.tracks) or len(twin_rows) < len(exam.twin_tracks):
+            exam = data.test_exam(rows.tolist(), twin_rows.tolist())
+        results = self.suite.run(
+            exam, audio, twin_audio, self.embed_statements, float(self.threshold)
+        )
+        estimates = self.suite.estimates(exam, results)
         for logger in self.loggers:
             logger.log_metrics({f"test/{key}": e.value for key, e in estimates.items()})
         if self.trainer.is_global_zero:
-            print_estimates(estimates)
-            write_results(Path(self.trainer.default_root_dir) / "results.json", estimates)
+            print_estimates(estimates, exam.assumed)
+            write_results(Path(self.trainer.default_root_dir), estimates, results.scores)
 
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
         """Embeddings of the clips and of their original captions."""

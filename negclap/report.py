@@ -5,13 +5,15 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
 from negclap.data.manifest import Track
 from negclap.errors import InputError
+from negclap.metrics.scores import Scores
 from negclap.suite import Estimate
 from negclap.text.inspection import TextInspection
 
@@ -36,6 +38,8 @@ HEADLINE = (
 )
 """The rows of the side-by-side table."""
 
+ASSUMED = "what clips lack is assumed: nothing related to their tags"
+
 _COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7")  # Okabe-Ito, safe for the colour-blind
 
 
@@ -43,9 +47,14 @@ def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}"
 
 
-def print_estimates(estimates: Mapping[str, Estimate]) -> None:
-    """One run: every figure with interval, n, chance and oracle."""
-    table = Table(title="test")
+def print_estimates(estimates: Mapping[str, Estimate], assumed: bool = False) -> None:
+    """One run: every figure with interval, n, chance and oracle.
+
+    Args:
+        estimates: By key.
+        assumed: Whether what the clips lack was only assumed.
+    """
+    table = Table(title=f"test ({ASSUMED})" if assumed else "test")
     for column in ("key", "value", "95 % interval", "n", "chance", "oracle"):
         table.add_column(column, justify="left" if column == "key" else "right")
     for key, e in estimates.items():
@@ -56,8 +65,14 @@ def print_estimates(estimates: Mapping[str, Estimate]) -> None:
     Console().print(table)
 
 
-def write_results(path: Path, estimates: Mapping[str, Estimate]) -> None:
-    """One run as JSON: the value by key, chance, oracle and interval under ``<key>/...``."""
+def write_results(
+    folder: Path, estimates: Mapping[str, Estimate], scores: Mapping[str, Scores]
+) -> None:
+    """What a test leaves in the run folder.
+
+    ``results.json``: the value by key, chance, oracle and interval under ``<key>/...``.
+    ``scores.npz``: for each key the scores per item and, under ``<key>/items``, the items.
+    """
     flat: dict[str, float] = {}
     for key, estimate in estimates.items():
         flat[key] = estimate.value
@@ -65,8 +80,11 @@ def write_results(path: Path, estimates: Mapping[str, Estimate]) -> None:
             part = getattr(estimate, name)
             if part is not None:
                 flat[f"{key}/{name}"] = part
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, flat)
+    folder.mkdir(parents=True, exist_ok=True)
+    arrays: dict[str, Any] = {key: each.values.float().numpy() for key, each in scores.items()}
+    arrays |= {f"{key}/items": each.items.numpy() for key, each in scores.items()}
+    np.savez_compressed(folder / "scores.npz", **arrays)
+    write_json(folder / "results.json", flat)
 
 
 def write_json(path: Path, data: object) -> None:

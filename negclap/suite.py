@@ -1,23 +1,31 @@
 """The negation suite: every metric over any pair of encoders, with chance and oracle beside it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from negclap.metrics.classes import (
-    MAP_AT,
     FitThreshold,
     ItemMetric,
     NegationRetrieval,
     PairwiseAccuracy,
     TrueAbsence,
 )
+from negclap.metrics.exclusion import (
+    choice_scores,
+    effective_rank,
+    exclusion_scores,
+    paired_scores,
+)
+from negclap.metrics.retrieval import draw_galleries
 from negclap.metrics.scores import Scores
-from negclap.text.probes import Probe, Subject
-from negclap.text.vocabulary import Vocabulary
+from negclap.metrics.toys import CONSTANT, ORACLE, Toy
+from negclap.text.cues import CUES
+from negclap.text.exam import PLAIN, WITHOUT, Exam
+from negclap.text.probes import Probe, Statement, Subject
 
 ROLES = (
     "original",
@@ -29,6 +37,9 @@ ROLES = (
     "heard_absent",
 )
 _LEVEL_ROLES, _ABSENCE_ROLES = ROLES[:3], ROLES[3:]
+_NO_CHANCE = ("margin/", "mean_cosine", "threshold", "guard/")
+
+Embed = Callable[[Sequence[Statement]], Tensor]
 
 
 class Estimate(NamedTuple):
@@ -94,91 +105,210 @@ class NegationSuite(nn.Module):
         values = {key: float(v) for metric in self.metrics for key, v in metric.compute().items()}
         return {key: value for key, value in values.items() if value == value}
 
-    def estimates(self, oracle: Mapping[str, float]) -> dict[str, Estimate]:
-        """All figures with interval, number of tracks, chance and the oracle's score."""
-        values = self.compute()
-        scores: dict[str, Scores] = {}
-        for metric in self.metrics:
-            with metric.sync_context():
-                scores.update(metric.per_item())
-        # With several galleries there are more items than one holds; with one they are equal.
-        gallery = min(self.retrieval.gallery_size, scores[f"a2t/map@{MAP_AT}/original"].n)
-        return {
-            key: _estimate(key, value, scores.get(key), gallery, oracle.get(key))
-            for key, value in values.items()
-        }
-
     def reset(self) -> None:
         """Forget all clips."""
         for metric in self.metrics:
             metric.reset()
 
 
-def _estimate(
-    key: str, value: float, scores: Scores | None, gallery: int, oracle: float | None
-) -> Estimate:
-    if scores is None:
-        return Estimate(value, None, None, None, chance(key, gallery), oracle)
-    low, high = (None, None) if "median_rank" in key else scores.interval()
-    return Estimate(value, low, high, scores.n, chance(key, gallery), oracle)
+class Results(NamedTuple):
+    """What a pair of encoders scores: every figure, and the scores per track behind most."""
+
+    values: dict[str, float]
+    scores: dict[str, Scores]
 
 
-def chance(key: str, gallery: int) -> float | None:
-    """What guessing scores at ``key`` with galleries of ``gallery`` clips; None if undefined."""
-    name = key.removeprefix("a2t/")
-    if name.startswith("recall@"):
-        return min(1.0, int(name.split("/")[0].removeprefix("recall@")) / gallery)
-    if name.startswith("map@"):
-        return sum(1 / r for r in range(1, min(MAP_AT, gallery) + 1)) / gallery
-    if name.startswith("median_rank"):
-        return (gallery + 1) / 2
-    if name.startswith(("pairwise/", "true_absence", "audio_ceiling")):
-        return 0.5
-    return 1 / 6 if name == "chain" else None
+@dataclass(frozen=True)
+class Suite:
+    """How an exam is scored.
 
-
-def oracle_scores(
-    suite: NegationSuite, tracks: Sequence[Subject], probes: Sequence[Probe], vocabulary: Vocabulary
-) -> dict[str, float]:
-    """What a retriever that knows all tags scores: the ceiling of the captions.
-
-    It scores a clip by the share of the text's claims that are true of it. As vectors: a clip is
-    +1 / -1 per tag that it has / lacks, a text +1 / -1 per tag that it claims present / absent.
-
-    Args:
-        suite: Says which galleries are drawn; it is left as it was.
-        tracks: Tracks whose absent tags are known.
-        probes: One per track.
-        vocabulary: The tags.
+    Attributes:
+        gallery_size: Clips per retrieval gallery.
+        galleries: How many random galleries.
+        seed: Of the galleries.
+        at: Depth of exclusion retrieval.
     """
-    like = suite.retrieval
-    own = NegationSuite(like.gallery_size, like.galleries, like.seed, distributed=False)
-    column = {name: index for index, name in enumerate(vocabulary.names)}
-    audio = torch.stack([_truth(track, column) for track in tracks])
-    texts = {
-        role: torch.stack([_claims(probe, role, column) for probe in probes]) for role in ROLES
-    }
-    own.update(torch.arange(len(tracks)), audio, texts)
-    own.threshold.choose()
-    return own.compute()
+
+    gallery_size: int = 512
+    galleries: int = 10
+    seed: int = 0
+    at: int = 10
+
+    def run(
+        self,
+        exam: Exam,
+        audio: Tensor,
+        twin_audio: Tensor,
+        embed: Embed,
+        threshold: float | None = None,
+    ) -> Results:
+        """Score a pair of encoders.
+
+        Args:
+            exam: The questions.
+            audio: ``(n, d)`` unit embeddings of the exam's tracks.
+            twin_audio: ``(m, d)`` unit embeddings of the twins.
+            embed: Statements to ``(q, d)`` embeddings; a model looks at their texts alone.
+            threshold: "Fits" from this similarity on, chosen on validation; None chooses it here.
+        """
+        texts = _Embedded(exam, embed, audio)
+        roles = NegationSuite(self.gallery_size, self.galleries, self.seed, distributed=False)
+        given = {role: texts.roles(exam.probes, role) for role in ROLES}
+        roles.update(torch.arange(len(audio)), audio.cpu(), given)
+        if threshold is None:
+            roles.threshold.choose()
+        else:
+            roles.threshold.threshold = threshold
+        values = roles.compute()
+        scores = {k: v for metric in roles.metrics for k, v in metric.per_item().items()}
+        for key, found in self._understanding(exam, audio.cpu(), twin_audio.cpu(), texts).items():
+            scores[key] = found
+            values[key] = float(found.mean())
+        originals = given["original"]
+        values["guard/effective_rank"] = effective_rank(originals)
+        fully = ~given["fully"].isnan().any(dim=1)
+        if fully.any():
+            cosines = (originals[fully] * given["fully"][fully]).sum(dim=1)
+            values["guard/cosine_original_fully"] = float(cosines.mean())
+        values |= _by_cue(values)
+        return Results({key: v for key, v in values.items() if v == v}, scores)
+
+    def understanding(self, exam: Exam, audio: Tensor, embed: Embed) -> dict[str, float]:
+        """The figures beyond the negation levels, for a validation that asks no twins."""
+        texts = _Embedded(exam, embed, audio)
+        found = self._understanding(exam, audio.cpu(), audio.new_empty(0, audio.shape[1]), texts)
+        return {key: float(scores.mean()) for key, scores in found.items()}
+
+    def _understanding(
+        self, exam: Exam, audio: Tensor, twin_audio: Tensor, texts: "_Embedded"
+    ) -> dict[str, Scores]:
+        scores = _score_choices(exam, audio, texts)
+        scores |= self._score_queries(exam, audio, texts)
+        if len(twin_audio) and exam.twins:
+            clips = {True: audio, False: twin_audio}
+            has, lacks = (
+                torch.stack([clips[own][row] for own, row in side])
+                for side in zip(*((twin.has, twin.lacks) for twin in exam.twins), strict=True)
+            )
+            affirmed = texts([twin.affirmed for twin in exam.twins])
+            negated = texts([twin.negated for twin in exam.twins])
+            scores |= paired_scores(has, lacks, affirmed, negated)
+        return scores
+
+    def _score_queries(self, exam: Exam, audio: Tensor, texts: "_Embedded") -> dict[str, Scores]:
+        galleries = draw_galleries(len(audio), self.gallery_size, self.galleries, self.seed)
+        held = {
+            name: torch.tensor([name in track.tags for track in exam.tracks])
+            for name in exam.vocabulary.names
+        }
+        scores: dict[str, Scores] = {}
+        for wording in dict.fromkeys(w for query in exam.queries for w in query.texts):
+            asked = [query for query in exam.queries if wording in query.texts]
+            found = exclusion_scores(
+                audio,
+                texts([query.texts[wording] for query in asked]),
+                torch.stack([held[query.wanted] for query in asked]),
+                torch.stack([held[query.unwanted] for query in asked]),
+                galleries,
+                self.at,
+            )
+            prefix = {WITHOUT: "exclusion", PLAIN: "exclusion/plain"}.get(wording, f"cue/{wording}")
+            scores |= {f"{prefix}/{name}": each for name, each in found.items()}
+        return scores
+
+    def run_toy(self, exam: Exam, toy: Toy) -> Results:
+        """Score a model that looks at truth and claims instead of sound and words."""
+        columns = {name: index for index, name in enumerate(exam.vocabulary.names)}
+
+        def clips(tracks: Sequence[Subject]) -> Tensor:
+            return torch.stack([toy.clip(track, columns) for track in tracks])
+
+        audio = clips(exam.tracks)
+        twins = clips(exam.twin_tracks) if exam.twin_tracks else audio[:0]
+        return self.run(
+            exam, audio, twins, lambda asked: torch.stack([toy.text(s, columns) for s in asked])
+        )
+
+    def estimates(self, exam: Exam, results: Results) -> dict[str, Estimate]:
+        """All figures with interval, number of items, chance and the oracle's score."""
+        oracle, chance = (self.run_toy(exam, toy).values for toy in (ORACLE, CONSTANT))
+        found = {}
+        for key, value in results.values.items():
+            scores = results.scores.get(key)
+            low, high = (None, None)
+            if scores is not None and "median_rank" not in key:
+                low, high = scores.interval()
+            guessing = None if key.startswith(_NO_CHANCE) else chance.get(key)
+            n = None if scores is None else scores.n
+            perfect = None if key.startswith("guard/") else oracle.get(key)
+            found[key] = Estimate(value, low, high, n, guessing, perfect)
+        return found
 
 
-def _truth(track: Subject, column: Mapping[str, int]) -> Tensor:
-    vector = torch.zeros(len(column) + 1)
-    for names, sign in ((track.tags, 1.0), (track.absent_tags or (), -1.0)):
-        for name in names:
-            if name in column:
-                vector[column[name]] = sign
-    vector[-1] = float(not vector.any())  # a clip of which nothing is known
-    return F.normalize(vector, dim=0)
+class _Embedded:
+    """The embeddings of all statements of an exam, each text embedded once."""
+
+    def __init__(self, exam: Exam, embed: Embed, like: Tensor) -> None:
+        statements = exam.statements()
+        self.rows = {text: row for row, text in enumerate(statements)}
+        self.embeddings = embed(list(statements.values())).float().cpu()
+        self.missing = torch.full((like.shape[1],), float("nan"))
+
+    def __call__(self, statements: Sequence[Statement]) -> Tensor:
+        return self.embeddings[[self.rows[one.text] for one in statements]]
+
+    def roles(self, probes: Sequence[Probe], role: str) -> Tensor:
+        """``(n, d)``, NaN where a track lacks the role."""
+        given = [probe.get(role) for probe in probes]  # type: ignore[call-overload]  # a role by name
+        return torch.stack(
+            [self.missing if one is None else self.embeddings[self.rows[one.text]] for one in given]
+        )
 
 
-def _claims(probe: Probe, role: str, column: Mapping[str, int]) -> Tensor:
-    vector = torch.zeros(len(column) + 1)
-    statement = probe.get(role)  # type: ignore[call-overload]  # a role by name
-    if statement is None:
-        return torch.full_like(vector, float("nan"))
-    for name, present in statement.claims:
-        vector[column[name]] = 1.0 if present else -1.0
-    vector[-1] = float(not statement.claims)  # a text that claims nothing
-    return F.normalize(vector, dim=0)
+def _score_choices(exam: Exam, audio: Tensor, texts: _Embedded) -> dict[str, Scores]:
+    scores: dict[str, Scores] = {}
+    for part in dict.fromkeys(choice.part for choice in exam.choices):
+        asked = [choice for choice in exam.choices if choice.part == part]
+        items = torch.tensor([choice.clip for choice in asked])
+        true = texts([choice.true for choice in asked])
+        false = texts([choice.false for choice in asked])
+        scores[part] = choice_scores(audio[items], true, false, items)
+    scope = [found for part, found in scores.items() if part.startswith("scope/")]
+    if scope:
+        scores["scope/accuracy"] = Scores(
+            torch.cat([found.values for found in scope]),
+            torch.cat([found.items for found in scope]),
+        )
+    return scores
+
+
+def _by_cue(values: Mapping[str, float]) -> dict[str, float]:
+    """The mean of the seen and of the held-out cues, and the worst seen one."""
+    summary: dict[str, float] = {}
+    for name in ("true_absence", "joint@10", "violation@10"):
+        for group, seen in (("seen", True), ("held_out", False)):
+            keys = [f"cue/{cue.name}/{name}" for cue in CUES if cue.seen is seen]
+            found = [values[key] for key in keys if key in values]
+            if found:
+                summary[f"cue/{group}/{name}"] = sum(found) / len(found)
+                worst = max(found) if name.startswith("violation") else min(found)
+                summary[f"cue/worst_{group}/{name}"] = worst
+    return summary
+
+
+def understanding_score(figures: Mapping[str, float], recall_floor: float) -> float:
+    """One number to tune by: negation understanding, under a floor of affirmative retrieval.
+
+    The mean of true absence, scope and the exclusion queries' joint@10, scaled down by how far
+    Recall@10 of the captions as they are lies below ``recall_floor``: a model cannot gain here by
+    giving up what it is for. Of a validation split; 0 where nothing can be asked.
+    """
+    parts = [
+        figures[key]
+        for key in ("true_absence", "scope/accuracy", "exclusion/joint@10")
+        if key in figures
+    ]
+    if not parts:
+        return 0.0
+    kept = min(1.0, figures["recall@10/original"] / recall_floor) if recall_floor else 1.0
+    return kept * sum(parts) / len(parts)

@@ -1,5 +1,6 @@
 """The LightningDataModule: streams clips and captions, with Negation insert on the fly."""
 
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,13 @@ from negclap.data.dataset import (
     Insert,
     OnBadAudio,
     PlanSampler,
+    Texts,
     TrainingTexts,
 )
 from negclap.data.manifest import Track, read_manifest
 from negclap.errors import InputError
-from negclap.text.probes import Probe, TextKind, build_probes
+from negclap.text.exam import Exam, TwinClip, build_exam
+from negclap.text.probes import Probe, TextKind
 from negclap.text.vocabulary import Vocabulary
 
 _CALIBRATION_CLIPS = 256
@@ -41,6 +44,7 @@ class NegClapDataModule(pl.LightningDataModule):
         train_split: Name of the split that is trained on.
         validation_split: Name of the split that checkpoints are selected on.
         test_split: Name of the split that is tested on.
+        twin_split: Name of the split with counterfactual twins of test tracks; may be empty.
         num_workers: Loader processes.
         on_bad_audio: "error" stops at the first unreadable track, "skip" counts and replaces it.
         max_bad_fraction: With "skip", the largest share of a split that may be unreadable.
@@ -58,6 +62,7 @@ class NegClapDataModule(pl.LightningDataModule):
         train_split: str = "train",
         validation_split: str = "validation",
         test_split: str = "test",
+        twin_split: str = "test_twin",
         num_workers: int = 2,
         on_bad_audio: OnBadAudio = "error",
         max_bad_fraction: float = 0.01,
@@ -86,8 +91,9 @@ class NegClapDataModule(pl.LightningDataModule):
         self.max_bad_fraction = max_bad_fraction
         self.seed = seed
         self.eval_seed = eval_seed
+        self.twin_split = twin_split
         self.datasets: dict[str, ClipDataset] = {}
-        self.probes: dict[str, list[Probe]] = {}
+        self.exams: dict[str, Exam] = {}
 
     def setup(self, stage: str) -> None:
         """Read the manifest and make the datasets that the stage needs.
@@ -119,24 +125,51 @@ class NegClapDataModule(pl.LightningDataModule):
             self._check_absence(tracks, module.text_kinds)
         sample_rate = module.model.audio_encoder.sample_rate
         if name == "train":
-            texts = TrainingTexts(
+            training_texts = TrainingTexts(
                 self.vocabulary, self.insert, self.exclude, self.seed, module.text_kinds
             )
             excerpts = Excerpts(sample_rate, self.excerpt_s, self.seed)
             self.datasets[name] = ClipDataset(
-                tracks, self.manifest.parent, excerpts, texts, self.on_bad_audio
+                tracks, self.manifest.parent, excerpts, training_texts, self.on_bad_audio
             )
             return
+        texts: Texts = _original_text
+        if name == "test":
+            twins = [track for track in every if track.split == self.twin_split]
+            if twins:
+                self.datasets["twins"] = self._evaluation_set(twins, texts, sample_rate)
+            self.datasets[name] = self._evaluation_set(tracks, texts, sample_rate)
+            self.exams[name] = self.test_exam(range(len(tracks)), range(len(twins)))
+        else:
+            self.exams[name] = self._exam(tracks)
+            texts = partial(_probe_texts, self.exams[name].probes)
+            self.datasets[name] = self._evaluation_set(tracks, texts, sample_rate)
+
+    def _evaluation_set(self, tracks: list[Track], texts: Texts, sample_rate: int) -> ClipDataset:
+        excerpts = Excerpts(sample_rate, self.excerpt_s, None)
+        return ClipDataset(tracks, self.manifest.parent, excerpts, texts, self.on_bad_audio)
+
+    def test_exam(self, rows: Sequence[int], twin_rows: Sequence[int]) -> Exam:
+        """The exam of these rows of the test and twin splits: of what could be read."""
+        tracks = [self.datasets["test"].tracks[row] for row in rows]
+        place = {track.track_id: index for index, track in enumerate(tracks)}
+        all_twins = self.datasets["twins"].tracks if "twins" in self.datasets else []
+        twins = [self._twin(all_twins[row], place) for row in twin_rows]
+        return self._exam(tracks, twins)
+
+    def _exam(self, tracks: Sequence[Track], twins: Sequence[TwinClip] = ()) -> Exam:
         captions = [track.captions[0].text for track in tracks]
-        probes = build_probes(tracks, captions, self.vocabulary, self.eval_seed)
-        self.probes[name] = probes
-        self.datasets[name] = ClipDataset(
-            tracks,
-            self.manifest.parent,
-            Excerpts(sample_rate, self.excerpt_s, None),
-            partial(_probe_texts, probes),
-            self.on_bad_audio,
-        )
+        return build_exam(tracks, captions, self.vocabulary, self.eval_seed, twins=twins)
+
+    def _twin(self, track: Track, place: Mapping[str, int]) -> TwinClip:
+        """The twin as its manifest entry tells it: ``meta`` names ``twin_of`` and ``toggled``."""
+        try:
+            return TwinClip(track, place.get(track.meta["twin_of"]), track.meta["toggled"])
+        except KeyError as missing:
+            raise InputError(
+                f"{self.manifest}: track {track.track_id!r} of split {self.twin_split!r} has no "
+                f"{missing} in its meta"
+            ) from None
 
     def _check_absence(self, tracks: list[Track], kinds: frozenset[TextKind]) -> None:
         """Refuse tracks that do not say what they lack where training texts rely on it."""
@@ -186,9 +219,9 @@ class NegClapDataModule(pl.LightningDataModule):
         """Every validation track once over all ranks."""
         return self._loader("validation")
 
-    def test_dataloader(self) -> DataLoader[Clip]:
-        """Every test track once over all ranks."""
-        return self._loader("test")
+    def test_dataloader(self) -> list[DataLoader[Clip]]:
+        """Every test track once over all ranks; then the twins, if there are any."""
+        return [self._loader(name) for name in ("test", "twins") if name in self.datasets]
 
     def predict_dataloader(self) -> DataLoader[Clip]:
         """The test split again."""
@@ -208,5 +241,9 @@ class NegClapDataModule(pl.LightningDataModule):
         return torch.stack([torch.from_numpy(dataset[key].waveform) for key in keys])
 
 
-def _probe_texts(probes: list[Probe], index: int, track: Track, epoch: int) -> dict[str, str]:
+def _probe_texts(probes: Sequence[Probe], index: int, track: Track, epoch: int) -> dict[str, str]:
     return {role: statement.text for role, statement in probes[index].items()}
+
+
+def _original_text(index: int, track: Track, epoch: int) -> dict[str, str]:
+    return {"original": track.captions[0].text}

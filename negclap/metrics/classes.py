@@ -79,6 +79,29 @@ def _applies(*columns: Tensor) -> Tensor:
     return torch.nonzero(~torch.stack(missing).any(dim=0)).flatten()
 
 
+class AudioEmbeddings(ItemMetric):
+    """The embeddings of clips, gathered over ranks, for whoever computes on all of them."""
+
+    columns = ("audio",)
+
+    def update(self, ids: Tensor, audio: Tensor) -> None:
+        """Add clips: ids ``(b,)``, audio ``(b, d)`` unit embeddings."""
+        check_embeddings("audio", audio)
+        self._append(ids, {"audio": audio})
+
+    def per_item(self) -> dict[str, Scores]:
+        """Nothing is scored."""
+        return {}
+
+    def gathered(self) -> tuple[Tensor, Tensor]:
+        """All ranks' ids ``(n,)``, in order, and embeddings ``(n, d)``; then forget them."""
+        with self.sync_context():
+            ids = dim_zero_cat(self.ids).unique() if self.ids else torch.empty(0).long()
+            audio = self.collect()["audio"] if len(ids) else torch.empty(0, 0)
+        self.reset()
+        return ids, audio
+
+
 class NegationRetrieval(ItemMetric):
     """R@1/5/10, mAP@10 and median rank per negation level; both directions for the original.
 

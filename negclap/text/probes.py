@@ -60,20 +60,24 @@ def statement(text: str, vocabulary: Vocabulary) -> Statement:
 
 
 def build_probes(
-    tracks: Sequence[Subject], captions: Sequence[str], vocabulary: Vocabulary, seed: int
+    tracks: Sequence[Subject],
+    captions: Sequence[str],
+    pairs: Sequence["AbsencePair | None"],
+    vocabulary: Vocabulary,
+    seed: int,
 ) -> list[Probe]:
     """A probe for each track.
 
     Roles that a track cannot have are missing: "half" needs two tags in the caption, "fully" one,
-    and the absence roles a place in the balanced set (see `assign_absence_pairs`).
+    and the absence roles a pair.
 
     Args:
         tracks: The tracks of one split.
         captions: Their captions, one each.
+        pairs: What `assign_absence_pairs` gave each track.
         vocabulary: The tags.
         seed: All randomness.
     """
-    pairs = assign_absence_pairs(tracks, captions, vocabulary, seed)
     return [
         _level_probe(track, caption, vocabulary, seed)
         | (_absence_probe(track, caption, pair, vocabulary, seed) if pair else {})

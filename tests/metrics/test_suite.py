@@ -1,150 +1,167 @@
-"""The six toy models that show what each figure can be gamed by, and the suite's book-keeping.
-
-Toys work on known tags: a clip is a vector of +1 / -1 (or 1 / 0) per tag, a text a vector made from
-its claims.
-"""
+"""The six toy models that show what each figure can be gamed by, and the suite's book-keeping."""
 
 import pytest
 import torch
 import torch.nn.functional as F
 
 from negclap.metrics.classes import NegationRetrieval, PairwiseAccuracy, TrueAbsence
-from negclap.suite import ROLES, NegationSuite, chance, oracle_scores
-from negclap.text.probes import build_probes
+from negclap.metrics.toys import TOYS
+from negclap.suite import ROLES, NegationSuite, Suite, understanding_score
+from negclap.text.exam import TwinClip, build_exam
 from negclap.text.vocabulary import Vocabulary
 
 
 @pytest.fixture(scope="module")
-def world(chorales, tracks):
-    """Training clips of the tiny set (there are most), their probes and the vocabulary."""
+def exam(chorales, tracks):
+    """The exam of the tiny set's training clips (there are most) with the test clips' twins."""
     vocabulary = Vocabulary.load(chorales / "vocabulary.json")
+    clips = [track for track in tracks if track.split in ("train", "test")]
+    rows = {track.track_id: row for row, track in enumerate(clips)}
+    twins = [
+        TwinClip(track, rows[track.meta["twin_of"]], track.meta["toggled"])
+        for track in tracks
+        if track.split == "test_twin"
+    ]
+    captions = [track.captions[0].text for track in clips]
+    return build_exam(clips, captions, vocabulary, seed=0, at=5, twins=twins)
+
+
+@pytest.fixture(scope="module")
+def figures(exam):
+    suite = Suite(gallery_size=64, galleries=3, at=5)
+    return {name: suite.run_toy(exam, toy).values for name, toy in TOYS.items()}
+
+
+CHANCE = {
+    "recall@10/original": 10 / 64,
+    "a2t/recall@1/original": 1 / 64,
+    "map@10/half": sum(1 / r for r in range(1, 11)) / 64,
+    "median_rank/fully": 65 / 2,
+    "pairwise/original_vs_fully": 1 / 2,
+    "pairwise/half_vs_fully": 1 / 2,
+    "chain": 1 / 6,
+    "true_absence": 1 / 2,
+    "true_absence/shuffled": 1 / 2,
+    "audio_ceiling": 1 / 2,
+    "paired": 1 / 4,
+    "paired/with": 1 / 2,
+    "exclusion/auc": 1 / 2,
+    "scope/accuracy": 1 / 2,
+    "scope/swap": 1 / 2,
+    "scope/or": 1 / 2,
+    "double_negation": 1 / 2,
+    "lexicalised/instrumental": 1 / 2,
+    "pseudo/not_only": 1 / 2,
+    "cue/-less/true_absence": 1 / 2,
+    "cue/worst_seen/true_absence": 1 / 2,
+    "mean_cosine": 1.0,
+}
+
+
+@pytest.mark.parametrize("key", CHANCE)
+def test_constant_scores_chance_everywhere(figures, key):
+    assert figures["constant"][key] == pytest.approx(CHANCE[key], abs=1e-6)
+
+
+def test_bag_of_words_retrieves_and_understands_nothing(figures):
+    bag, oracle = figures["bag of words"], figures["oracle"]
+    assert bag["recall@10/original"] > 0.8 * oracle["recall@10/original"]
+    assert bag["recall@10/original"] == bag["recall@10/fully"]
+    for pair in ("original_vs_fully", "original_vs_half", "half_vs_fully"):
+        assert bag[f"pairwise/{pair}"] == 0.5
+    assert bag["chain"] == pytest.approx(1 / 6)
+    assert bag["true_absence"] == 0.0
+    assert bag["audio_ceiling"] == 1.0
+    assert bag["paired"] == 0.0
+    assert bag["paired/with"] == 1.0
+    assert bag["scope/swap"] == 0.5
+    assert bag["exclusion/violation@5"] > 0.9
+    assert bag["exclusion/joint@5"] < 0.1
+    assert bag["exclusion/plain/joint@5"] > bag["exclusion/joint@5"]
+
+
+def test_repeller_passes_the_papers_protocols_and_nothing_else(figures):
+    repeller = figures["repeller"]
+    assert repeller["pairwise/original_vs_fully"] == 1.0
+    assert repeller["true_absence"] == 0.5
+    assert repeller["scope/swap"] == 0.5
+    assert repeller["paired/without"] == 0.5
+    assert repeller["exclusion/auc"] == 0.5
+
+
+def test_cue_counter_passes_the_chain_and_nothing_else(figures):
+    counter = figures["cue counter"]
+    assert counter["chain"] == 1.0
+    assert counter["true_absence"] == 0.5
+    assert counter["paired"] == 0.25
+    assert counter["scope/accuracy"] == pytest.approx(0.5, abs=0.15)  # "or" by the luck of the draw
+
+
+def test_flipper_passes_true_absence_and_fails_what_asks_for_the_rest(figures):
+    flipper = figures["flipper"]
+    assert flipper["true_absence"] == 1.0
+    assert flipper["pairwise/half_vs_fully"] == 0.5
+    assert flipper["paired"] == 1.0
+    assert flipper["exclusion/precision@5"] < 0.1
+    assert flipper["exclusion/joint@5"] < 0.1
+    assert flipper["scope/swap"] == 0.5
+
+
+def test_oracle_is_right_wherever_truth_decides(figures):
+    for key, value in figures["oracle"].items():
+        perfect = key.startswith(
+            ("paired", "scope", "cue/", "double_negation", "lexicalised", "pseudo", "chain")
+        ) and not key.endswith(("auc", "precision@5", "joint@5", "violation@5"))
+        if perfect or key in ("true_absence", "audio_ceiling", "threshold/f1", "exclusion/auc"):
+            assert value == pytest.approx(1.0), key
+    assert figures["oracle"]["exclusion/joint@5"] == 1.0
+    assert figures["oracle"]["exclusion/violation@5"] == 0.0
+    assert figures["oracle"]["pairwise/original_vs_half"] == 1.0
+    assert abs(figures["oracle"]["true_absence/shuffled"] - 0.5) < 0.25  # 60 probes
+
+
+def test_no_toy_but_the_oracle_passes_everything(figures):
+    """The headline figures together: each toy fails at least one of them badly."""
+    keys = ("true_absence", "exclusion/joint@5", "scope/accuracy", "paired")
+    for name, scores in figures.items():
+        assert (min(scores[key] for key in keys) > 0.9) == (name == "oracle"), name
+
+
+def test_estimates_name_n_chance_oracle_and_interval(exam):
+    suite = Suite(gallery_size=64, galleries=2, at=5)
+    results = suite.run_toy(exam, TOYS["bag of words"])
+    estimates = suite.estimates(exam, results)
+    assert estimates.keys() == results.values.keys()
+    assert estimates["chain"].chance == pytest.approx(1 / 6)
+    assert estimates["chain"].oracle == 1.0
+    assert estimates["true_absence"].n == sum("absence_true" in p for p in exam.probes)
+    assert estimates["exclusion/joint@5"].oracle == 1.0
+    assert 0 < estimates["exclusion/joint@5"].chance < 0.5
+    assert estimates["paired"].n == len(exam.twins)
+    low, value, high = (
+        getattr(estimates["map@10/original"], k) for k in ("low", "value", "high")
+    )
+    assert low < value < high
+    assert estimates["median_rank/original"].low is None
+    assert estimates["guard/effective_rank"].chance is None
+
+
+def test_a_split_without_twins_leaves_them_out(exam, chorales, tracks):
     clips = [track for track in tracks if track.split == "train"]
     captions = [track.captions[0].text for track in clips]
-    return clips, build_probes(clips, captions, vocabulary, seed=0), vocabulary
+    alone = build_exam(clips, captions, exam.vocabulary, seed=0)
+    values = Suite(64, 1).run_toy(alone, TOYS["oracle"]).values
+    assert "true_absence" in values
+    assert not any("paired" in key for key in values)
 
 
-def run_toy(world, encode_audio, encode_text, gallery_size=512):
-    clips, probes, vocabulary = world
-    column = {name: i for i, name in enumerate(vocabulary.names)}
-    suite = NegationSuite(gallery_size, 10)
-    audio = torch.stack([encode_audio(clip, column) for clip in clips])
-    missing = torch.full_like(audio[0], float("nan"))
-    texts = {
-        role: torch.stack(
-            [
-                encode_text(probe[role].claims, column) if role in probe else missing
-                for probe in probes
-            ]
-        )
-        for role in ROLES
-    }
-    suite.update(torch.arange(len(clips)), audio, texts)
-    suite.threshold.choose()
-    return suite.compute()
-
-
-def tag_audio(clip, column, extra=2):
-    vector = torch.zeros(len(column) + extra)
-    for tag in clip.tags:
-        vector[column[tag]] = 1.0
-    return F.normalize(vector, dim=0)
-
-
-def bag(claims, column, extra=2):
-    vector = torch.zeros(len(column) + extra)
-    for tag, _ in claims:
-        vector[column[tag]] = 1.0
-    return F.normalize(vector, dim=0)
-
-
-def test_constant_scores_chance_everywhere(world):
-    one = F.normalize(torch.ones(4), dim=0)
-    figures = run_toy(world, lambda *_: one, lambda *_: one)
-    n = len(world[0])
-    for key, value in figures.items():
-        expected = chance(key, n)
-        if expected is not None:
-            assert value == pytest.approx(expected, abs=1e-6), key
-    assert figures["mean_cosine"] == pytest.approx(1.0)
-
-
-def test_bag_of_words_retrieves_and_understands_nothing(world):
-    figures = run_toy(world, tag_audio, bag)
-    oracle = run_toy(world, *oracle_encoders())
-    assert figures["recall@10/original"] > 0.8 * oracle["recall@10/original"]
-    assert figures["recall@10/original"] == figures["recall@10/fully"]
-    for pair in ("original_vs_fully", "original_vs_half", "half_vs_fully"):
-        assert figures[f"pairwise/{pair}"] == 0.5
-    assert figures["chain"] == pytest.approx(1 / 6)
-    assert figures["true_absence"] == 0.0
-    assert figures["audio_ceiling"] == 1.0
-
-
-def test_repeller_passes_the_papers_protocols_and_not_true_absence(world):
-    def repelled(claims, column):
-        if all(present for _, present in claims):
-            return bag(claims, column)
-        vector = torch.zeros(len(column) + 2)
-        vector[-1] = 1.0
-        return vector
-
-    figures = run_toy(world, tag_audio, repelled)
-    assert figures["pairwise/original_vs_fully"] == 1.0
-    assert figures["true_absence"] == 0.5
-
-
-def test_cue_counter_passes_the_chain_and_not_true_absence(world):
-    def counted(claims, column):
-        """Less and less like any clip, the more cues there are, whatever they negate."""
-        vector = torch.zeros(len(column) + 2)
-        cues = sum(not present for _, present in claims)
-        vector[-2] = 1.0 / (1 + cues)
-        vector[-1] = (1 - vector[-2] ** 2).sqrt()
-        return vector
-
-    def with_constant(clip, column):
-        vector = torch.zeros(len(column) + 2)
-        vector[-2] = 1.0
-        return vector
-
-    figures = run_toy(world, with_constant, counted)
-    assert figures["chain"] == 1.0
-    assert figures["true_absence"] == 0.5
-
-
-def test_flipper_passes_true_absence(world):
-    def flipped(claims, column):
-        sign = 1.0 if all(present for _, present in claims) else -1.0
-        return sign * bag(claims, column)
-
-    figures = run_toy(world, tag_audio, flipped)
-    assert figures["true_absence"] == 1.0
-    assert figures["pairwise/half_vs_fully"] == 0.5
-
-
-def oracle_encoders():
-    def audio(clip, column):
-        vector = torch.tensor([1.0 if tag in clip.tags else -1.0 for tag in column])
-        return F.normalize(vector, dim=0)
-
-    def text(claims, column):
-        vector = torch.zeros(len(column))
-        for tag, present in claims:
-            vector[column[tag]] = 1.0 if present else -1.0
-        return F.normalize(vector, dim=0)
-
-    return audio, text
-
-
-def test_oracle_is_right_wherever_truth_decides(world):
-    clips, probes, vocabulary = world
-    figures = oracle_scores(NegationSuite(512, 10), clips, probes, vocabulary)
-    for key in ("true_absence", "audio_ceiling", "chain", "pairwise/half_vs_fully", "threshold/f1"):
-        assert figures[key] == pytest.approx(1.0), key
-    assert figures["pairwise/original_vs_fully"] == figures["pairwise/original_vs_half"] == 1.0
-    assert abs(figures["true_absence/shuffled"] - 0.5) < 0.25  # 60 probes
-    same = run_toy(world, *oracle_encoders())
-    assert {k: pytest.approx(v) for k, v in same.items()} == figures
+def test_the_understanding_score_cannot_be_bought_with_recall():
+    figures = {"true_absence": 1.0, "scope/accuracy": 0.8, "exclusion/joint@10": 0.6}
+    good = understanding_score(figures | {"recall@10/original": 0.5}, recall_floor=0.4)
+    assert good == pytest.approx(0.8)
+    poor = understanding_score(figures | {"recall@10/original": 0.1}, recall_floor=0.4)
+    assert poor == pytest.approx(0.2)
+    assert understanding_score({"recall@10/original": 0.5}, 0.4) == 0.0
 
 
 def random_world(n=40, d=8, seed=0):
@@ -165,22 +182,6 @@ def test_order_batches_and_repetitions_change_nothing():
         parts.update(ids[rows], audio[rows], {role: text[rows] for role, text in texts.items()})
     whole.threshold.choose(), parts.threshold.choose()
     assert parts.compute() == whole.compute()
-
-
-def test_estimates_name_n_chance_and_interval():
-    ids, audio, texts = random_world()
-    suite = NegationSuite(16, 3)
-    suite.update(ids, audio, texts)
-    suite.threshold.choose()
-    estimates = suite.estimates({"chain": 1.0})
-    assert estimates["chain"].n == int((~texts["half"][:, 0].isnan()).sum())
-    assert estimates["chain"].chance == pytest.approx(1 / 6)
-    assert estimates["chain"].oracle == 1.0
-    assert estimates["true_absence"].n == 32
-    assert estimates["recall@10/original"].chance == pytest.approx(10 / 16)
-    low, high = estimates["recall@10/original"].low, estimates["recall@10/original"].high
-    assert low < estimates["recall@10/original"].value < high
-    assert estimates["median_rank/original"].low is None
 
 
 def test_galleries_match_a_naive_loop():

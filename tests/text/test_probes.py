@@ -41,7 +41,9 @@ def test_absence_pairs_are_balanced_and_true(chorales, tracks):
 def test_probes_claim_what_they_say(chorales, tracks):
     vocabulary = chorale_vocabulary(chorales)
     clips, captions = by_split(tracks, "test")
-    for clip, probe in zip(clips, build_probes(clips, captions, vocabulary, 0), strict=True):
+    pairs = assign_absence_pairs(clips, captions, vocabulary, 0)
+    probes = build_probes(clips, captions, pairs, vocabulary, 0)
+    for clip, probe in zip(clips, probes, strict=True):
         assert all(clip_has == (tag in clip.tags) for tag, clip_has in probe["original"].claims)
         assert not any(present for _, present in probe["fully"].claims)
         for role in ("absence_true", "absence_false"):
@@ -58,5 +60,6 @@ def test_unknown_absence_gives_no_absence_probe(vocabulary):
     class Unknown:
         track_id, tags, absent_tags = "t", ("piano",), None
 
-    probe = build_probes([Unknown()], ["slow piano"], vocabulary, 0)[0]
+    assert assign_absence_pairs([Unknown()], ["slow piano"], vocabulary, 0) == [None]
+    probe = build_probes([Unknown()], ["slow piano"], [None], vocabulary, 0)[0]
     assert set(probe) == {"original", "half", "fully"}

@@ -1,0 +1,319 @@
+"""The exam: what a model is asked in a test, beyond the negation levels of `probes`.
+
+Every question is balanced so that it cannot be answered from the text alone: each text is the
+right answer for some clips and the wrong one for others.
+
+- Choices between two texts about a clip: true absence with each cue; scope ("no x, with y" against
+  "with x, no y"; "no x or y" against "no x, with y"); double negation ("not without x");
+  lexicalised ("instrumental") and pseudo negation ("not only x but also y").
+- Exclusion queries "A without B", with mixed seen cues and with each cue, beside "A" alone.
+- Twins: two clips that differ in one tag alone, and a text with and one without it.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from negclap.rng import stream
+from negclap.text.compose import compose
+from negclap.text.cues import CUES, LEXICALISED
+from negclap.text.probes import (
+    AbsencePair,
+    Probe,
+    Statement,
+    Subject,
+    absence_texts,
+    assign_absence_pairs,
+    assumed_absent,
+    build_probes,
+    statement,
+)
+from negclap.text.vocabulary import Vocabulary
+
+WITHOUT = "without"
+"""The wording of an exclusion query with mixed seen cues; other wordings are cue names."""
+PLAIN = "plain"
+"""The query "A" alone."""
+_MOST_TRACKS = 512  # that a part asks about; texts are what it costs
+
+
+class Choice(NamedTuple):
+    """Which of two texts is closer to the clip in row ``clip``? ``part`` is the figure's key."""
+
+    part: str
+    clip: int
+    true: Statement
+    false: Statement
+
+
+@dataclass(frozen=True)
+class ExclusionQuery:
+    """The query "A without B".
+
+    Attributes:
+        wanted: A.
+        unwanted: B.
+        texts: By wording: `WITHOUT`, `PLAIN`, and where B is a noun each cue's name.
+    """
+
+    wanted: str
+    unwanted: str
+    texts: dict[str, Statement]
+
+
+class TwinQuestion(NamedTuple):
+    """A text with the tag that two clips differ in, and the same text without it.
+
+    Attributes:
+        has: (True, row of the test clip) or (False, row of the twin): the clip that has the tag.
+        lacks: The other one.
+        affirmed: True of the first.
+        negated: True of the second.
+    """
+
+    has: tuple[bool, int]
+    lacks: tuple[bool, int]
+    affirmed: Statement
+    negated: Statement
+
+
+class TwinClip(NamedTuple):
+    """A counterfactual twin of the test clip ``of`` (its row), with the tag ``toggled``.
+
+    Nothing is asked about a twin whose clip is not there (None).
+    """
+
+    track: Subject
+    of: int | None
+    toggled: str
+
+
+@dataclass(frozen=True)
+class Exam:
+    """All questions about one split.
+
+    Attributes:
+        tracks: The tracks; what they lack is known or assumed.
+        vocabulary: The tags.
+        assumed: Whether what the tracks lack is only assumed (see `probes.assumed_absent`).
+        probes: One per track: the negation levels and true absence.
+        choices: Choices between two texts.
+        queries: Exclusion queries.
+        twin_tracks: The counterfactual twins.
+        twins: Questions about them.
+    """
+
+    tracks: tuple[Subject, ...]
+    vocabulary: Vocabulary
+    assumed: bool
+    probes: tuple[Probe, ...]
+    choices: tuple[Choice, ...]
+    queries: tuple[ExclusionQuery, ...]
+    twin_tracks: tuple[Subject, ...]
+    twins: tuple[TwinQuestion, ...]
+
+    def statements(self) -> dict[str, Statement]:
+        """Every statement of the exam by its text."""
+        asked = [one for probe in self.probes for one in probe.values()]
+        asked += [side for choice in self.choices for side in (choice.true, choice.false)]
+        asked += [text for query in self.queries for text in query.texts.values()]
+        asked += [side for twin in self.twins for side in (twin.affirmed, twin.negated)]
+        return {one.text: one for one in asked}
+
+
+@dataclass(frozen=True)
+class _Assumed:
+    """A track that is taken to lack what nothing says that it has."""
+
+    track_id: str
+    tags: tuple[str, ...]
+    absent_tags: tuple[str, ...]
+
+
+def build_exam(
+    tracks: Sequence[Subject],
+    captions: Sequence[str],
+    vocabulary: Vocabulary,
+    seed: int,
+    *,
+    at: int = 10,
+    twins: Sequence[TwinClip] = (),
+) -> Exam:
+    """The exam of a split.
+
+    Args:
+        tracks: Its tracks. Unless all say what they lack, it is assumed for all.
+        captions: One each.
+        vocabulary: The tags.
+        seed: All randomness.
+        at: Least number of clips with A and B, and of clips with A and not B.
+        twins: The rows of the twins' split, in its order.
+    """
+    assumed = any(track.absent_tags is None for track in tracks)
+    if assumed:
+        tracks = [
+            _Assumed(track.track_id, track.tags, assumed_absent(track.tags, vocabulary))
+            for track in tracks
+        ]
+    pairs = assign_absence_pairs(tracks, captions, vocabulary, seed)
+    asked = [(i, pair) for i, pair in enumerate(pairs) if pair and _is_noun(pair, vocabulary)]
+    asked = stream(seed, "asked").sample(asked, min(len(asked), _MOST_TRACKS))
+    choices = [
+        choice
+        for index, pair in sorted(asked)
+        for choice in _choices(index, tracks[index], captions[index], pair, vocabulary, seed)
+    ]
+    choices += _lexicalised(tracks, captions, vocabulary, seed)
+    return Exam(
+        tuple(tracks),
+        vocabulary,
+        assumed,
+        tuple(build_probes(tracks, captions, pairs, vocabulary, seed)),
+        tuple(choices),
+        tuple(_queries(tracks, vocabulary, seed, at)),
+        tuple(twin.track for twin in twins),
+        tuple(_twin_questions(tracks, twins, vocabulary, seed)),
+    )
+
+
+def _is_noun(pair: AbsencePair, vocabulary: Vocabulary) -> bool:
+    return vocabulary[pair.present].part_of_speech == "noun"
+
+
+def _choices(
+    index: int,
+    track: Subject,
+    caption: str,
+    pair: AbsencePair,
+    vocabulary: Vocabulary,
+    seed: int,
+) -> Iterator[Choice]:
+    key = f"{seed}/choices/{track.track_id}"
+    claims = statement(caption, vocabulary).claims
+    for cue in CUES:
+        true, false = absence_texts(caption, pair, vocabulary, key, cue)
+        yield Choice(
+            f"cue/{cue.name}/true_absence",
+            index,
+            Statement(true, (*claims, (pair.absent, False))),
+            Statement(false, (*claims, (pair.present, False))),
+        )
+    yield _swap(index, pair, key)
+    rng = stream(key, "scope")
+    asked_present = rng.random() < 0.5  # each tag is asked about where it is and where it is not
+    z = pair.present if asked_present else pair.absent
+    rest = _another(track.absent_tags or (), (*pair,), vocabulary, f"{key}/absent")
+    if rest:
+        both = Statement(f"no {rest} or {z}", ((rest, False), (z, False)))
+        one = Statement(f"no {rest}, with {z}", ((rest, False), (z, True)))
+        yield _decided("scope/or", index, one, both, asked_present)
+    twice = Statement(f"music not without {z}", ((z, True),))
+    once = Statement(f"music without {z}", ((z, False),))
+    yield _decided("double_negation", index, twice, once, asked_present)
+    rest = _another(track.tags, (*pair,), vocabulary, f"{key}/present")
+    if rest:
+        pseudo = Statement(f"not only {z} but also {rest}", ((z, True), (rest, True)))
+        real = Statement(f"no {z} but {rest}", ((z, False), (rest, True)))
+        yield _decided("pseudo/not_only", index, pseudo, real, asked_present)
+
+
+def _decided(part: str, index: int, yes: Statement, no: Statement, truth: bool) -> Choice:
+    return Choice(part, index, yes, no) if truth else Choice(part, index, no, yes)
+
+
+def _swap(index: int, pair: AbsencePair, key: str) -> Choice:
+    x, y = pair
+    true_claims, false_claims = ((x, True), (y, False)), ((x, False), (y, True))
+    if stream(key, "swap").random() < 0.5:  # neither order of the clauses is always right
+        true, false = f"no {y}, with {x}", f"with {y}, no {x}"
+    else:
+        true, false = f"with {x}, no {y}", f"no {x}, with {y}"
+    return Choice("scope/swap", index, Statement(true, true_claims), Statement(false, false_claims))
+
+
+def _another(
+    names: Iterable[str], taken: tuple[str, ...], vocabulary: Vocabulary, key: str
+) -> str | None:
+    """A noun of ``names`` that none of ``taken`` excludes or implies."""
+    free = [
+        name
+        for name in names
+        if name in vocabulary
+        and vocabulary[name].part_of_speech == "noun"
+        and not any(vocabulary.excludes(name, other) for other in taken)
+    ]
+    return stream(key).choice(free) if free else None
+
+
+def _lexicalised(
+    tracks: Sequence[Subject], captions: Sequence[str], vocabulary: Vocabulary, seed: int
+) -> Iterator[Choice]:
+    """Ask "c, instrumental" against "c, with vocals", of as many clips with as without vocals."""
+    for word, tag in LEXICALISED.items():
+        if tag not in vocabulary or word in vocabulary:
+            continue
+        silent = [
+            i
+            for i, caption in enumerate(captions)
+            if not any(vocabulary.excludes(tag, m.tag) for m in vocabulary.find(caption))
+        ]
+        having = [i for i in silent if tag in tracks[i].tags]
+        lacking = [i for i in silent if tag in (tracks[i].absent_tags or ())]
+        rng = stream(seed, "lexicalised", word)
+        n = min(len(having), len(lacking), _MOST_TRACKS // 2)
+        for index in sorted((*rng.sample(having, n), *rng.sample(lacking, n))):
+            claims = statement(captions[index], vocabulary).claims
+            caption = captions[index].rstrip(" .!?")
+            negated = Statement(f"{caption}, {word}", (*claims, (tag, False)))
+            affirmed = Statement(f"{caption}, with {tag}", (*claims, (tag, True)))
+            has = tag in tracks[index].tags
+            yield _decided(f"lexicalised/{word}", index, affirmed, negated, has)
+
+
+def _queries(
+    tracks: Sequence[Subject], vocabulary: Vocabulary, seed: int, at: int
+) -> Iterator[ExclusionQuery]:
+    both: Counter[tuple[str, str]] = Counter()
+    wanted_only: Counter[tuple[str, str]] = Counter()
+    for track in tracks:
+        present = [tag for tag in track.tags if tag in vocabulary]
+        both.update((a, b) for a in present for b in present)
+        wanted_only.update((a, b) for a in present for b in track.absent_tags or ())
+    for a in vocabulary.names:
+        for b in vocabulary.names:
+            if min(both[a, b], wanted_only[a, b]) < at or vocabulary.excludes(a, b):
+                continue
+            key = f"{seed}/query/{a}/{b}"
+            claims = ((a, True), (b, False))
+            texts = {
+                WITHOUT: Statement(compose(claims, vocabulary, key), claims),
+                PLAIN: Statement(compose(claims[:1], vocabulary, key), claims[:1]),
+            }
+            if vocabulary[b].part_of_speech == "noun":
+                texts |= {
+                    cue.name: Statement(compose(claims, vocabulary, key, cue), claims)
+                    for cue in CUES
+                }
+            yield ExclusionQuery(a, b, texts)
+
+
+def _twin_questions(
+    tracks: Sequence[Subject], twins: Sequence[TwinClip], vocabulary: Vocabulary, seed: int
+) -> Iterator[TwinQuestion]:
+    for row, (_, of, toggled) in enumerate(twins):
+        if of is None:
+            continue
+        track = tracks[of]
+        common = [
+            tag for tag in track.tags if tag in vocabulary and not vocabulary.excludes(tag, toggled)
+        ]
+        key = f"{seed}/twin/{track.track_id}"
+        context = [(stream(key).choice(common), True)] if common else []
+        affirmed, negated = (
+            Statement(compose(claims, vocabulary, key), tuple(claims))
+            for claims in ([*context, (toggled, True)], [*context, (toggled, False)])
+        )
+        clip, twin = (True, of), (False, row)
+        has, lacks = (clip, twin) if toggled in track.tags else (twin, clip)
+        yield TwinQuestion(has, lacks, affirmed, negated)

@@ -1,0 +1,104 @@
+import pytest
+
+from negclap.text.cues import CUES
+from negclap.text.exam import PLAIN, WITHOUT, TwinClip, build_exam
+from negclap.text.probes import statement
+from negclap.text.vocabulary import Vocabulary
+
+
+@pytest.fixture(scope="module")
+def built(chorales, tracks):
+    vocabulary = Vocabulary.load(chorales / "vocabulary.json")
+    clips = [track for track in tracks if track.split in ("train", "test")]
+    rows = {track.track_id: row for row, track in enumerate(clips)}
+    twins = [
+        TwinClip(t, rows[t.meta["twin_of"]], t.meta["toggled"])
+        for t in tracks
+        if t.split == "test_twin"
+    ]
+    captions = [track.captions[0].text for track in clips]
+    exam = build_exam(clips, captions, vocabulary, 0, at=5, twins=twins)
+    return exam, clips, captions, vocabulary
+
+
+def is_true(asked, clip):
+    return all(present == (tag in clip.tags) for tag, present in asked.claims)
+
+
+def test_truth_decides_every_choice(built):
+    exam, clips, _, _ = built
+    for choice in exam.choices:
+        assert is_true(choice.true, clips[choice.clip]), choice
+        assert not is_true(choice.false, clips[choice.clip]), choice
+
+
+def test_texts_say_what_they_claim(built):
+    """A reader of whole words agrees with the claims, where no cue lies outside of its grammar."""
+    exam, _, _, vocabulary = built
+    for text, asked in exam.statements().items():
+        readable = text.replace("instrumental", "no vocals,")
+        if not any(word in text for word in ("not without", "not only", "never")):
+            assert dict(statement(readable, vocabulary).claims) == dict(asked.claims), text
+
+
+def test_every_part_is_asked_and_each_cue_as_often(built):
+    exam, *_ = built
+    parts = [choice.part for choice in exam.choices]
+    assert {"scope/swap", "scope/or", "double_negation", "pseudo/not_only"} <= set(parts)
+    assert "lexicalised/instrumental" in parts
+    assert len({parts.count(f"cue/{cue.name}/true_absence") for cue in CUES}) == 1
+
+
+def test_no_text_is_always_right(built):
+    """Each kind of text is true for some clips and false for others."""
+    exam, *_ = built
+    for part, marker in (
+        ("double_negation", "not without"),
+        ("pseudo/not_only", "not only"),
+        ("lexicalised/instrumental", "instrumental"),
+        ("scope/or", " or "),
+    ):
+        rights = [marker in choice.true.text for choice in exam.choices if choice.part == part]
+        assert 0.25 < sum(rights) / len(rights) < 0.75, part
+
+
+def test_queries_have_clips_on_both_sides_and_every_wording(built):
+    exam, clips, _, vocabulary = built
+    assert exam.queries
+    for query in exam.queries:
+        both = sum({query.wanted, query.unwanted} <= set(clip.tags) for clip in clips)
+        wanted = sum(query.wanted in clip.tags for clip in clips)
+        assert both >= 5
+        assert wanted - both >= 5
+        noun = vocabulary[query.unwanted].part_of_speech == "noun"
+        assert set(query.texts) == {WITHOUT, PLAIN} | ({c.name for c in CUES} if noun else set())
+        assert query.texts[PLAIN].claims == ((query.wanted, True),)
+
+
+def test_twins_differ_in_what_they_are_asked_about(built, tracks):
+    exam, clips, *_ = built
+    twins = [track for track in tracks if track.split == "test_twin"]
+    assert len(exam.twins) == len(twins)
+    for question in exam.twins:
+        has, lacks = ((clips if own else twins)[row] for own, row in (question.has, question.lacks))
+        assert is_true(question.affirmed, has)
+        assert not is_true(question.affirmed, lacks)
+        assert is_true(question.negated, lacks)
+        assert not is_true(question.negated, has)
+
+
+def test_unknown_absence_is_assumed_and_said(vocabulary):
+    class Track:
+        absent_tags = None
+
+        def __init__(self, track_id, tags):
+            self.track_id, self.tags = track_id, tags
+
+    clips = [
+        Track(f"t{i}", ("piano", "drums") if i % 2 else ("electric guitar",)) for i in range(8)
+    ]
+    exam = build_exam(clips, ["slow music"] * 8, vocabulary, 0, at=2)
+    assert exam.assumed
+    assert "guitar" not in exam.tracks[0].absent_tags
+    assert {"piano", "drums"} <= set(exam.tracks[0].absent_tags)
+    assert any(choice.part == "scope/swap" for choice in exam.choices)
