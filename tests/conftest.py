@@ -63,7 +63,7 @@ def tiny_args(chorales) -> list[str]:
         "--data.num_workers=0",
         "--model.audio_encoder.init_args.widths=[8,8,8,8]",
         "--model.audio_encoder.init_args.depths=[1,1,1,1]",
-        "--model.text_encoder.init_args.scratch=[16,1,2]",
+        "--model.text_encoder.init_args.scratch=[16,1]",
         "--model.embed_dim=16",
         "--trainer.max_epochs=1",
         "--trainer.check_val_every_n_epoch=1",

@@ -23,7 +23,7 @@ def tiny_roberta(tmp_path_factory):
     folder = tmp_path_factory.mktemp("roberta")
     config = RobertaConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=2)
     RobertaModel(config).save_pretrained(folder)
-    TextEncoder(scratch=(16, 1, 2)).tokenizer.save_pretrained(folder)
+    TextEncoder(scratch=(16, 1)).tokenizer.save_pretrained(folder)
     return folder
 
 

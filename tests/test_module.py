@@ -27,7 +27,7 @@ def make_module(losses):
     torch.manual_seed(0)
     module = NegClapModule(
         ConvEncoder(dim=8, widths=(8, 8, 8, 8), depths=(1, 1, 1, 1), dropout=0.0),
-        TextEncoder(scratch=(16, 1, 2), dropout=0.0),
+        TextEncoder(scratch=(16, 1), dropout=0.0),
         losses,
         embed_dim=8,
     )

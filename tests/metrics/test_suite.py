@@ -138,9 +138,7 @@ def test_estimates_name_n_chance_oracle_and_interval(exam):
     assert estimates["exclusion/joint@5"].oracle == 1.0
     assert 0 < estimates["exclusion/joint@5"].chance < 0.5
     assert estimates["paired"].n == len(exam.twins)
-    low, value, high = (
-        getattr(estimates["map@10/original"], k) for k in ("low", "value", "high")
-    )
+    low, value, high = (getattr(estimates["map@10/original"], k) for k in ("low", "value", "high"))
     assert low < value < high
     assert estimates["median_rank/original"].low is None
     assert estimates["guard/effective_rank"].chance is None

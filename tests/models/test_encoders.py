@@ -32,7 +32,7 @@ def tiny_conv(**kwargs):
 
 
 def tiny_text(**kwargs):
-    return TextEncoder(scratch=(16, 2, 2), **kwargs)
+    return TextEncoder(scratch=(16, 2), **kwargs)
 
 
 @pytest.mark.parametrize("encoder", [tiny_conv(), HtsatEncoder(overrides=TINY_HTSAT)])
@@ -114,7 +114,10 @@ def test_htsat_front_end_is_the_feature_extractors():
         (lambda path: HtsatEncoder(path=path, overrides={"hidden_size": 3}), "not both"),
         (lambda path: ConvEncoder(mel=MelConfig(n_mels=40)), "multiple of 16"),
         (lambda path: TextEncoder(str(path / "nothing")), "text encoder .*nothing"),
-        (lambda path: TextEncoder(scratch=(16, 2, 3)), "no multiple of 3 heads"),
+        (
+            lambda path: TextEncoder(scratch=(16, 2), layers=1),
+            "layers of a ConvText cannot be chosen",
+        ),
         (lambda path: TextEncoder(max_tokens=1000), "max_tokens is 1000"),
         (lambda path: tiny_text(layers=5), "layers is 5, the text encoder has 2"),
         (lambda path: tiny_text(trained_layers=3), "trained_layers is 3"),
@@ -175,7 +178,7 @@ def test_minilm_is_the_packages_model():
 )  # fmt: skip
 def test_any_local_folder_loads(tmp_path, model):
     model().save_pretrained(tmp_path)
-    TextEncoder(scratch=(16, 1, 2)).tokenizer.save_pretrained(tmp_path)
+    TextEncoder(scratch=(16, 1)).tokenizer.save_pretrained(tmp_path)
     encoder = TextEncoder(str(tmp_path)).eval()
     assert encoder(encoder.tokenize(TEXTS)).shape == (3, 16)
 

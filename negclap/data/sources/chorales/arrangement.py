@@ -69,7 +69,6 @@ _ADJECTIVES = {
     "tempo": ("slow", "fast"),
     "register": ("low-pitched", "high-pitched"),
     "articulation": ("staccato",),
-    "mode": ("major", "minor"),
 }
 
 
@@ -87,7 +86,7 @@ VOCABULARY = Vocabulary(
             for name in names
         ),
     ),
-    exclusive=frozenset({"dynamics", "tempo", "register", "mode"}),
+    exclusive=frozenset({"dynamics", "tempo", "register"}),
 )
 
 
@@ -104,7 +103,8 @@ class Arrangement:
     """Everything that determines the sound of a clip, but for the notes.
 
     ``start`` is the excerpt's first beat in quarter notes, ``bpm`` quarter notes a minute,
-    ``transpose`` semitones besides the register's octave.
+    ``transpose`` semitones besides the register's octave. ``mode`` is no tag: in a clip of some
+    seconds it is not to be heard (a supervised classifier stays at chance).
     """
 
     score: str
@@ -122,7 +122,7 @@ class Arrangement:
     def tags(self) -> tuple[str, ...]:
         """All tags that hold, in the vocabulary's order."""
         holds = {stem.tag for stem in self.stems} | {self.tempo, self.dynamics, self.register}
-        holds |= {self.mode, "staccato" if self.staccato else ""}
+        holds |= {"staccato"} if self.staccato else set()
         holds |= {up for name in holds if name in VOCABULARY for up in VOCABULARY[name].broader}
         return tuple(name for name in VOCABULARY.names if name in holds)
 

@@ -29,7 +29,7 @@ TWIN_SPLIT = "test_twin"
 _TWIN_EVERY = 4  # one test clip in four has a counterfactual twin
 _SPLIT_SHARE = {"train": 0.7, "validation": 0.1, "test": 0.2}  # of the melodies
 _CAPTIONS_PER_CLIP = 3
-_FORMAT = 1  # of what is built; a folder of another format is refused
+_FORMAT = 2  # of what is built; a folder of another format is refused
 
 Progress = Callable[[str, int, Iterable[object]], Iterable[object]]
 
@@ -149,11 +149,12 @@ def _jobs(plan: BuildPlan, scores: list[Score]) -> Iterator[_Job]:
             score = rng.choice(splits[split])
             arrangement = draw_arrangement(score, rng)
             key = f"{plan.seed}/{track_id}"
-            yield _Job(track_id, split, score, arrangement, key, {"score": score.name})
+            meta = {"score": score.name, "mode": score.mode}
+            yield _Job(track_id, split, score, arrangement, key, meta)
             if split == "test" and index % _TWIN_EVERY == 0:
                 tag, twin = toggle(score, arrangement, rng)
-                meta = {"score": score.name, "twin_of": track_id, "toggled": tag}
-                yield _Job(f"{track_id}-twin", TWIN_SPLIT, score, twin, key, meta)
+                of = {"twin_of": track_id, "toggled": tag}
+                yield _Job(f"{track_id}-twin", TWIN_SPLIT, score, twin, key, meta | of)
 
 
 def _long_enough(scores: list[Score]) -> list[Score]:

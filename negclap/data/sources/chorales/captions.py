@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from negclap.text.compose import enumerate_words
 from negclap.text.vocabulary import Vocabulary
 
-_RARE = "mode"  # people seldom name it
 _NOUNS = ("piece", "chorale", "track", "song", "recording", "tune")
 # {adjectives} ends with a space where it is not empty; {noun} is one of the words above.
 _BOTH = (
@@ -41,9 +40,7 @@ def write_captions(
 def _choose(tags: Sequence[str], vocabulary: Vocabulary, rng: random.Random) -> list[str]:
     wanted = rng.randint(2, 4)
     chosen: list[str] = []
-    rare = {tag for tag in tags if vocabulary[tag].category == _RARE and rng.random() < 0.75}
-    in_turn = [tag for tag in rng.sample(tags, len(tags)) if tag not in rare] + sorted(rare)
-    for tag in in_turn:
+    for tag in rng.sample(tags, len(tags)):
         if len(chosen) < wanted and not any(vocabulary.excludes(tag, other) for other in chosen):
             chosen.append(tag)
     return chosen
