@@ -71,8 +71,15 @@ def read_excerpt(path: Path, start_s: float, duration_s: float, sample_rate: int
         raise AudioError(f"{path}: holds NaN or infinite samples")
     if not mono.any():
         raise AudioError(f"{path}: silent from {start_s:.3f} s for {duration_s:.3f} s")
-    resampled = soxr.resample(mono, rate, sample_rate) if rate != sample_rate else mono
-    return _fit(resampled, round(duration_s * sample_rate))
+    return _fit(resample(mono, rate, sample_rate), round(duration_s * sample_rate))
+
+
+def resample(mono: Waveform, rate: int, wanted: int) -> Waveform:
+    """``(samples,)`` at ``rate`` Hz to ``wanted`` Hz."""
+    if rate == wanted:
+        return mono
+    resampled: Waveform = soxr.resample(mono, rate, wanted)
+    return resampled
 
 
 def _decode(path: Path, start_s: float, duration_s: float) -> tuple[Waveform, int]:

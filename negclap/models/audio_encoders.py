@@ -16,6 +16,7 @@ from negclap.errors import InputError
 from negclap.models.frontend import LogMel, MelConfig, SpecAugment
 
 _MIN_FRAMES = 32  # what the strides of ConvEncoder leave something of
+_STEM_BANDS = 32  # what the first layer leaves of the mel bands
 _EPSILON = 1e-3  # dB; a band without energy has no variance
 
 
@@ -87,15 +88,16 @@ class ConvEncoder(AudioEncoder):
         augment: SpecAugment = SpecAugment(),  # noqa: B008  # frozen, safe to share
     ) -> None:
         super().__init__(mel, augment)
-        if mel.n_mels % 16:
-            raise InputError(f"n_mels is {mel.n_mels}, ConvEncoder needs a multiple of 16")
+        if mel.n_mels % _STEM_BANDS:
+            raise InputError(f"n_mels is {mel.n_mels}, ConvEncoder needs a multiple of 32")
         self.dim = dim
         self.mean: Tensor
         self.scale: Tensor
         self.register_buffer("mean", torch.zeros(mel.n_mels))
         self.register_buffer("scale", torch.ones(mel.n_mels))
+        stride = mel.n_mels // _STEM_BANDS
         layers: list[nn.Module] = [
-            nn.Conv2d(1, widths[0], kernel_size=(4, 4), stride=(2, 4), padding=(1, 0)),
+            nn.Conv2d(1, widths[0], (2 * stride, 4), (stride, 4), (stride // 2, 0)),
             nn.GroupNorm(1, widths[0]),
         ]
         for stage, (width, depth) in enumerate(zip(widths, depths, strict=True)):
@@ -103,7 +105,7 @@ class ConvEncoder(AudioEncoder):
             if stage < len(widths) - 1:
                 layers += [nn.GroupNorm(1, width), nn.Conv2d(width, widths[stage + 1], 2, 2)]
         self.layers = nn.Sequential(*layers).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # stubs lack memory_format alone
-        features = 2 * widths[-1] * (mel.n_mels // 16)
+        features = 2 * widths[-1] * (_STEM_BANDS // 8)
         self.head = nn.Sequential(
             nn.LayerNorm(features), nn.Dropout(dropout), nn.Linear(features, dim)
         )
