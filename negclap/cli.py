@@ -57,6 +57,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_prepare(commands.add_parser("prepare", help="make a manifest and its audio from a source"))
     _add_inspect(commands.add_parser("inspect", help="look at what training is fed"))
     _add_report(commands.add_parser("report", help="compare the results of runs, side by side"))
+    _add_benchmark(commands.add_parser("benchmark", help="measure models on negation"))
+    _add_mine(commands.add_parser("mine", help="find the negations in captions that people wrote"))
     return parser
 
 
@@ -140,14 +142,126 @@ def _add_report(parser: argparse.ArgumentParser) -> None:
 
 
 def _report(options: argparse.Namespace) -> None:
-    from negclap.report import plot_comparison, print_comparison, read_runs, write_json
+    _compare(options.runs, options.out)
 
-    summaries = read_runs(options.runs)
+
+def _compare(runs: Sequence[Path], out: Path | None) -> None:
+    """Tables of the runs side by side; with ``out`` also files and the page of pictures."""
+    from negclap.report import (
+        differences,
+        print_comparison,
+        print_differences,
+        read_runs,
+        write_json,
+    )
+
+    summaries = read_runs(runs)
     print_comparison(summaries)
+    gains = differences(runs)
+    print_differences(gains, next(iter(summaries)))
+    if out:
+        from negclap.figures import plot_comparison
+
+        out.mkdir(parents=True, exist_ok=True)
+        write_json(out / "results.json", {name: s.mean for name, s in summaries.items()})
+        spread = {name: s.deviation for name, s in summaries.items() if s.runs > 1}
+        write_json(out / "deviations.json", spread)
+        write_json(
+            out / "differences.json",
+            {name: {key: gain._asdict() for key, gain in of.items()} for name, of in gains.items()},
+        )
+        plot_comparison(summaries, out / "comparison.png")
+
+
+def _add_benchmark(parser: argparse.ArgumentParser) -> None:
+    parser.formatter_class = argparse.ArgumentDefaultsHelpFormatter
+    parser.add_argument("runs", nargs="+", type=Path, help="run folders of negclap fit")
+    parser.add_argument(
+        "--manifest",
+        type=Path,
+        default=Path("data/chorales/manifest.jsonl"),
+        help="manifest.jsonl; vocabulary.json lies beside it",
+    )
+    parser.add_argument("--split", default="test", help="the split that is asked about")
+    parser.add_argument("--twin-split", default="test_twin", help="its counterfactual twins")
+    parser.add_argument(
+        "--validation-split", default="validation", help="what free alternatives are tuned on"
+    )
+    parser.add_argument(
+        "--free", action="store_true", help="also each model with the free alternatives to training"
+    )
+    parser.add_argument("--toys", action="store_true", help="also the six toy models")
+    parser.add_argument("--gallery-size", type=int, default=512, help="clips per gallery")
+    parser.add_argument("--galleries", type=int, default=10, help="random galleries")
+    parser.add_argument("--seed", type=int, default=0, help="of the questions and galleries")
+    parser.add_argument("--out", type=Path, required=True, help="folder for tables and pictures")
+    parser.set_defaults(run=_benchmark)
+
+
+def _benchmark(options: argparse.Namespace) -> None:
+    from negclap.benchmark import Heard, Material, Outcome, score, texts_of, tune
+    from negclap.inference import GRIDS, embed_with
+    from negclap.metrics.toys import TOYS
+    from negclap.models.checkpoint import load
+    from negclap.report import explain_exam, write_results
+    from negclap.suite import Suite
+
+    suite = Suite(options.gallery_size, options.galleries, options.seed)
+    folders: list[Path] = []
+
+    def keep(name: str, outcome: Outcome, heard: Heard) -> None:
+        folders.append(options.out / name)
+        write_results(folders[-1], outcome.estimates, outcome.results.scores, heard.exam.assumed)
+
+    for run in options.runs:
+        model = load(run)
+        material = Material.read(options.manifest, model.excerpt_s)._replace(seed=options.seed)
+        heard = material.hear(model, options.split, options.twin_split, _progress)
+        explain_exam(heard.exam)
+        embed = texts_of(model)
+        keep(run.name, score(suite, heard, embed), heard)
+        if options.free:
+            validation = material.hear(model, options.validation_split, "", _progress)
+            for method in GRIDS:
+                parameter = tune(method, suite, validation, embed)
+                freely = embed_with(method, parameter, embed, material.vocabulary)
+                name = f"{run.name} + {method} {parameter:g}".removesuffix(" 0")
+                keep(name, score(suite, heard, freely), heard)
+    if options.toys:
+        for name, toy in TOYS.items():
+            results = suite.run_toy(heard.exam, toy)
+            keep(name, Outcome(suite.estimates(heard.exam, results), results), heard)
+    _compare(folders, options.out)
+
+
+def _add_mine(parser: argparse.ArgumentParser) -> None:
+    parser.formatter_class = argparse.ArgumentDefaultsHelpFormatter
+    parser.add_argument(
+        "captions", type=Path, help="CSV with a column of captions (MusicCaps), or a manifest.jsonl"
+    )
+    parser.add_argument("--column", default="caption", help="column of the CSV")
+    parser.add_argument("--id-column", default="ytid", help="column of the CSV that names the clip")
+    parser.add_argument("--out", type=Path, help="JSONL of everything found")
+    parser.add_argument("--labels", type=Path, help="JSONL of labels to measure against")
+    parser.add_argument("--run-dir", type=Path, help="a run whose text embeddings are asked")
+    parser.set_defaults(run=_mine)
+
+
+def _mine(options: argparse.Namespace) -> None:
+    from negclap.mining import mine, read_captions, read_labels, score_labels, text_only_accuracy
+    from negclap.report import print_label_scores, print_mined, print_text_only, write_lines
+
+    captions = read_captions(options.captions, options.column, options.id_column)
+    mined = mine(captions)
+    print_mined(mined, len(captions))
     if options.out:
-        options.out.mkdir(parents=True, exist_ok=True)
-        write_json(options.out / "results.json", {n: s.mean for n, s in summaries.items()})
-        plot_comparison(summaries, options.out / "comparison.png")
+        write_lines(options.out, [one.as_dict() for one in mined])
+    if options.labels:
+        print_label_scores(score_labels(mined, read_labels(options.labels)))
+    if options.run_dir:
+        from negclap.models.checkpoint import load
+
+        print_text_only(text_only_accuracy(mined, captions, load(options.run_dir).encode_text))
 
 
 if __name__ == "__main__":

@@ -309,7 +309,8 @@ class NegClapModule(pl.LightningModule):
             logger.log_metrics({f"test/{key}": e.value for key, e in estimates.items()})
         if self.trainer.is_global_zero:
             print_estimates(estimates, exam.assumed)
-            write_results(Path(self.trainer.default_root_dir), estimates, results.scores)
+            folder = Path(self.trainer.default_root_dir)
+            write_results(folder, estimates, results.scores, exam.assumed)
 
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
         """Embeddings of the clips and of their original captions."""

@@ -1,24 +1,27 @@
-"""Tables on the terminal, JSON beside them, and the picture of the negation levels."""
+"""Tables on the terminal, and JSON beside them."""
 
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import torch
 from rich.console import Console
 from rich.table import Table
 
 from negclap.data.manifest import Track
 from negclap.errors import InputError
-from negclap.metrics.scores import Scores
+from negclap.metrics.scores import Difference, Scores, paired_difference
+from negclap.mining import Counts, Mined, TextOnly
 from negclap.suite import Estimate
+from negclap.text.exam import Exam
 from negclap.text.inspection import TextInspection
 
-if TYPE_CHECKING:  # matplotlib takes a second to import, and tables do not need it
-    from matplotlib.axes import Axes
+_COLUMNS_AT_ONCE = 6
 
 HEADLINE = (
     "recall@10/original",
@@ -31,16 +34,31 @@ HEADLINE = (
     "pairwise/original_vs_half",
     "pairwise/half_vs_fully",
     "chain",
+    "audio_ceiling",
     "true_absence",
     "true_absence/shuffled",
-    "audio_ceiling",
+    "exclusion/joint@10",
+    "exclusion/violation@10",
+    "exclusion/precision@10",
+    "exclusion/auc",
+    "exclusion/plain/joint@10",
+    "exclusion/plain/violation@10",
+    "paired",
+    "scope/accuracy",
+    "double_negation",
+    "cue/seen/true_absence",
+    "cue/worst_seen/true_absence",
+    "cue/held_out/true_absence",
+    "lexicalised/instrumental",
+    "pseudo/not_only",
+    "natural/absence",
     "threshold/f1",
+    "guard/effective_rank",
+    "guard/cosine_original_fully",
 )
 """The rows of the side-by-side table."""
 
 ASSUMED = "what clips lack is assumed: nothing related to their tags"
-
-_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7")  # Okabe-Ito, safe for the colour-blind
 
 
 def _number(value: float | None) -> str:
@@ -66,11 +84,15 @@ def print_estimates(estimates: Mapping[str, Estimate], assumed: bool = False) ->
 
 
 def write_results(
-    folder: Path, estimates: Mapping[str, Estimate], scores: Mapping[str, Scores]
+    folder: Path,
+    estimates: Mapping[str, Estimate],
+    scores: Mapping[str, Scores],
+    assumed: bool = False,
 ) -> None:
     """What a test leaves in the run folder.
 
-    ``results.json``: the value by key, chance, oracle and interval under ``<key>/...``.
+    ``results.json``: the value by key, chance, oracle and interval under ``<key>/...``;
+    ``assumed_absence`` is 1 where what the clips lack was only assumed.
     ``scores.npz``: for each key the scores per item and, under ``<key>/items``, the items.
     """
     flat: dict[str, float] = {}
@@ -80,6 +102,8 @@ def write_results(
             part = getattr(estimate, name)
             if part is not None:
                 flat[f"{key}/{name}"] = part
+    if assumed:
+        flat["assumed_absence"] = 1.0
     folder.mkdir(parents=True, exist_ok=True)
     arrays: dict[str, Any] = {key: each.values.float().numpy() for key, each in scores.items()}
     arrays |= {f"{key}/items": each.items.numpy() for key, each in scores.items()}
@@ -116,10 +140,13 @@ def read_runs(folders: Sequence[Path]) -> dict[str, Summary]:
         path = folder / "results.json"
         if not path.is_file():
             raise InputError(f"{path}: no results there; run negclap test first")
-        method, dash, seed = folder.name.rpartition("-")
-        name = method if dash and seed.isdigit() else folder.name
-        runs.setdefault(name, []).append(json.loads(path.read_text(encoding="utf-8")))
+        runs.setdefault(_method(folder), []).append(json.loads(path.read_text(encoding="utf-8")))
     return {name: _summarise(results) for name, results in runs.items()}
+
+
+def _method(folder: Path) -> str:
+    method, dash, seed = folder.name.rpartition("-")
+    return method if dash and seed.isdigit() else folder.name
 
 
 def _summarise(results: list[dict[str, float]]) -> Summary:
@@ -137,9 +164,16 @@ def _summarise(results: list[dict[str, float]]) -> Summary:
 
 
 def print_comparison(summaries: Mapping[str, Summary]) -> None:
-    """Methods side by side, chance and oracle beside them."""
+    """Methods side by side, chance and oracle beside them; some at a time where they are many."""
+    names = list(summaries)
+    for start in range(0, len(names), _COLUMNS_AT_ONCE):
+        _print_columns({name: summaries[name] for name in names[start : start + _COLUMNS_AT_ONCE]})
+
+
+def _print_columns(summaries: Mapping[str, Summary]) -> None:
     first = next(iter(summaries.values()))
-    table = Table(title="test split, side by side")
+    assumed = "assumed_absence" in first.mean
+    table = Table(title="side by side" + (f" ({ASSUMED})" if assumed else ""))
     table.add_column("key")
     for name, summary in summaries.items():
         runs = f" ({summary.runs} runs)" if summary.runs > 1 else ""
@@ -147,62 +181,62 @@ def print_comparison(summaries: Mapping[str, Summary]) -> None:
     table.add_column("chance", justify="right")
     table.add_column("oracle", justify="right")
     for key in HEADLINE:
-        if key in first.mean:
+        if any(key in summary.mean for summary in summaries.values()):
             cells = [_cell(summary, key) for summary in summaries.values()]
             rest = (_number(first.mean.get(f"{key}/{part}")) for part in ("chance", "oracle"))
             table.add_row(key, *cells, *rest)
     Console().print(table)
 
 
+def differences(folders: Sequence[Path]) -> dict[str, dict[str, Difference]]:
+    """By method and key, what it scores above the first one: paired bootstrap over tracks.
+
+    Seeds of a method count as repeated measurements of the same tracks.
+    """
+    runs: dict[str, list[Path]] = {}
+    for folder in folders:
+        runs.setdefault(_method(folder), []).append(folder)
+    pooled = {name: _pool_scores(paths) for name, paths in runs.items()}
+    (_, first), *others = pooled.items()
+    found: dict[str, dict[str, Difference]] = {}
+    for name, scores in others:
+        shared = [key for key in HEADLINE if key in scores and key in first]
+        gains = {key: paired_difference(scores[key], first[key]) for key in shared}
+        found[name] = {key: gain for key, gain in gains.items() if gain is not None}
+    return found
+
+
+def _pool_scores(folders: Sequence[Path]) -> dict[str, Scores]:
+    pooled: dict[str, list[Scores]] = {}
+    for folder in folders:
+        path = folder / "scores.npz"
+        if not path.is_file():
+            return {}
+        with np.load(path) as arrays:
+            for key in arrays.files:
+                if not key.endswith("/items"):
+                    values, items = (torch.from_numpy(arrays[k]) for k in (key, f"{key}/items"))
+                    pooled.setdefault(key, []).append(Scores(values, items))
+    return {
+        key: Scores(*(torch.cat(parts) for parts in zip(*runs, strict=True)))
+        for key, runs in pooled.items()
+    }
+
+
+def print_differences(found: Mapping[str, Mapping[str, Difference]], first: str) -> None:
+    """What each method scores above the first, with its interval."""
+    for name, gains in found.items():
+        table = Table(title=f"{name} minus {first}, paired over tracks")
+        for column in ("key", "difference", "95 % interval"):
+            table.add_column(column, justify="left" if column == "key" else "right")
+        for key, gain in gains.items():
+            table.add_row(key, f"{gain.value:+.3f}", f"{gain.low:+.3f} to {gain.high:+.3f}")
+        Console().print(table)
+
+
 def _cell(summary: Summary, key: str) -> str:
     value = _number(summary.mean.get(key))
     return f"{value} ± {summary.deviation[key]:.3f}" if summary.runs > 1 and value else value
-
-
-def plot_comparison(summaries: Mapping[str, Summary], path: Path) -> None:
-    """The picture: Recall@10 per negation level and pairwise accuracies, methods side by side."""
-    from matplotlib.figure import Figure
-
-    levels = ("original", "half", "fully")
-    pairs = ("original_vs_fully", "original_vs_half", "half_vs_fully")
-    figure = Figure(figsize=(10.5, 4.2), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    first = next(iter(summaries.values())).mean
-    _bars(left, summaries, {level: f"recall@10/{level}" for level in levels})
-    left.axhline(
-        first.get("recall@10/original/oracle", 0),
-        color="black",
-        ls="--",
-        lw=1,
-        label="oracle, original",
-    )
-    left.axhline(first["recall@10/original/chance"], color="grey", ls=":", lw=1, label="chance")
-    left.set(title="Recall@10 of the caption's own clip", xlabel="negation level of the query")
-    names = {pair.replace("_vs_", "\nvs "): f"pairwise/{pair}" for pair in pairs}
-    if "true_absence" in first:
-        names["true\nabsence"] = "true_absence"
-    _bars(right, summaries, names)
-    right.axhline(0.5, color="grey", ls=":", lw=1, label="chance")
-    right.set(title="Accuracy: which text is closer to the audio")
-    for axis in (left, right):
-        axis.set_ylim(0, 1.05)
-        axis.spines[["top", "right"]].set_visible(False)
-    left.legend(frameon=False, fontsize=9, ncols=2, loc="upper right")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=150)
-
-
-def _bars(axis: "Axes", summaries: Mapping[str, Summary], keys: Mapping[str, str]) -> None:
-    width = 0.8 / len(summaries)
-    for index, (name, summary) in enumerate(summaries.items()):
-        places = [place - 0.4 + width * (index + 0.5) for place in range(len(keys))]
-        values = [summary.mean.get(key, 0.0) for key in keys.values()]
-        spread = [summary.deviation.get(key, 0.0) for key in keys.values()]
-        errors = spread if summary.runs > 1 else None
-        colour = _COLOURS[index % len(_COLOURS)]
-        bars = axis.bar(places, values, width * 0.95, color=colour, label=name, yerr=errors)
-        axis.bar_label(bars, fmt="%.2f", fontsize=8, padding=2)
-    axis.set_xticks(range(len(keys)), list(keys))
 
 
 def print_manifest_summary(path: Path, tracks: Sequence[Track]) -> None:
@@ -242,3 +276,64 @@ def print_text_inspection(inspection: TextInspection) -> None:
         console.print(table)
     for track_id, before, after in inspection.samples:
         console.print(f"{track_id}: {before}\n  [bold]{after}[/bold]", highlight=False)
+
+
+def explain_exam(exam: Exam) -> None:
+    """Say which parts of the exam can be asked of this data, and which cannot, and why."""
+    console = Console()
+    console.print(
+        f"{len(exam.tracks)} clips, {len(exam.choices)} choices, {len(exam.queries)} exclusion "
+        f"queries, {len(exam.twins)} pairs of twins"
+    )
+    if exam.assumed:
+        console.print(f"absent tags are not known for all clips: {ASSUMED}")
+    for questions, part, reason in (
+        (exam.choices, "choices (cues, scope)", "no balanced pair of present and absent tags"),
+        (exam.queries, "exclusion retrieval", "no pair of tags has enough clips on both sides"),
+        (exam.twins, "twins", "the manifest has no counterfactual twins"),
+    ):
+        if not questions:
+            console.print(f"left out: {part}; {reason}")
+
+
+def print_mined(mined: Sequence[Mined], captions: int) -> None:
+    """How many negations of which kind, with which cues and tags."""
+    negating = len({one.caption_id for one in mined})
+    console = Console()
+    console.print(f"{captions} captions, {negating} with {len(mined)} negations")
+    for title, names in (
+        ("kind", Counter(one.negation.kind for one in mined)),
+        ("cue", Counter(one.negation.cue.lower() for one in mined)),
+        ("what is negated", Counter(one.negation.tag or "(other)" for one in mined)),
+    ):
+        table = Table(title=title)
+        table.add_column(title)
+        table.add_column("n", justify="right")
+        for name, count in names.most_common(15):
+            table.add_row(name, str(count))
+        console.print(table)
+
+
+def print_label_scores(scores: Mapping[str, Counts]) -> None:
+    """Precision and recall by kind."""
+    table = Table(title="against the labels")
+    for column in ("kind", "precision", "recall", "right", "extra", "missed"):
+        table.add_column(column, justify="left" if column == "kind" else "right")
+    for kind, counts in scores.items():
+        table.add_row(kind, _number(counts.precision), _number(counts.recall), *map(str, counts))
+    Console().print(table)
+
+
+def print_text_only(outcome: TextOnly) -> None:
+    """The text-only test in one line."""
+    Console().print(
+        f"text only: {outcome.accuracy:.3f} of {outcome.n} captions come closer to what they "
+        "negate when the negation is made affirmative (chance 0.500)"
+    )
+
+
+def write_lines(path: Path, entries: Sequence[object]) -> None:
+    """Write JSON lines."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries)
+    path.write_text(text, encoding="utf-8")

@@ -1,6 +1,6 @@
 """The LightningDataModule: streams clips and captions, with Negation insert on the fly."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,10 @@ from negclap.data.dataset import (
     Texts,
     TrainingTexts,
 )
+from negclap.data.exams import make_exam
 from negclap.data.manifest import Track, read_manifest
 from negclap.errors import InputError
-from negclap.text.exam import Exam, TwinClip, build_exam
+from negclap.text.exam import Exam
 from negclap.text.probes import Probe, TextKind
 from negclap.text.vocabulary import Vocabulary
 
@@ -141,7 +142,7 @@ class NegClapDataModule(pl.LightningDataModule):
             self.datasets[name] = self._evaluation_set(tracks, texts, sample_rate)
             self.exams[name] = self.test_exam(range(len(tracks)), range(len(twins)))
         else:
-            self.exams[name] = self._exam(tracks)
+            self.exams[name] = make_exam(tracks, (), self.vocabulary, self.eval_seed)
             texts = partial(_probe_texts, self.exams[name].probes)
             self.datasets[name] = self._evaluation_set(tracks, texts, sample_rate)
 
@@ -152,24 +153,9 @@ class NegClapDataModule(pl.LightningDataModule):
     def test_exam(self, rows: Sequence[int], twin_rows: Sequence[int]) -> Exam:
         """The exam of these rows of the test and twin splits: of what could be read."""
         tracks = [self.datasets["test"].tracks[row] for row in rows]
-        place = {track.track_id: index for index, track in enumerate(tracks)}
-        all_twins = self.datasets["twins"].tracks if "twins" in self.datasets else []
-        twins = [self._twin(all_twins[row], place) for row in twin_rows]
-        return self._exam(tracks, twins)
-
-    def _exam(self, tracks: Sequence[Track], twins: Sequence[TwinClip] = ()) -> Exam:
-        captions = [track.captions[0].text for track in tracks]
-        return build_exam(tracks, captions, self.vocabulary, self.eval_seed, twins=twins)
-
-    def _twin(self, track: Track, place: Mapping[str, int]) -> TwinClip:
-        """The twin as its manifest entry tells it: ``meta`` names ``twin_of`` and ``toggled``."""
-        try:
-            return TwinClip(track, place.get(track.meta["twin_of"]), track.meta["toggled"])
-        except KeyError as missing:
-            raise InputError(
-                f"{self.manifest}: track {track.track_id!r} of split {self.twin_split!r} has no "
-                f"{missing} in its meta"
-            ) from None
+        all_twins = self.datasets["twins"].tracks if "twins" in self.datasets else ()
+        twins = [all_twins[row] for row in twin_rows]
+        return make_exam(tracks, twins, self.vocabulary, self.eval_seed)
 
     def _check_absence(self, tracks: list[Track], kinds: frozenset[TextKind]) -> None:
         """Refuse tracks that do not say what they lack where training texts rely on it."""

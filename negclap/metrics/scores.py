@@ -37,18 +37,52 @@ class Scores(NamedTuple):
         """95 % percentile bootstrap interval of the mean, tracks resampled."""
         if not len(self.values):
             return float("nan"), float("nan")
-        tracks, cluster = self.items.cpu().unique(return_inverse=True)
-        sums = torch.zeros(len(tracks), dtype=torch.float64)
+        _, sums, counts = self._by_item()
+        return _interval(sums, counts, resamples, seed)
+
+    def by_item(self) -> tuple[Tensor, Tensor]:
+        """The items ``(n,)``, in order, and the mean of each one's values ``(n,)``."""
+        items, sums, counts = self._by_item()
+        return items, sums / counts
+
+    def _by_item(self) -> tuple[Tensor, Tensor, Tensor]:
+        items, cluster = self.items.cpu().unique(return_inverse=True)
+        sums = torch.zeros(len(items), dtype=torch.float64)
         sums.index_add_(0, cluster, self.values.cpu().double())
-        counts = torch.bincount(cluster, minlength=len(tracks)).double()
-        generator = torch.Generator().manual_seed(seed)
-        means = []
-        for start in range(0, resamples, _CHUNK):
-            size = (min(_CHUNK, resamples - start), len(tracks))
-            drawn = torch.randint(len(tracks), size, generator=generator)
-            means.append(sums[drawn].sum(dim=1) / counts[drawn].sum(dim=1))
-        low, high = torch.cat(means).quantile(torch.tensor([0.025, 0.975], dtype=torch.float64))
-        return float(low), float(high)
+        return items, sums, torch.bincount(cluster, minlength=len(items)).double()
+
+
+class Difference(NamedTuple):
+    """A difference of two means, over the items that both have, with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def paired_difference(
+    one: Scores, other: Scores, resamples: int = 1000, seed: int = 0
+) -> Difference | None:
+    """One minus the other, the same items resampled in both; None where they share no item."""
+    (items, values), (other_items, other_values) = one.by_item(), other.by_item()
+    mine, theirs = torch.isin(items, other_items), torch.isin(other_items, items)
+    if not mine.any():
+        return None
+    gained = values[mine] - other_values[theirs]
+    low, high = _interval(gained, torch.ones_like(gained), resamples, seed)
+    return Difference(float(gained.mean()), low, high)
+
+
+def _interval(sums: Tensor, counts: Tensor, resamples: int, seed: int) -> tuple[float, float]:
+    """Of the ratio of the resampled sums to the resampled counts."""
+    generator = torch.Generator().manual_seed(seed)
+    means = []
+    for start in range(0, resamples, _CHUNK):
+        size = (min(_CHUNK, resamples - start), len(sums))
+        drawn = torch.randint(len(sums), size, generator=generator)
+        means.append(sums[drawn].sum(dim=1) / counts[drawn].sum(dim=1))
+    low, high = torch.cat(means).quantile(torch.tensor([0.025, 0.975], dtype=torch.float64))
+    return float(low), float(high)
 
 
 def check_embeddings(name: str, embeddings: Tensor) -> None:

@@ -18,6 +18,7 @@ from typing import NamedTuple
 from negclap.rng import stream
 from negclap.text.compose import compose
 from negclap.text.cues import CUES, LEXICALISED
+from negclap.text.detect import affirm, find_negations
 from negclap.text.probes import (
     AbsencePair,
     Probe,
@@ -165,6 +166,7 @@ def build_exam(
         for choice in _choices(index, tracks[index], captions[index], pair, vocabulary, seed)
     ]
     choices += _lexicalised(tracks, captions, vocabulary, seed)
+    choices += _natural(captions, vocabulary)
     return Exam(
         tuple(tracks),
         vocabulary,
@@ -269,6 +271,23 @@ def _lexicalised(
             affirmed = Statement(f"{caption}, with {tag}", (*claims, (tag, True)))
             has = tag in tracks[index].tags
             yield _decided(f"lexicalised/{word}", index, affirmed, negated, has)
+
+
+def _natural(captions: Sequence[str], vocabulary: Vocabulary) -> Iterator[Choice]:
+    """A caption that denies something, as a person wrote it, against the same made affirmative.
+
+    Not balanced: the person is always right. Beside it stands the text-only test of `mining`.
+    """
+    for index, caption in enumerate(captions):
+        for negation in find_negations(caption, vocabulary):
+            affirmed = affirm(caption, negation)
+            if affirmed is not None:
+                yield Choice(
+                    "natural/absence",
+                    index,
+                    statement(caption, vocabulary),
+                    statement(affirmed, vocabulary),
+                )
 
 
 def _queries(

@@ -1,0 +1,133 @@
+"""`negclap benchmark`: the suite over anything with `encode_audio` and `encode_text`."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from negclap.audio import read_excerpt
+from negclap.data.dataset import Excerpts
+from negclap.data.exams import make_exam
+from negclap.data.manifest import Track, read_manifest
+from negclap.errors import InputError
+from negclap.inference import GRIDS, EmbedTexts, Method, embed_with
+from negclap.suite import Estimate, Results, Suite
+from negclap.text.exam import Exam
+from negclap.text.probes import Statement
+from negclap.text.vocabulary import Vocabulary
+
+Progress = Callable[[str, int, Iterable[Any]], Iterable[Any]]
+_AT_ONCE = 64
+
+
+class Model(Protocol):
+    """What is measured; `negclap.load` gives one."""
+
+    @property
+    def sample_rate(self) -> int:
+        """Hz of the audio that it hears."""
+
+    def encode_audio(self, audio: Any) -> Any:
+        """``(n, samples)`` at its sample rate to ``(n, d)`` unit embeddings."""
+
+    def encode_text(self, texts: Sequence[str]) -> Any:
+        """Texts to ``(n, d)`` unit embeddings."""
+
+
+class Outcome(NamedTuple):
+    """What one way of encoding scores."""
+
+    estimates: dict[str, Estimate]
+    results: Results
+
+
+class Heard(NamedTuple):
+    """A split as a model hears it: its exam and the embeddings that answer it."""
+
+    exam: Exam
+    audio: Tensor
+    twin_audio: Tensor
+
+
+class Material(NamedTuple):
+    """What is asked about: a manifest's tracks and how they are cut.
+
+    Attributes:
+        tracks: All splits.
+        root: The folder that audio paths are relative to.
+        vocabulary: The tags.
+        excerpt_s: Seconds from the middle of each track.
+        seed: Of the questions.
+    """
+
+    tracks: Sequence[Track]
+    root: Path
+    vocabulary: Vocabulary
+    excerpt_s: float
+    seed: int = 0
+
+    @classmethod
+    def read(cls, manifest: Path, excerpt_s: float) -> "Material":
+        """The manifest with the ``vocabulary.json`` beside it."""
+        vocabulary = Vocabulary.load(manifest.with_name("vocabulary.json"))
+        return cls(read_manifest(manifest), manifest.parent, vocabulary, excerpt_s)
+
+    def hear(self, model: Model, split: str, twin_split: str, progress: Progress) -> Heard:
+        """Embed a split and its twins."""
+        tracks, twins = (
+            [track for track in self.tracks if track.split == name] for name in (split, twin_split)
+        )
+        if not tracks:
+            there = sorted({track.split for track in self.tracks})
+            raise InputError(f"no track of split {split!r}, there are {there}")
+        exam = make_exam(tracks, twins, self.vocabulary, self.seed)
+        audio = self._embed(model, tracks, f"hearing {split}", progress)
+        heard_twins = self._embed(model, twins, f"hearing {twin_split}", progress)
+        return Heard(exam, audio, heard_twins)
+
+    def _embed(
+        self, model: Model, tracks: Sequence[Track], title: str, progress: Progress
+    ) -> Tensor:
+        cut = Excerpts(model.sample_rate, self.excerpt_s, None)
+
+        def read(track: Track) -> Any:
+            start_s = cut.start_s(track, 0)
+            return read_excerpt(self.root / track.audio, start_s, cut.length_s, cut.sample_rate)
+
+        chunks = [tracks[i : i + _AT_ONCE] for i in range(0, len(tracks), _AT_ONCE)]
+        parts = [
+            torch.from_numpy(np.asarray(model.encode_audio(np.stack([read(t) for t in chunk]))))
+            for chunk in progress(title, len(chunks), chunks)
+        ]
+        return torch.cat(parts) if parts else torch.empty(0, 0)
+
+
+def texts_of(model: Model) -> EmbedTexts:
+    """The model's text encoder, on tensors."""
+    return lambda texts: torch.from_numpy(np.asarray(model.encode_text(texts))).clone()
+
+
+def score(suite: Suite, heard: Heard, embed: EmbedTexts) -> Outcome:
+    """Every figure of one way to encode texts."""
+    results = suite.run(heard.exam, heard.audio, heard.twin_audio, _statements(embed))
+    return Outcome(suite.estimates(heard.exam, results), results)
+
+
+def tune(method: Method, suite: Suite, validation: Heard, embed: EmbedTexts) -> float:
+    """The method's parameter of the best joint@K on validation."""
+    one = replace(suite, galleries=1)
+
+    def joint(parameter: float) -> float:
+        encoder = embed_with(method, parameter, embed, validation.exam.vocabulary)
+        figures = one.understanding(validation.exam, validation.audio, _statements(encoder))
+        return figures.get(f"exclusion/joint@{suite.at}", 0.0)
+
+    return max(GRIDS[method], key=joint)
+
+
+def _statements(embed: EmbedTexts) -> Callable[[Sequence[Statement]], Tensor]:
+    return lambda asked: embed([statement.text for statement in asked])

@@ -1,0 +1,94 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from negclap.text.detect import affirm, find_negations, remove
+
+LABELS = Path(__file__).with_name("natural_negation.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("caption", "expected"),
+    [
+        ("There are no voices in this song.", [("no", "voices", "absence", "vocals")]),
+        ("a drone with no percussion and no voices", [
+            ("no", "percussion", "absence", "percussion"), ("no", "voices", "absence", "vocals")]),
+        ("chords without any flourishes or embellishments. Nice.",
+         [("without", "flourishes or embellishments", "absence", None)]),
+        ("This song does not have any voices.",
+         [("does not have any", "voices", "absence", "vocals")]),
+        ("There aren't really any rhyming lyrics - it's a talk",
+         [("aren't really any", "rhyming lyrics", "absence", "lyrics")]),
+        ("a piece lacking bass", [("lacking", "bass", "absence", "bass")]),
+        ("The voice is absent here.", [("is absent", "voice", "absence", "vocals")]),
+        ("a drumless hip hop beat", [("drumless", "drum", "absence", "drums")]),
+        ("No one is singing; two trumpets play", [("No one", "singing", "absence", "vocals")]),
+        ("Vocals: none. Tempo: 120 bpm.", [("none", "Vocals", "absence", "vocals")]),
+        ("There are no other instruments.",
+         [("no", "other instruments", "relational", "instruments")]),
+        ("a bowl being struck, nothing else", [("nothing", "else", "relational", None)]),
+        ("The audio is not clear.", [("not", "clear", "predicate", None)]),
+        ("Other instruments cannot be heard.", [("cannot", "heard", "predicate", None)]),
+        ("notes played without pausing in between", [("without", "pausing", "predicate", None)]),
+        ("The choir is no longer singing.", [("no longer", "singing", "predicate", "vocals")]),
+        ("a barely audible bass", [("barely", "audible bass", "degree", "bass")]),
+        ("hardly any percussion", [("hardly any", "percussion", "degree", "percussion")]),
+        ("an organ instead of a piano", [("instead of", "piano", "contrast", "piano")]),
+        ("singing vocables and not words", [("not", "words", "contrast", "lyrics")]),
+        ("a no wave track", [("no wave", "wave track", "pseudo", None)]),
+        ("not only piano but also flute",
+         [("not only", "only piano", "pseudo", None)]),
+        ("played with and without the pedal", [("with and without", "and without the pedal",
+                                                "pseudo", None)]),
+        ("break free from an addiction", []),
+        ("a minor piano note in unison, instrumental and notable", []),
+    ],
+)  # fmt: skip
+def test_negations_are_found(caption, expected):
+    found = find_negations(caption)
+    assert [(n.cue, n.phrase, n.kind, n.tag) for n in found] == expected
+    for negation in found:
+        assert caption[slice(*negation.span)] == negation.cue
+        assert caption[slice(*negation.phrase_span)] == negation.phrase
+
+
+def test_a_vocabulary_maps_phrases_to_its_tags(vocabulary):
+    found = find_negations("slow piano, no drum or singing", vocabulary)
+    assert [negation.tag for negation in found] == ["drums"]
+
+
+@pytest.mark.parametrize(
+    ("caption", "affirmed", "removed"),
+    [
+        ("calm piano, no drums", "calm piano, drums", "calm piano"),
+        ("rock without vocals", "rock with vocals", "rock"),
+        ("There are no voices in this song. It is happy.",
+         "There are voices in this song. It is happy.", "It is happy."),
+        ("This song does not have any drums.", "This song does have drums.", None),
+        ("a piece with piano and no drums", "a piece with piano and drums",
+         "a piece with piano"),
+        ("music lacking trumpet", "music with trumpet", "music"),
+        ("The vocals are absent.", "The vocals are present.", None),
+        ("without flute, a quiet song", "with flute, a quiet song", "a quiet song"),
+        ("no piano", "piano", ""),
+    ],
+)  # fmt: skip
+def test_absences_are_made_affirmative_and_removed(caption, affirmed, removed):
+    (negation,) = find_negations(caption)
+    assert affirm(caption, negation) == affirmed
+    if removed is not None:
+        assert remove(caption, negation) == removed
+
+
+def test_only_absences_are_made_affirmative():
+    (negation,) = find_negations("The audio is not clear.")
+    assert affirm("The audio is not clear.", negation) is None
+
+
+def test_the_labels_are_many_and_in_order():
+    entries = [json.loads(line) for line in LABELS.read_text().splitlines()]
+    assert len(entries) >= 200
+    assert len({entry["ytid"] for entry in entries}) == len(entries)
+    kinds = {label["kind"] for entry in entries for label in entry["negations"]}
+    assert kinds == {"absence", "relational", "predicate", "degree", "contrast", "pseudo"}
