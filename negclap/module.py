@@ -144,15 +144,20 @@ class NegClapModule(pl.LightningModule):
         return self._both_directions(audio, texts, "caption")
 
     def _exclusion(self, audio: Tensor, texts: "_Texts") -> Tensor:
+        values = [self._exclusion_turn(audio, texts, turn) for turn in texts.turns]
+        return torch.stack(values).mean()
+
+    def _exclusion_turn(self, audio: Tensor, texts: "_Texts", turn: int) -> Tensor:
+        role = f"exclusion {turn}"
         match self.losses.exclusion.negatives:
             case "own":
-                return self._both_directions(audio, texts, "exclusion", own=texts.false())
+                return self._both_directions(audio, texts, role, own=texts.false(turn))
             case "shared":
-                false = distributed.gather_with_gradient(texts.false().flatten(0, 1))
+                false = distributed.gather_with_gradient(texts.false(turn).flatten(0, 1))
                 shared = false[~false.isnan().any(dim=1)]
-                return self._both_directions(audio, texts, "exclusion", shared=shared)
+                return self._both_directions(audio, texts, role, shared=shared)
             case "none":
-                return self._both_directions(audio, texts, "exclusion")
+                return self._both_directions(audio, texts, role)
 
     def _both_directions(
         self,
@@ -194,10 +199,12 @@ class NegClapModule(pl.LightningModule):
         return distributed.global_mean(absence(true, false, self.losses.absence.margin))
 
     def _choice(self, audio: Tensor, texts: "_Texts") -> Tensor:
-        has = texts.given(FALSEHOODS[0])
-        own = texts.false()[has]
-        losses = choice(audio[has], texts["exclusion"][has], own, self.model.scale)
-        return distributed.global_mean(losses)
+        losses = []
+        for turn in texts.turns:
+            has = texts.given(f"{FALSEHOODS[0]} {turn}")
+            true, false = texts[f"exclusion {turn}"][has], texts.false(turn)[has]
+            losses.append(choice(audio[has], true, false, self.model.scale))
+        return distributed.global_mean(torch.cat(losses))
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         """Clamp the scale."""
@@ -397,6 +404,11 @@ class _Texts:
         picked = self.unique[rows.clamp(min=0)]
         return picked.masked_fill((rows < 0).unsqueeze(1), float("nan"))
 
-    def false(self) -> Tensor:
+    @property
+    def turns(self) -> range:
+        """Numbers of the exclusion-style captions that each clip has."""
+        return range(sum(role.startswith("exclusion ") for role in self.batch.rows))
+
+    def false(self, turn: int) -> Tensor:
         """``(b, m, d)`` the false forms of each clip's exclusion-style caption."""
-        return torch.stack([self[role] for role in FALSEHOODS], dim=1)
+        return torch.stack([self[f"{kind} {turn}"] for kind in FALSEHOODS], dim=1)

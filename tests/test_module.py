@@ -96,30 +96,30 @@ def full_batch(module):
             "fully": "not slow no piano",
             "absence_true": "slow piano, no harp",
             "absence_false": "slow piano, no drums",
-            "exclusion": "piano, no harp",
-            "denied": "no piano, no harp",
-            "affirmed": "piano, harp",
-            "swapped": "no piano, harp",
+            "exclusion 0": "piano, no harp",
+            "denied 0": "no piano, no harp",
+            "affirmed 0": "piano, harp",
+            "swapped 0": "no piano, harp",
         },
         {
             "caption": "fast drums",
             "original": "fast drums",
             "fully": "not fast no drums",
-            "exclusion": "drums, not slow",
-            "denied": "no drums, not slow",
-            "affirmed": "drums, slow",
-            "swapped": "no drums, slow",
+            "exclusion 0": "drums, not slow",
+            "denied 0": "no drums, not slow",
+            "affirmed 0": "drums, slow",
+            "swapped 0": "no drums, slow",
         },
-        {"caption": "music", "original": "music", "exclusion": "music"},
+        {"caption": "music", "original": "music", "exclusion 0": "music"},
         {
             "caption": "flute and harp",
             "original": "flute and harp",
             "half": "flute and no harp",
             "fully": "no flute and no harp",
-            "exclusion": "flute without piano",
-            "denied": "without flute or piano",
-            "affirmed": "flute and piano",
-            "swapped": "piano without flute",
+            "exclusion 0": "flute without piano",
+            "denied 0": "without flute or piano",
+            "affirmed 0": "flute and piano",
+            "swapped 0": "piano without flute",
         },
     ]
     clips = [
@@ -145,7 +145,7 @@ def test_every_term_is_what_a_naive_loop_makes_of_the_texts():
             return module.model.embed_text(tokenize([clips[i].texts[role]]))[0]
 
         sigma = float(module.model.scale)
-    false = ("denied", "affirmed", "swapped")
+    false = ("denied 0", "affirmed 0", "swapped 0")
 
     def nll(own, others):
         return -math.log(math.exp(sigma * own) / sum(math.exp(sigma * x) for x in (own, *others)))
@@ -177,8 +177,8 @@ def test_every_term_is_what_a_naive_loop_makes_of_the_texts():
         "dissimilarity": sum(float(t(i, "original") @ t(i, "fully")) for i in (0, 1, 3)) / 3,
         "graded_margin": sum(graded) / 2,
         "absence": hinge(0.1 - (s(0, "absence_true") - s(0, "absence_false"))),
-        "exclusion": clap("exclusion", false),
-        "choice": sum(nll(s(i, "exclusion"), [s(i, k) for k in false]) for i in (0, 1, 3)) / 3,
+        "exclusion": clap("exclusion 0", false),
+        "choice": sum(nll(s(i, "exclusion 0"), [s(i, k) for k in false]) for i in (0, 1, 3)) / 3,
     }
     for name, value in expected.items():
         assert module.logged[f"train/loss/{name}"] == pytest.approx(value, abs=1e-5), name

@@ -56,17 +56,22 @@ class Exclude:
 
     Attributes:
         share: Share of the training captions that such a text replaces (positives that negate).
+        per_clip: Exclusion-style captions of each clip and step, each with its false forms, for the
+            terms that need them. Texts cost little beside audio, and each asks about other tags.
         absent_from: What the negated tags must be absent from: "absent_tags", or "tags" where it
             is not known what a track lacks (nothing related to the track's tags).
     """
 
     share: float = 0.0
+    per_clip: int = 1
     absent_from: Literal["tags", "absent_tags"] = "absent_tags"
 
     def __post_init__(self) -> None:
         """Refuse what is no share."""
         if not 0.0 <= self.share <= 1.0:
             raise InputError(f"data.exclude.share is {self.share}, expected 0 to 1")
+        if self.per_clip < 1:
+            raise InputError(f"data.exclude.per_clip is {self.per_clip}, expected at least 1")
 
 
 @dataclass(frozen=True)
@@ -80,8 +85,9 @@ class TrainingTexts:
       where the caption names too few tags;
     - "absence": "absence_true" and "absence_false", see `probes.absence_texts`; missing where no
       pair of tags fits;
-    - "exclusion": "exclusion" and its false forms "denied", "affirmed", "swapped". A clip without
-      any (no tags) has its caption there, and no false forms.
+    - "exclusion": "exclusion 0", "exclusion 1", ... and the false forms of each, "denied 0",
+      "affirmed 0", "swapped 0", .... A clip without any (no tags) has its caption there, and no
+      false forms.
     """
 
     vocabulary: Vocabulary
@@ -106,9 +112,11 @@ class TrainingTexts:
         if "absence" in self.kinds:
             texts |= self._absence(original, track, key)
         if "exclusion" in self.kinds:
-            exclusion = self._exclusion(track, key)
-            texts["exclusion"] = exclusion.text if exclusion else original
-            texts |= exclusion.false if exclusion else {}
+            for turn in range(self.exclude.per_clip):
+                exclusion = self._exclusion(track, f"{key}/{turn}")
+                texts[f"exclusion {turn}"] = exclusion.text if exclusion else original
+                false = exclusion.false if exclusion else {}
+                texts |= {f"{kind} {turn}": text for kind, text in false.items()}
         return texts
 
     def _caption(self, original: str, track: Track, key: str) -> str:

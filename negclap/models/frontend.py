@@ -8,6 +8,8 @@ from torch import Tensor, nn
 
 from negclap.errors import InputError
 
+_CLIPS_AT_ONCE = 8  # on a CPU, so that the spectra stay in its cache: twice as fast
+
 
 @dataclass(frozen=True)
 class MelConfig:
@@ -81,7 +83,8 @@ class LogMel(nn.Module):
     def forward(self, waveform: Tensor) -> Tensor:
         """The spectrogram, in dB."""
         with torch.autocast(waveform.device.type, enabled=False):  # FFT and logarithm need float32
-            power = self.mel(waveform.float()).transpose(1, 2)
+            parts = waveform.float().split(_CLIPS_AT_ONCE if waveform.is_cpu else len(waveform))
+            power = torch.cat([self.mel(part) for part in parts]).transpose(1, 2)
             decibels = 10.0 * torch.log10(power.clamp(min=1e-10))
         return self._mask(decibels) if self.training else decibels
 

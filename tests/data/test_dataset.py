@@ -221,13 +221,26 @@ def test_insert_p_out_of_range_is_refused(p):
 def test_texts_come_on_demand_only(chorales, tracks):
     vocabulary = Vocabulary.load(chorales / "vocabulary.json")
     roles = {
-        kinds: set(training_texts(vocabulary, kinds=frozenset(kinds))(0, tracks[0], 0))
+        kinds: {
+            role
+            for index, track in enumerate(tracks[:20])
+            for role in training_texts(vocabulary, kinds=frozenset(kinds))(index, track, 0)
+        }
         for kinds in ((), ("levels",), ("absence",), ("exclusion",))
     }
     assert roles[()] == {"caption"}
     assert roles["levels",] == {"caption", "original", "half", "fully"}
     assert roles["absence",] == {"caption", "absence_true", "absence_false"}
-    assert roles["exclusion",] == {"caption", "exclusion", "denied", "affirmed", "swapped"}
+    assert roles["exclusion",] == {"caption", "exclusion 0", "denied 0", "affirmed 0", "swapped 0"}
+
+
+def test_a_clip_can_have_several_exclusions(chorales, tracks):
+    vocabulary = Vocabulary.load(chorales / "vocabulary.json")
+    exclude = Exclude(per_clip=3)
+    texts = training_texts(vocabulary, exclude=exclude, kinds=frozenset({"exclusion"}))
+    given = texts(0, tracks[0], 0)
+    assert len({given[f"exclusion {turn}"] for turn in range(3)}) == 3
+    assert {f"swapped {turn}" for turn in range(3)} <= given.keys()
 
 
 def test_absence_texts_are_true_and_false_of_the_clip(chorales, tracks):
@@ -263,7 +276,7 @@ def test_where_absence_is_not_known_nothing_related_is_denied(vocabulary):
     texts = training_texts(vocabulary, exclude=Exclude(absent_from="tags"))
     for epoch in range(50):
         given = texts(0, track, epoch)
-        text = given["exclusion"].replace("instrumental", "no vocals,")
+        text = given["exclusion 0"].replace("instrumental", "no vocals,")
         denied = [tag for tag, has in statement(text, vocabulary).claims if not has]
         assert denied
         assert not {"electric guitar", "guitar", "slow"} & set(denied)

@@ -119,8 +119,8 @@ def test_htsat_front_end_is_the_feature_extractors():
             "layers of a ConvText cannot be chosen",
         ),
         (lambda path: TextEncoder(max_tokens=1000), "max_tokens is 1000"),
-        (lambda path: tiny_text(layers=5), "layers is 5, the text encoder has 2"),
-        (lambda path: tiny_text(trained_layers=3), "trained_layers is 3"),
+        (lambda path: TextEncoder(layers=9), "layers is 9, the text encoder has 6"),
+        (lambda path: TextEncoder(trained_layers=7), "trained_layers is 7"),
         (lambda path: NegClap(tiny_conv(), tiny_text(), temperature=0.001), "temperature is 0.001"),
     ],
 )
