@@ -58,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_inspect(commands.add_parser("inspect", help="look at what training is fed"))
     _add_report(commands.add_parser("report", help="compare the results of runs, side by side"))
     _add_benchmark(commands.add_parser("benchmark", help="measure models on negation"))
+    _add_sweep(commands.add_parser("sweep", help="search loss weights, as W&B would, locally"))
     _add_mine(commands.add_parser("mine", help="find the negations in captions that people wrote"))
     return parser
 
@@ -232,6 +233,25 @@ def _benchmark(options: argparse.Namespace) -> None:
             results = suite.run_toy(heard.exam, toy)
             keep(name, Outcome(suite.estimates(heard.exam, results), results), heard)
     _compare(folders, options.out)
+
+
+def _add_sweep(parser: argparse.ArgumentParser) -> None:
+    parser.formatter_class = argparse.ArgumentDefaultsHelpFormatter
+    parser.add_argument("sweep", type=Path, help="YAML of a W&B sweep")
+    parser.add_argument("--trials", type=int, default=20, help="finished trials to reach")
+    parser.add_argument("--seed", type=int, default=0, help="of the sampler")
+    parser.add_argument("--out", type=Path, required=True, help="folder; goes on where it stopped")
+    parser.add_argument(
+        "--fit", nargs=argparse.REMAINDER, default=[], help="what follows goes to each negclap fit"
+    )
+    parser.set_defaults(run=_sweep)
+
+
+def _sweep(options: argparse.Namespace) -> None:
+    from negclap.sweep import Sweep, run_sweep
+
+    sweep = Sweep.read(options.sweep)
+    run_sweep(sweep, options.out, options.trials, options.fit, options.seed)
 
 
 def _add_mine(parser: argparse.ArgumentParser) -> None:

@@ -73,9 +73,9 @@ _OTHER = r"(?:other|additional|further|more|else|extra)"
 _BE = r"(?:is|are|was|were|'s|be|been|being|(?:is|are|was|were)n['\u2019]?t)"
 _HAVE = (
     r"(?:have|has|had|having|feature|features|contain|contains|include|includes|use|uses|using"
-    r"|got|involve|involves|possess|incorporate|employ|consist of|carry|come with)"
+    r"|got|involve|involves|possess|incorporate|employ|consist of|carry|come with|provide|offer"
+    r"|want|need|with)"
 )
-_NOT = r"(?:not|n['\u2019]t|never)"
 # A noun phrase ends before these words, or at punctuation.
 _STOPS = frozenset(
     re.findall(
@@ -92,6 +92,9 @@ _STOPS = frozenset(
     )
 )
 _STARTERS = frozenset(["a", "an", "the", "any"])
+_EMPTY_WORDS = re.compile(
+    r"\s+(?:the |any )?(?:presence|use|sound|sounds|involvement|help|addition) of\b", re.IGNORECASE
+)
 _AFTER_ADVERB = frozenset({"heard", "audible", "played", "used", "present", "included"})
 _LIGHT = frozenset(
     [
@@ -116,6 +119,9 @@ _VERBS = frozenset(
     had seem seems sound sounds though although""".split()  # noqa: SIM905
 )
 _NOUN_STARTS = frozenset(["singing", "playing", "backing", "being", "accompanying"])
+_SOUNDING = frozenset(
+    ["whistling", "clapping", "humming", "rapping", "strumming", "screaming", "talking", "yodeling"]
+)
 
 _PSEUDO = re.compile(
     r"\b(?:no wave|no doubt|no matter|no wonder|no less than|no more than|no sooner|no stranger"
@@ -130,7 +136,7 @@ _DEGREE = re.compile(
     r"\b(?:barely|hardly|scarcely|rarely|seldom|little to no|little or no|almost no|nearly no"
     r"|close to no|next to no|virtually no|practically no|not (?:much|many)"
     r"|\w+n['\u2019]t (?:much|many)"
-    r"|very little|very few)\b"
+    r"|very little|very few|(?<=has )few|(?<=with )few)\b"
     r"(?:\s+any\b)?",
     re.IGNORECASE,
 )
@@ -141,7 +147,9 @@ _NOTHING = re.compile(
 )
 _LACKING = re.compile(
     r"\b(?:lack(?:s|ed|ing)?(?:\s+of)?|(?:an?\s+|the\s+)?absence of|devoid of|void of"
-    r"|(?<!break )(?<!set )free (?:of|from)|minus|sans|bereft of|(?<=with )missing)\b",
+    r"|(?<!break )(?<!set )free (?:of|from)|minus|sans|bereft of"
+    r"|(?<=with )missing|(?<=is )missing(?! (?:each|you|her|him|his|their|home))"
+    r"|omit(?:s|ted|ting)?|exclud(?:es|ed|ing)|leav(?:es|ing) out)\b",
     re.IGNORECASE,
 )
 _WITHOUT = re.compile(r"\bwithout\b|\bw/o\b", re.IGNORECASE)
@@ -149,14 +157,15 @@ _NO = re.compile(r"\b(?:no|zero)\b(?!\.?\s*\d)", re.IGNORECASE)
 _NO_LONGER = re.compile(r"\bno (?:longer|more)\b", re.IGNORECASE)
 _LESS = re.compile(
     r"\b(?P<noun>drum|beat|vocal|voice|lyric|word|percussion|bass|guitar|rhythm|melody|keyboard"
-    r"|piano|synth|instrument)s?-?less\b",
+    r"|piano|synth|instrument)s?-?(?:less|(?<=-)free)\b",
     re.IGNORECASE,
 )
 _NOR = re.compile(r"\b(?:neither|nor)\b", re.IGNORECASE)
 _DOES_NOT_HAVE = re.compile(
     rf"\b(?:(?:do|does|did|ca|could|has|have|had|is|are|was|were)(?:\s+not|n['\u2019]?t)"
     rf"|cannot|never|not)\s+(?:really\s+|even\s+|actually\s+)?"
-    rf"(?:(?:have\s+)?{_HAVE}(?:\s+any)?|(?:{_WORDS}\s+){{0,2}}?any)\b",
+    rf"(?:(?:have\s+)?{_HAVE}(?:\s+any)?|(?:{_WORDS}\s+){{0,2}}?any)\b"
+    r"|(?<=there )(?:is|are|was|were)(?:\s+not|n['\u2019]?t)(?=\s+an?\b)|\bnot a single\b",
     re.IGNORECASE,
 )
 _SUBJECT_ABSENT = re.compile(
@@ -165,7 +174,11 @@ _SUBJECT_ABSENT = re.compile(
     rf"|\b{_BE}\s+missing(?=(?:\s+\w+ly)?\s*[.,;]|$)",
     re.IGNORECASE,
 )
-_PREDICATE = re.compile(r"\b(?:cannot|can['\u2019]t|never|not)\b|\b\w+n['\u2019]t\b", re.IGNORECASE)
+_PREDICATE = re.compile(
+    r"\b(?:cannot|can['\u2019]t|never|not)\b"
+    r"|\b\w+n['\u2019]t\b|\b(?:is|are|was|were|do|does|did|ca)nt\b",
+    re.IGNORECASE,
+)
 
 
 def find_negations(caption: str, vocabulary: Vocabulary | None = None) -> list[Negation]:
@@ -191,7 +204,10 @@ def _negation(
     caption: str, span: Span, phrase_span: Span, kind: Kind, vocabulary: Vocabulary | None
 ) -> Negation:
     phrase = caption[slice(*phrase_span)]
-    if kind == "absence" and re.match(rf"(?:any )?{_OTHER}\b", phrase, re.IGNORECASE):
+    if kind == "absence" and (
+        re.match(rf"(?:any )?{_OTHER}\b", phrase, re.IGNORECASE)
+        or re.match(r"\s*(?:other than|besides)\b", caption[phrase_span[1] :])
+    ):
         kind = "relational"
     tag = None if kind == "pseudo" else _tag(phrase, vocabulary)
     return Negation(caption[slice(*span)], span, phrase, kind, tag, phrase_span)
@@ -233,7 +249,7 @@ def _without(caption: str, match: re.Match[str]) -> _Judged:
     """Without drums: a thing; without pausing: a deed."""
     first = re.match(rf"\s*(?:any\s+)?({_WORDS})", caption[match.end() :])
     word = first[1].lower() if first else ""
-    if word.endswith("ing") and word not in _CONCEPT_OF and word not in _NOUN_STARTS:
+    if word.endswith("ing") and word not in {*_CONCEPT_OF, *_NOUN_STARTS, *_SOUNDING}:
         return _phrase(caption, match.end(), verbs=True), "predicate"
     return _thing(caption, match)
 
@@ -343,14 +359,17 @@ def _contrasts(caption: str, match: re.Match[str], phrase: Span) -> bool:
     after_thing = caption[: match.start()].strip() != "" and not after_verb
     article = re.match(r"\s*(?:an?|the)\s", caption[match.end() :]) is not None
     then_but = re.match(r",?\s+but\b", caption[phrase[1] :]) is not None
-    return (named and after_thing) or (then_but and (named or article))
+    after_comma = caption[: match.start()].rstrip().endswith(",")
+    return (named and after_thing) or (then_but and (named or article)) or (article and after_comma)
 
 
 def _phrase(caption: str, at: int, verbs: bool = False) -> Span:
     """The noun phrase from ``at`` on, articles left out; with ``verbs`` up to the clause's end.
 
-    Nouns joined by "and" or "or" are one phrase.
+    Nouns joined by "and" or "or" are one phrase; of "the presence of vocals" it is "vocals".
     """
+    empty_words = _EMPTY_WORDS.match(caption, at)
+    at = empty_words.end() if empty_words else at
     start = end = at
     begun, previous = False, ""
     for match in re.finditer(rf"(?P<gap>[\s\"(]*)(?P<word>{_WORDS})", caption[at:]):
@@ -362,6 +381,8 @@ def _phrase(caption: str, at: int, verbs: bool = False) -> Span:
             continue
         adverb = previous.endswith("ly") and word in _AFTER_ADVERB
         if word in _STOPS and begun and not adverb:
+            break
+        if word == "other" and caption[at + match.end() :].startswith(" than"):
             break
         if word in _STOPS and not begun and not verbs and word not in _NOUN_STARTS:
             break
