@@ -8,6 +8,10 @@ METHOD ?= combined
 SEED ?= 0
 GPUS ?= 2
 SET := data/chorales/manifest.jsonl
+LARGE_SET := data/chorales-large/manifest.jsonl
+DEMO := baseline combined negclap
+TRIALS ?= 20
+SWEEP := configs/sweeps/loss_weights.yaml
 RUN ?= runs/$(DATA)/$(METHOD)-$(SEED)
 ARGS ?=
 FIT = $(BIN)/negclap fit -c configs/$(DATA).yaml -c configs/methods/$(METHOD).yaml \
@@ -41,10 +45,27 @@ $(SET): | $(READY)
 data: $(SET)  ## Build the built-in music set (about 6 minutes, 1.2 GB)
 
 .PHONY: demo
-demo: $(SET)  ## Train and test the baseline and the paper's combined model, print both
-	$(MAKE) --no-print-directory train METHOD=baseline RUN=runs/demo/baseline
-	$(MAKE) --no-print-directory train METHOD=combined RUN=runs/demo/combined
-	$(BIN)/negclap report runs/demo/baseline runs/demo/combined --out runs/demo
+demo: $(SET)  ## Train and test the baseline, the paper's combined model and negclap's, print all three
+	for method in $(DEMO); do \
+		$(MAKE) --no-print-directory train METHOD=$$method RUN=runs/demo/$$method || exit 1; \
+	done
+	$(BIN)/negclap report $(DEMO:%=runs/demo/%) --out runs/demo
+
+$(LARGE_SET): | $(READY)
+	$(BIN)/negclap prepare chorales --out $(@D) --train-clips 12000
+
+.PHONY: study
+study: $(READY) $(if $(SMALL),,$(SET) $(LARGE_SET))  ## Run the study (experiments/study), cell by cell; SMALL=1 is minutes long
+	$(BIN)/python experiments/study/study.py $(if $(SMALL),--small) $(if $(ONLY),--only $(ONLY))
+
+.PHONY: sweep
+sweep: $(READY) $(SET)  ## Search the loss weights: LOCAL=1 here, else how to start W&B's sweep
+ifdef LOCAL
+	$(BIN)/negclap sweep $(SWEEP) --trials $(TRIALS) --out runs/sweeps/local
+else
+	@echo "$(BIN)/wandb sweep --project negclap $(SWEEP)"
+	@echo "$(BIN)/wandb agent ENTITY/negclap/ID   # the id that it printed; as many agents as you like"
+endif
 
 .PHONY: train
 train: $(READY) $(READY_DATA)  ## Train and test one model: DATA=chorales METHOD=combined SEED=0
@@ -74,6 +95,7 @@ check: $(READY)  ## Lint, format, types, layers
 .PHONY: bench
 bench: $(READY)  ## Run the benchmarks
 	$(BIN)/python benchmarks/text.py
+	$(BIN)/python benchmarks/step.py
 
 .PHONY: clean
 clean:  ## Remove runs and caches, not the environment and not the data

@@ -77,14 +77,24 @@ def _add_prepare(parser: argparse.ArgumentParser) -> None:
     chorales.add_argument(
         "--chorales", type=int, default=0, help="use only the first so many chorales; 0: all"
     )
+    chorales.add_argument(
+        "--train-clips", type=int, default=0, help="clips in the training split; 0: in proportion"
+    )
+    chorales.add_argument(
+        "--soundfont", type=Path, help="another SoundFont (.sf2), for a test on unheard timbres"
+    )
     chorales.set_defaults(run=_prepare_chorales)
 
 
 def _prepare_chorales(options: argparse.Namespace) -> None:
+    from dataclasses import replace
+
     from negclap.data.sources.chorales import BuildPlan, build
     from negclap.report import print_manifest_summary
 
-    plan = BuildPlan(options.clips, options.seed, options.chorales)
+    plan = BuildPlan(options.clips, options.seed, options.chorales, options.train_clips)
+    if options.soundfont:
+        plan = replace(plan, soundfont=options.soundfont)
     tracks = build(plan, options.out, options.jobs, _progress)
     print_manifest_summary(options.out / "manifest.jsonl", tracks)
 
@@ -154,6 +164,7 @@ def _compare(runs: Sequence[Path], out: Path | None) -> None:
         print_differences,
         read_runs,
         write_json,
+        write_markdown,
     )
 
     summaries = read_runs(runs)
@@ -171,6 +182,7 @@ def _compare(runs: Sequence[Path], out: Path | None) -> None:
             out / "differences.json",
             {name: {key: gain._asdict() for key, gain in of.items()} for name, of in gains.items()},
         )
+        write_markdown(out / "table.md", summaries)
         plot_comparison(summaries, out / "comparison.png")
 
 

@@ -170,6 +170,22 @@ def print_comparison(summaries: Mapping[str, Summary]) -> None:
         _print_columns({name: summaries[name] for name in names[start : start + _COLUMNS_AT_ONCE]})
 
 
+def write_markdown(path: Path, summaries: Mapping[str, Summary]) -> None:
+    """The same table as Markdown, for a page."""
+    first = next(iter(summaries.values()))
+    names = [f"{n} ({s.runs})" if s.runs > 1 else n for n, s in summaries.items()]
+    lines = [
+        " | ".join(["| test split", *names, "chance", "oracle |"]),
+        "|" + "---|" * (len(names) + 3),
+    ]
+    for key in HEADLINE:
+        if any(key in summary.mean for summary in summaries.values()):
+            cells = [_cell(summary, key) for summary in summaries.values()]
+            rest = [_number(first.mean.get(f"{key}/{part}")) for part in ("chance", "oracle")]
+            lines.append(" | ".join([f"| `{key}`", *cells, *rest]) + " |")
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
 def _print_columns(summaries: Mapping[str, Summary]) -> None:
     first = next(iter(summaries.values()))
     assumed = "assumed_absence" in first.mean

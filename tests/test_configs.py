@@ -8,7 +8,9 @@ from negclap.training_cli import parse
 from tests.conftest import CONFIGS
 
 BASES = sorted(CONFIGS.glob("*.yaml"))
-OVERLAYS = sorted(path for path in CONFIGS.rglob("*.yaml") if path.parent != CONFIGS)
+OVERLAYS = sorted(
+    path for path in CONFIGS.rglob("*.yaml") if path.parent.name not in ("configs", "sweeps")
+)  # tests/test_sweep.py has the sweeps
 
 
 @pytest.fixture
@@ -38,7 +40,9 @@ def test_base_is_instantiated(base, small, tiny_roberta):
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS, ids=lambda path: path.stem)
-def test_overlay_is_instantiated_and_says_why(overlay, small):
+def test_overlay_is_instantiated_and_says_why(overlay, small, monkeypatch):
+    monkeypatch.setenv("WANDB_SWEEP_ID", "sweep")
+    monkeypatch.setenv("WANDB_RUN_ID", "run")
     cli = parse(["fit", "-c", str(CONFIGS / "chorales.yaml"), "-c", str(overlay), *small])
     assert cli.datamodule.insert.p in (0.0, 0.6)
     assert overlay.read_text().startswith("#")
@@ -49,12 +53,18 @@ def test_methods_differ_as_they_say(small):
     def weights(method):
         overlay = str(CONFIGS / "methods" / f"{method}.yaml")
         cli = parse(["fit", "-c", str(CONFIGS / "chorales.yaml"), "-c", overlay, *small])
-        return cli.datamodule.insert.p > 0, cli.model.losses.dissimilarity.weight > 0
+        losses = cli.model.losses
+        return (
+            cli.datamodule.insert.p > 0,
+            losses.dissimilarity.weight > 0,
+            bool(losses.choice.weight),
+        )
 
-    methods = ("baseline", "insert", "dissimilarity", "combined")
+    methods = ("baseline", "insert", "dissimilarity", "combined", "negclap")
     assert [weights(m) for m in methods] == [
-        (False, False),
-        (True, False),
-        (False, True),
-        (True, True),
+        (False, False, False),
+        (True, False, False),
+        (False, True, False),
+        (True, True, False),
+        (False, False, True),
     ]

@@ -157,8 +157,8 @@ class _ConvTextBlock(nn.Module):
     def __init__(self, width: int, dropout: float) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width)
-        self.mix = nn.Conv1d(width, 2 * width, kernel_size=5, padding=2)
-        self.out = nn.Linear(2 * width, width)
+        self.mix = nn.Conv1d(width, width, kernel_size=5, padding=2)
+        self.out = nn.Linear(width, width)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
+from hashlib import blake2b
 from pathlib import Path
 
 import soundfile as sf
@@ -19,7 +20,7 @@ from negclap.data.sources.chorales.arrangement import (
     toggle,
 )
 from negclap.data.sources.chorales.captions import write_captions
-from negclap.data.sources.chorales.render import SAMPLE_RATE, render
+from negclap.data.sources.chorales.render import SAMPLE_RATE, SOUNDFONT, render
 from negclap.data.sources.chorales.scores import Score, corpus_files, load_scores
 from negclap.errors import InputError
 from negclap.rng import derive_seed, stream
@@ -42,11 +43,16 @@ class BuildPlan:
         clips: Clips in all splits together, without twins; at least 13, so that each has some.
         seed: All randomness.
         chorales: Use only the first so many of the corpus (0: all).
+        train_clips: Size of the training split (0: in proportion). The other splits hold the same
+            clips whatever it is.
+        soundfont: What renders the clips (.sf2).
     """
 
     clips: int = sum(SPLIT_CLIPS.values())
     seed: int = 0
     chorales: int = 0
+    train_clips: int = 0
+    soundfont: Path = SOUNDFONT
 
     def __post_init__(self) -> None:
         """Refuse sizes that leave a split empty."""
@@ -54,13 +60,17 @@ class BuildPlan:
             raise InputError(f"clips is {self.clips}, expected at least 13")
         if self.chorales < 0 or 0 < self.chorales < 20:
             raise InputError(f"chorales is {self.chorales}, expected 0 (all) or at least 20")
+        if self.train_clips < 0:
+            raise InputError(f"train_clips is {self.train_clips}, expected at least 0")
+        if not self.soundfont.is_file():
+            raise InputError(f"{self.soundfont}: no SoundFont there")
 
     def split_sizes(self) -> dict[str, int]:
         """Clips per split, in the proportions of `SPLIT_CLIPS`."""
         total = sum(SPLIT_CLIPS.values())
         sizes = {name: round(self.clips * n / total) for name, n in SPLIT_CLIPS.items()}
         sizes["train"] += self.clips - sum(sizes.values())
-        return sizes
+        return sizes | ({"train": self.train_clips} if self.train_clips else {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +107,7 @@ def build(plan: BuildPlan, out: Path, jobs: int, progress: Progress) -> list[Tra
     scores = [score for score in parsed if isinstance(score, Score)]
     work = list(_jobs(plan, scores))
     with ProcessPoolExecutor(jobs) as pool:
-        rendered = pool.map(partial(_render_to_file, out), work, chunksize=8)
+        rendered = pool.map(partial(_render_to_file, out, plan.soundfont), work, chunksize=8)
         for _ in progress("rendering clips", len(work), rendered):
             pass
     tracks = [_track(job, plan.seed) for job in work]
@@ -107,7 +117,8 @@ def build(plan: BuildPlan, out: Path, jobs: int, progress: Progress) -> list[Tra
 
 
 def _claim(path: Path, plan: BuildPlan) -> None:
-    mine = {"format": _FORMAT, **asdict(plan)}
+    digest = blake2b(plan.soundfont.read_bytes(), digest_size=8).hexdigest()
+    mine = {"format": _FORMAT, **asdict(plan), "soundfont": digest}
     if path.is_file():
         try:
             found = json.loads(path.read_text(encoding="utf-8"))
@@ -165,12 +176,12 @@ def _audio_name(track_id: str) -> str:
     return f"audio/{track_id}.wav"
 
 
-def _render_to_file(out: Path, job: _Job) -> None:
+def _render_to_file(out: Path, soundfont: Path, job: _Job) -> None:
     target = out / _audio_name(job.track_id)
     if target.is_file():
         return
     partial_path = target.with_name(f"{target.name}.{os.getpid()}.partial")
-    audio = render(job.score, job.arrangement, job.level_key)
+    audio = render(job.score, job.arrangement, job.level_key, soundfont)
     sf.write(partial_path, audio, SAMPLE_RATE, subtype="PCM_16", format="WAV")
     partial_path.replace(target)
 

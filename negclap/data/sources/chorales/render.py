@@ -35,15 +35,22 @@ _VELOCITY: dict[Dynamics, int] = {"quiet": 45, "medium": 80, "loud": 115}
 _PEAK = 0.98
 
 
+SOUNDFONT = Path(pretty_midi.__file__).parent / "TimGM6mb.sf2"
+"""The SoundFont of the built-in set; it ships with `pretty_midi`."""
+
+
 @cache
-def _soundfont() -> bytes:
-    return (Path(pretty_midi.__file__).parent / "TimGM6mb.sf2").read_bytes()
+def _soundfont(path: Path) -> bytes:
+    return path.read_bytes()
 
 
-def render(score: Score, arrangement: Arrangement, key: str) -> Waveform:
+def render(
+    score: Score, arrangement: Arrangement, key: str, soundfont: Path = SOUNDFONT
+) -> Waveform:
     """Mono audio of `CLIP_S` seconds at `SAMPLE_RATE`; ``key`` seeds the levels' jitter."""
     stems = [
-        _level(_render_stem(score, arrangement, stem), key, stem.tag) for stem in arrangement.stems
+        _level(_render_stem(score, arrangement, stem, soundfont), key, stem.tag)
+        for stem in arrangement.stems
     ]
     gain = 10 ** (_GAIN_DB[arrangement.dynamics] / 20) / np.sqrt(len(stems))
     mix = np.stack(stems).astype(np.float64).sum(axis=0) * gain
@@ -52,14 +59,16 @@ def render(score: Score, arrangement: Arrangement, key: str) -> Waveform:
     return limited
 
 
-def _render_stem(score: Score, arrangement: Arrangement, stem: Stem) -> Waveform:
+def _render_stem(score: Score, arrangement: Arrangement, stem: Stem, soundfont: Path) -> Waveform:
     if stem.tag == "drums":
         notes, channel, program = _drum_notes(arrangement), _DRUM_CHANNEL, 0
     else:
         notes, channel = stem_notes(score, arrangement, stem), 0
         program = (PROGRAMS | EXTRA_PROGRAMS)[stem.tag]
     midi = _midi_bytes(notes, channel, program, _VELOCITY[arrangement.dynamics])
-    stereo, rate = sf.read(io.BytesIO(render_wave_from(_soundfont(), midi)), dtype="float32")
+    stereo, rate = sf.read(
+        io.BytesIO(render_wave_from(_soundfont(soundfont), midi)), dtype="float32"
+    )
     mono = soxr.resample(stereo.mean(axis=1), rate, SAMPLE_RATE)
     length = round(CLIP_S * SAMPLE_RATE)
     padded: Waveform = np.pad(mono, (0, max(0, length - len(mono))))[:length]

@@ -1,0 +1,202 @@
+"""The study: the paper's two axes, five recipes, and what each part of negclap's own is for.
+
+    make study            # everything, cell by cell; finished cells are kept, so it resumes
+    make study SMALL=1    # the same on a tiny set with tiny towers; its figures mean nothing
+    make study ONLY=recipes
+
+A cell is one training and its test. Its folder is done when it holds results.json.
+"""
+
+import argparse
+import csv
+import json
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from negclap.cli import main as negclap
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+CHORALES = ROOT / "configs" / "chorales.yaml"
+METHODS = ROOT / "configs" / "methods"
+LEVELS = ("original", "half", "fully")
+
+RECIPES = ("baseline", "insert", "dissimilarity", "combined", "negclap")
+ABLATIONS: dict[str, tuple[str, ...]] = {
+    "negclap": (),
+    "no exclusion term": ("--model.losses.exclusion.weight=0",),
+    "no own negatives": ("--model.losses.exclusion.negatives=none",),
+    "shared negatives": ("--model.losses.exclusion.negatives=shared",),
+    "no choice": ("--model.losses.choice.weight=0",),
+    "no graded margin": ("--model.losses.graded_margin.weight=0",),
+    "with absence": ("--model.losses.absence.weight=1",),
+    "with positives that negate": ("--data.exclude.share=0.3",),
+    "one exclusion a clip": ("--data.exclude.per_clip=1",),
+    "bag-of-words text tower": ("--model.text_encoder.init_args.scratch=[128,0]",),
+}
+"""negclap's recipe with one part taken away, exchanged or added, at the demo's length."""
+P_AXIS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+K_AXIS = (1e-1, 1e-2, 1e-3, 1e-4)
+FULL = ("-c", str(ROOT / "configs" / "budgets" / "study.yaml"))
+SMALL = (
+    "--data.batch_size=16",
+    "--data.num_workers=0",
+    "--model.audio_encoder.init_args.widths=[8,8,8,8]",
+    "--model.audio_encoder.init_args.depths=[1,1,1,1]",
+    "--model.embed_dim=16",
+    "--trainer.max_epochs=1",
+    "--trainer.check_val_every_n_epoch=1",
+    "--trainer.enable_progress_bar=false",
+    "--trainer.enable_model_summary=false",
+)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training: the group and name that its folder has, and what it is trained with."""
+
+    group: str
+    name: str
+    seed: int
+    method: str
+    arguments: tuple[str, ...] = ()
+
+    @property
+    def folder(self) -> str:
+        """Relative to the study's folder."""
+        return f"{self.group}/{self.name}-{self.seed}"
+
+
+def cells(small: bool, grid: bool) -> Iterator[Cell]:
+    """All cells, those that say most first."""
+    seeds = (0,) if small else (0, 1, 2)
+    ablations = dict(list(ABLATIONS.items())[:2]) if small else ABLATIONS
+    p_axis, k_axis = ((0.0, 1.0), (1e-1,)) if small else (P_AXIS, K_AXIS)
+    for seed in seeds:
+        for method in ("baseline", "combined", "negclap") if small else RECIPES:
+            yield Cell("recipes", method, seed, method, () if small else FULL)
+    for seed in seeds:
+        for name, arguments in ablations.items():
+            yield Cell("ablations", name, seed, "negclap", arguments)
+    for p in p_axis:
+        yield Cell("p", f"p={p:g}", 0, "insert", (f"--data.insert.p={p}",))
+    for k in k_axis:
+        weight = f"--model.losses.dissimilarity.weight={k}"
+        yield Cell("k", f"k={k:g}", 0, "dissimilarity", (weight,))
+    if grid:
+        for p in p_axis[1:]:
+            for k in k_axis:
+                weight = f"--model.losses.dissimilarity.weight={k}"
+                arguments = (f"--data.insert.p={p}", weight)
+                yield Cell("grid", f"p={p:g} k={k:g}", 0, "combined", arguments)
+
+
+def run(cell: Cell, out: Path, manifest: Path, small: bool) -> None:
+    """Train and test a cell, unless that is done."""
+    folder = out / cell.folder
+    if (folder / "results.json").is_file():
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    method = ["-c", str(METHODS / f"{cell.method}.yaml")]
+    arguments = [f"--data.manifest={manifest}", f"--seed_everything={cell.seed}"]
+    extra = [*cell.arguments, *(SMALL if small else ())]
+    target = f"--run_dir={folder}"
+    if negclap(["fit", "-c", str(CHORALES), *method, *extra, *arguments, target]):
+        raise SystemExit(f"{cell.folder}: training failed")
+    if negclap(["test", "-c", str(folder / "config.yaml")]):
+        raise SystemExit(f"{cell.folder}: the test failed")
+
+
+def report(group: str, out: Path, target: Path) -> None:
+    """The group's finished cells side by side: results.json, deviations, picture."""
+    finished = [path.parent for path in sorted((out / group).glob("*/results.json"))]
+    order = {name: i for i, name in enumerate((*RECIPES, *ABLATIONS))}
+    finished.sort(key=lambda path: order.get(path.name.rpartition("-")[0], 99))
+    if finished and negclap(["report", *map(str, finished), "--out", str(target / group)]):
+        raise SystemExit(f"{group}: the report failed")
+
+
+def plot_axis(group: str, out: Path, target: Path) -> None:
+    """The paper's picture: Recall@10 per negation level against p or k, and the pairwise bars."""
+    found = {}
+    for path in (out / group).glob("*/results.json"):
+        value = float(path.parent.name.split("=")[1].rsplit("-", 1)[0])
+        found[value] = json.loads(path.read_text())
+    if len(found) < 2:
+        return
+    values = sorted(found)
+    figure = Figure(figsize=(11, 4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    for level, colour in zip(LEVELS, ("#0072B2", "#E69F00", "#D55E00"), strict=True):
+        heights = [found[value][f"recall@10/{level}"] for value in values]
+        left.plot(values, heights, "o-", color=colour, label=level)
+    left.set(xlabel=group, ylabel="Recall@10", title="Recall@10 by negation level", ylim=(0, 1))
+    pairs = ("original_vs_fully", "original_vs_half", "half_vs_fully")
+    for i, pair in enumerate(pairs):
+        places = [j + 0.27 * (i - 1) for j in range(len(values))]
+        heights = [found[value][f"pairwise/{pair}"] for value in values]
+        right.bar(places, heights, 0.25, label=pair.replace("_", " "))
+    right.axhline(0.5, color="grey", ls=":")
+    right.set_xticks(range(len(values)), [f"{value:g}" for value in values])
+    right.set(xlabel=group, title="Which caption is closer to the audio", ylim=(0, 1.05))
+    if group == "k":
+        left.set_xscale("log")
+    for axis in (left, right):
+        axis.legend(frameon=False, fontsize=8)
+        axis.spines[["top", "right"]].set_visible(False)
+    (target / group).mkdir(parents=True, exist_ok=True)
+    figure.savefig(target / group / "axis.png", dpi=130)
+
+
+def write_costs(out: Path, target: Path) -> None:
+    """Steps and seconds of each finished cell."""
+    rows = []
+    for path in sorted(out.glob("*/*/cost.json")):
+        rows.append({"cell": str(path.parent.relative_to(out)), **json.loads(path.read_text())})
+    if rows:
+        with (target / "costs.csv").open("w", newline="") as file:
+            writer = csv.DictWriter(file, rows[0].keys())
+            writer.writeheader()
+            writer.writerows(rows)
+
+
+def main() -> None:
+    """Run what is missing, then report what there is."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--small", action="store_true", help="tiny set, tiny towers")
+    parser.add_argument("--grid", action="store_true", help="also the rest of the p x k grid")
+    parser.add_argument("--only", help="one group: recipes, ablations, p, k or grid")
+    parser.add_argument("--out", type=Path, help="where runs are kept")
+    parser.add_argument("--report", type=Path, help="where tables and pictures go")
+    options = parser.parse_args()
+    out = options.out or ROOT / "runs" / ("study-small" if options.small else "study")
+    target = options.report or (out / "report" if options.small else HERE)
+    manifest = ROOT / "data" / "chorales" / "manifest.jsonl"
+    if options.small:
+        data = out / "data"
+        negclap(["prepare", "chorales", "--out", str(data), "--clips", "120", "--chorales", "30"])
+        manifest = data / "manifest.jsonl"
+    chosen = [c for c in cells(options.small, options.grid) if options.only in (None, c.group)]
+    for number, cell in enumerate(chosen, start=1):
+        sys.stdout.write(f"[{number}/{len(chosen)}] {cell.folder}\n")
+        start = time.time()
+        fresh = not (out / cell.folder / "results.json").is_file()
+        run(cell, out, manifest, options.small)
+        if fresh:
+            cost = {"seconds": round(time.time() - start)}
+            (out / cell.folder / "cost.json").write_text(json.dumps(cost) + "\n")
+    for group in dict.fromkeys(cell.group for cell in chosen):
+        report(group, out, target)
+        if group in ("p", "k"):
+            plot_axis(group, out, target)
+    write_costs(out, target)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,113 @@
+"""`negclap benchmark` over a run, the toys and the free alternatives; any model's protocol."""
+
+import json
+
+import numpy as np
+import pytest
+
+import negclap
+from negclap.benchmark import Material, score, texts_of
+from negclap.cli import main
+from negclap.errors import InputError
+from negclap.suite import Suite
+from tests.conftest import CONFIGS, silent_progress
+
+NEGCLAP = ["-c", str(CONFIGS / "methods" / "negclap.yaml")]
+
+
+@pytest.fixture(scope="module")
+def run(tiny_args, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run") / "tiny"
+    assert main(["fit", *tiny_args, *NEGCLAP, f"--run_dir={folder}"]) == 0
+    assert main(["test", "-c", str(folder / "config.yaml")]) == 0
+    return folder
+
+
+def test_benchmark_gives_what_test_gives(run, chorales, tmp_path):
+    """One suite behind both; the threshold alone is chosen elsewhere."""
+    out = tmp_path / "out"
+    manifest = ["--manifest", str(chorales / "manifest.jsonl")]
+    assert main(["benchmark", str(run), *manifest, "--toys", "--free", "--out", str(out)]) == 0
+    tested = json.loads((run / "results.json").read_text())
+    measured = json.loads((out / "tiny" / "results.json").read_text())
+    for key, value in tested.items():
+        if not key.startswith("threshold"):
+            assert measured[key] == pytest.approx(value, abs=1e-5), key
+    table = json.loads((out / "results.json").read_text())
+    names = [name.split(" + ")[-1].split()[0] for name in table]
+    assert names == ["tiny", "boolean", "spherical", "removal",
+                     "constant", "bag", "repeller", "cue", "flipper", "oracle"]  # fmt: skip
+    assert table["oracle"]["true_absence"] == 1.0
+    assert (out / "comparison.png").stat().st_size > 20_000
+    gains = json.loads((out / "differences.json").read_text())
+    gain = gains["oracle"]["true_absence"]
+    assert gain["value"] == pytest.approx(1.0 - measured["true_absence"])
+    assert gain["low"] <= gain["value"] <= gain["high"]
+
+
+def test_a_loaded_run_encodes_text_and_audio_in_any_form(run, chorales, tracks):
+    model = negclap.load(run)
+    texts = model.encode_text(["slow piano", "no drums"])
+    assert texts.shape == (2, model.dim)
+    assert texts.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(texts, axis=1), 1, atol=1e-5)
+    paths = [chorales / track.audio for track in tracks[:3]]
+    heard = model.encode_audio(paths)
+    assert heard.shape == (3, model.dim)
+    waveforms = np.stack([negclap.audio.read_excerpt(path, 0.0, 4.0, 16_000) for path in paths])
+    np.testing.assert_allclose(model.encode_audio(waveforms), heard, atol=1e-5)
+    doubled = np.repeat(waveforms, 2, axis=1)  # a crude 32 kHz
+    near = (model.encode_audio(doubled, sample_rate=32_000) * heard).sum(axis=1)
+    assert (near > 0.9).all()
+    assert model.encode_text([]).shape == (0, model.dim)
+
+
+def test_anything_with_two_encoders_can_be_measured(chorales):
+    """A model of ten lines: loudness for audio, the number of words for text."""
+
+    class Loudness:
+        sample_rate = 16_000
+
+        def encode_audio(self, audio):
+            angle = np.sqrt((audio**2).mean(axis=1, keepdims=True)) * 10
+            return np.concatenate([np.cos(angle), np.sin(angle)], axis=1)
+
+        def encode_text(self, texts):
+            angle = np.array([[len(text.split()) / 10] for text in texts])
+            return np.concatenate([np.cos(angle), np.sin(angle)], axis=1)
+
+    model = Loudness()
+    material = Material.read(chorales / "manifest.jsonl", 4.0)
+    heard = material.hear(model, "train", "", silent_progress)
+    outcome = score(Suite(64, 2, at=5), heard, texts_of(model))
+    assert 0 <= outcome.estimates["true_absence"].value <= 1
+    assert outcome.estimates["scope/swap"].value == 0.5
+    with pytest.raises(InputError, match="no track of split 'nowhere'"):
+        material.hear(model, "nowhere", "", silent_progress)
+
+
+def test_unknown_absence_is_said_and_marked(run, chorales, tracks, tmp_path, capsys):
+    lines = []
+    for track in (chorales / "manifest.jsonl").read_text().splitlines():
+        entry = json.loads(track)
+        entry["audio"] = str(chorales / entry["audio"])
+        lines.append(json.dumps(entry | {"absent_tags": None}))
+    (tmp_path / "manifest.jsonl").write_text("\n".join(lines) + "\n")
+    (tmp_path / "vocabulary.json").write_bytes((chorales / "vocabulary.json").read_bytes())
+    arguments = ["benchmark", str(run), "--manifest", str(tmp_path / "manifest.jsonl")]
+    assert main([*arguments, "--twin-split", "none", "--out", str(tmp_path / "out")]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "absent tags are not known" in printed
+    assert "left out: twins" in printed
+    results = json.loads((tmp_path / "out" / "tiny" / "results.json").read_text())
+    assert results["assumed_absence"] == 1.0
+    assert "true_absence" in results
+
+
+@pytest.mark.parametrize("missing", ["config.yaml", "checkpoints/best.ckpt"])
+def test_what_is_no_run_folder_is_one_line(tmp_path, missing):
+    (tmp_path / "checkpoints").mkdir()
+    for name in {"config.yaml", "checkpoints/best.ckpt"} - {missing}:
+        (tmp_path / name).write_text("")
+    with pytest.raises(InputError, match=missing):
+        negclap.load(tmp_path)
