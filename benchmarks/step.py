@@ -4,8 +4,8 @@
 
 Random audio, texts as training makes them from random tags; forward, backward and optimiser step.
 The recipes take turns in every round, so that a noisy machine hits all of them. Loading (texts and
-tokens) is timed apart, since it runs in the loader's processes. Writes results/step.json beside
-this file. Goals: negclap at most 1.6 times the baseline's step, insert + dissimilarity at most 1.25.
+tokens) is timed apart, since it runs in the loader. Writes results/step.json beside
+this file. Goals: negclap at most 1.6 times the step of the baseline, insert + dissimilarity 1.25.
 """
 
 import json
