@@ -1,6 +1,7 @@
 import hashlib
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from negclap.data.sources.chorales.arrangement import (
     stem_notes,
 )
 from negclap.data.sources.chorales.build import SPLIT_CLIPS, split_scores
-from negclap.data.sources.chorales.render import SAMPLE_RATE, _render_stem
+from negclap.data.sources.chorales.render import SAMPLE_RATE, SOUNDFONT, _render_stem
 from negclap.data.sources.chorales.scores import corpus_files, load_scores
 from negclap.errors import InputError
 from negclap.rng import stream
@@ -111,7 +112,9 @@ def test_every_instrument_sounds_in_every_window(scores, tag):
         arrangement = draw_arrangement(score, rng)
         for stem in arrangement.stems:
             if stem.tag == tag:
-                energy = np.square(_render_stem(score, arrangement, stem).astype(np.float64))
+                energy = np.square(
+                    _render_stem(score, arrangement, stem, SOUNDFONT).astype(np.float64)
+                )
                 window = round(MIN_WINDOW_S * SAMPLE_RATE)
                 sums = np.concatenate(([0.0], energy.cumsum()))
                 quietest = (sums[window:] - sums[:-window]).min()
@@ -194,3 +197,23 @@ def test_another_seed_gives_other_clips(small_set, tmp_path):
     build(BuildPlan(clips=13, seed=2, chorales=20), tmp_path, 2, silent_progress)
     one, other = (read_manifest(folder / "manifest.jsonl") for folder in (small_set, tmp_path))
     assert [track.tags for track in one] != [track.tags for track in other]
+
+
+def test_a_larger_training_split_leaves_the_other_clips_as_they_are(small_set, tmp_path):
+    plan = BuildPlan(clips=13, seed=1, chorales=20, train_clips=11)
+    build(plan, tmp_path, 2, silent_progress)
+    large = {track.track_id: track for track in read_manifest(tmp_path / "manifest.jsonl")}
+    assert sum(track.split == "train" for track in large.values()) == 11
+    for track in read_manifest(small_set / "manifest.jsonl"):
+        assert large[track.track_id] == track
+        ours, theirs = (folder / track.audio for folder in (tmp_path, small_set))
+        assert ours.read_bytes() == theirs.read_bytes()
+
+
+def test_another_soundfont_is_another_set(small_plan, small_set, tmp_path):
+    with pytest.raises(InputError, match="no SoundFont there"):
+        BuildPlan(soundfont=tmp_path / "none.sf2")
+    padded = tmp_path / "other.sf2"
+    padded.write_bytes(SOUNDFONT.read_bytes() + b"\0\0")
+    with pytest.raises(InputError, match="choose another folder"):
+        build(replace(small_plan, soundfont=padded), small_set, 1, silent_progress)
