@@ -15,13 +15,15 @@ from negclap.data.exams import make_exam
 from negclap.data.manifest import Track, read_manifest
 from negclap.errors import InputError
 from negclap.inference import GRIDS, EmbedTexts, Method, embed_with
-from negclap.suite import Estimate, Results, Suite
+from negclap.metrics.scores import check_embeddings
+from negclap.suite import Bounds, Estimate, Results, Suite
 from negclap.text.exam import Exam
 from negclap.text.probes import Statement
 from negclap.text.vocabulary import Vocabulary
 
 Progress = Callable[[str, int, Iterable[Any]], Iterable[Any]]
 _AT_ONCE = 64
+_TEXTS_AT_ONCE = 256
 
 
 class Model(Protocol):
@@ -46,11 +48,12 @@ class Outcome(NamedTuple):
 
 
 class Heard(NamedTuple):
-    """A split as a model hears it: its exam and the embeddings that answer it."""
+    """A split as a model hears it: its exam, the embeddings that answer it, oracle and chance."""
 
     exam: Exam
     audio: Tensor
     twin_audio: Tensor
+    bounds: Bounds | None = None
 
 
 class Material(NamedTuple):
@@ -107,14 +110,31 @@ class Material(NamedTuple):
 
 
 def texts_of(model: Model) -> EmbedTexts:
-    """The model's text encoder, on tensors."""
-    return lambda texts: torch.from_numpy(np.asarray(model.encode_text(texts))).clone()
+    """The model's text encoder on tensors, some texts at a time; its embeddings are checked."""
+
+    def embed(texts: Sequence[str]) -> Tensor:
+        chunks = [texts[i : i + _TEXTS_AT_ONCE] for i in range(0, len(texts), _TEXTS_AT_ONCE)]
+        parts = [torch.from_numpy(np.array(model.encode_text(chunk))) for chunk in chunks]
+        embedded = torch.cat(parts).float()
+        check_embeddings("text", embedded)
+        return embedded
+
+    return embed
 
 
-def score(suite: Suite, heard: Heard, embed: EmbedTexts) -> Outcome:
-    """Every figure of one way to encode texts."""
-    results = suite.run(heard.exam, heard.audio, heard.twin_audio, _statements(embed))
-    return Outcome(suite.estimates(heard.exam, results), results)
+def score(
+    suite: Suite, heard: Heard, embed: EmbedTexts, threshold: float = float("nan")
+) -> Outcome:
+    """Every figure of one way to encode texts.
+
+    Args:
+        suite: How it is scored.
+        heard: The split as the model hears it.
+        embed: Texts to embeddings.
+        threshold: "Fits" from this cosine on, chosen on validation; NaN leaves that figure out.
+    """
+    results = suite.run(heard.exam, heard.audio, heard.twin_audio, _statements(embed), threshold)
+    return Outcome(suite.estimates(heard.exam, results, heard.bounds), results)
 
 
 def tune(method: Method, suite: Suite, validation: Heard, embed: EmbedTexts) -> float:

@@ -87,7 +87,7 @@ class FailureSigns(pl.Callback):
         """Judge the epoch."""
         assert isinstance(pl_module, NegClapModule)
         data: Any = trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it at run time
-        negates = bool(pl_module.text_kinds) or data.insert.p > 0
+        negates = bool(pl_module.text_kinds or data.insert.p or data.exclude.share)
         figures = {key: float(value) for key, value in trainer.callback_metrics.items()}
         scale = float(pl_module.model.scale.detach())
         for sign in self.signs(figures, scale, trainer.current_epoch, negates):

@@ -216,34 +216,41 @@ def _benchmark(options: argparse.Namespace) -> None:
     from negclap.inference import GRIDS, embed_with
     from negclap.metrics.toys import TOYS
     from negclap.models.checkpoint import load
-    from negclap.report import explain_exam, write_results
+    from negclap.report import beside, explain_exam, write_json, write_results
     from negclap.suite import Suite
 
+    names = [run.name for run in options.runs]
+    if len(set(names)) < len(names):
+        raise InputError(f"run folders of one name would overwrite each other: {names}")
     suite = Suite(options.gallery_size, options.galleries, options.seed)
     folders: list[Path] = []
 
     def keep(name: str, outcome: Outcome, heard: Heard) -> None:
         folders.append(options.out / name)
-        write_results(folders[-1], outcome.estimates, outcome.results.scores, heard.exam.assumed)
+        write_results(folders[-1], outcome.estimates, outcome.results.scores, heard.exam)
 
     for run in options.runs:
         model = load(run)
         material = Material.read(options.manifest, model.excerpt_s)._replace(seed=options.seed)
         heard = material.hear(model, options.split, options.twin_split, _progress)
-        explain_exam(heard.exam)
+        if not folders:
+            explain_exam(heard.exam)
+            bounds = suite.bounds(heard.exam)
+        heard = heard._replace(bounds=bounds)
         embed = texts_of(model)
-        keep(run.name, score(suite, heard, embed), heard)
+        keep(run.name, score(suite, heard, embed, model.threshold), heard)
         if options.free:
             validation = material.hear(model, options.validation_split, "", _progress)
             for method in GRIDS:
                 parameter = tune(method, suite, validation, embed)
                 freely = embed_with(method, parameter, embed, material.vocabulary)
-                name = f"{run.name} + {method} {parameter:g}".removesuffix(" 0")
+                name = beside(run.name, method)
                 keep(name, score(suite, heard, freely), heard)
+                write_json(options.out / name / "parameter.json", {method: parameter})
     if options.toys:
         for name, toy in TOYS.items():
             results = suite.run_toy(heard.exam, toy)
-            keep(name, Outcome(suite.estimates(heard.exam, results), results), heard)
+            keep(name, Outcome(suite.estimates(heard.exam, results, bounds), results), heard)
     _compare(folders, options.out)
 
 
@@ -273,6 +280,9 @@ def _add_mine(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--column", default="caption", help="column of the CSV")
     parser.add_argument("--id-column", default="ytid", help="column of the CSV that names the clip")
+    parser.add_argument(
+        "--vocabulary", type=Path, help="vocabulary.json that phrases are mapped to"
+    )
     parser.add_argument("--out", type=Path, help="JSONL of everything found")
     parser.add_argument("--labels", type=Path, help="JSONL of labels to measure against")
     parser.add_argument("--run-dir", type=Path, help="a run whose text embeddings are asked")
@@ -282,9 +292,11 @@ def _add_mine(parser: argparse.ArgumentParser) -> None:
 def _mine(options: argparse.Namespace) -> None:
     from negclap.mining import mine, read_captions, read_labels, score_labels, text_only_accuracy
     from negclap.report import print_label_scores, print_mined, print_text_only, write_lines
+    from negclap.text.vocabulary import Vocabulary
 
     captions = read_captions(options.captions, options.column, options.id_column)
-    mined = mine(captions)
+    vocabulary = Vocabulary.load(options.vocabulary) if options.vocabulary else None
+    mined = mine(captions, vocabulary)
     print_mined(mined, len(captions))
     if options.out:
         write_lines(options.out, [one.as_dict() for one in mined])

@@ -82,7 +82,9 @@ class NegClapModule(pl.LightningModule):
         self.validation = NegationSuite(gallery_size, 1)
         self.recall_floor = recall_floor
         self.suite = Suite(gallery_size, galleries)
-        self.test_audio, self.twin_audio = AudioEmbeddings(), AudioEmbeddings()
+        self.heard = nn.ModuleDict(
+            {name: AudioEmbeddings() for name in ("validation", "test", "twins")}
+        )
         self.threshold: Tensor
         self.register_buffer("threshold", torch.tensor(float("nan")))
         self.unreadable: dict[str, Counter[str]] = defaultdict(Counter)
@@ -124,7 +126,7 @@ class NegClapModule(pl.LightningModule):
         self, batch: Batch, audio: Tensor, unique_texts: Tensor
     ) -> list[tuple[str, float, Tensor]]:
         """(name, weight now, raw value) of every term that is switched on."""
-        texts = _Texts(batch, unique_texts)
+        texts = _Texts(batch, unique_texts, distributed.gather_with_gradient(audio))
         values = {
             "contrastive": self._contrastive,
             "dissimilarity": self._dissimilarity,
@@ -169,13 +171,12 @@ class NegClapModule(pl.LightningModule):
     ) -> Tensor:
         """The CLIP loss; extra negatives are texts, so only the audio's rows see them."""
         text, keys = texts[role], texts.keys(role)
-        all_audio = distributed.gather_with_gradient(audio)
         all_text = distributed.gather_with_gradient(text)
         all_keys = distributed.gather(keys)
         offset = distributed.rank() * len(audio)
         scale = self.model.scale
         to_text = contrastive(audio, all_text, scale, keys, all_keys, offset, own, shared)
-        to_audio = contrastive(text, all_audio, scale, keys, all_keys, offset)
+        to_audio = contrastive(text, texts.all_audio, scale, keys, all_keys, offset)
         return (to_text + to_audio) / 2
 
     def _dissimilarity(self, audio: Tensor, texts: "_Texts") -> Tensor:
@@ -255,19 +256,18 @@ class NegClapModule(pl.LightningModule):
         """Collect the embeddings of the clips and their probes."""
         self.unreadable["validation"].update(batch.unreadable)
         audio = self.model.embed_audio(batch.waveform)
-        texts = _Texts(batch, self.model.embed_text(batch.tokens))
+        texts = _Texts(batch, self.model.embed_text(batch.tokens), audio)
         self.validation.update(batch.index, audio, {role: texts[role] for role in batch.rows})
+        self._heard("validation").update(batch.index, audio)
 
     def on_validation_epoch_end(self) -> None:
         """Choose the similarity threshold; log every figure and write ``validation.json``."""
         self.threshold.fill_(self.validation.threshold.choose())
         figures = self.validation.compute()
-        with self.validation.retrieval.sync_context():
-            audio = self.validation.retrieval.collect()["audio"]
-        exam = self._data().exams["validation"]
-        if len(audio) == len(exam.tracks):  # else some could not be read
-            suite = replace(self.suite, galleries=1)
-            figures |= suite.understanding(exam, audio, self.embed_statements)
+        rows, audio = self._gathered("validation")
+        exam = self._data().exam_of("validation", rows)
+        suite = replace(self.suite, galleries=1)
+        figures |= suite.understanding(exam, audio, self.embed_statements)
         figures["understanding"] = understanding_score(figures, self.recall_floor)
         self.log_dict({f"val/{key}": value for key, value in figures.items()}, rank_zero_only=False)
         self.log("val_map10", figures["map@10/mean"], prog_bar=True, logger=False)
@@ -291,23 +291,30 @@ class NegClapModule(pl.LightningModule):
 
     def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Collect the embeddings of the clips, or of their twins."""
-        self.unreadable["twins" if dataloader_idx else "test"].update(batch.unreadable)
-        collected = self.twin_audio if dataloader_idx else self.test_audio
-        collected.update(batch.index, self.model.embed_audio(batch.waveform))
+        split = "twins" if dataloader_idx else "test"
+        self.unreadable[split].update(batch.unreadable)
+        self._heard(split).update(batch.index, self.model.embed_audio(batch.waveform))
+
+    def _heard(self, split: str) -> AudioEmbeddings:
+        heard = self.heard[split]
+        assert isinstance(heard, AudioEmbeddings)
+        return heard
+
+    def _gathered(self, split: str) -> tuple[list[int], Tensor]:
+        """The rows that could be read, on any rank, and their embeddings."""
+        rows, audio = self._heard(split).gathered(self.model.audio_projection.out_features)
+        return rows.tolist(), audio
 
     def on_test_epoch_end(self) -> None:
         """Log every figure under ``test/``; print the table and write what a run leaves.
 
         ``results.json`` holds the figures, ``scores.npz`` the scores per track behind them.
         """
-        data = self._data()
-        exam = data.exams["test"]
-        rows, audio = self.test_audio.gathered()
-        twin_rows, twin_audio = self.twin_audio.gathered()
+        rows, audio = self._gathered("test")
+        twin_rows, twin_audio = self._gathered("twins")
         self._report_unreadable("test")
         self._report_unreadable("twins")
-        if len(rows) < len(exam.tracks) or len(twin_rows) < len(exam.twin_tracks):
-            exam = data.test_exam(rows.tolist(), twin_rows.tolist())
+        exam = self._data().exam_of("test", rows, twin_rows)
         results = self.suite.run(
             exam, audio, twin_audio, self.embed_statements, float(self.threshold)
         )
@@ -317,7 +324,7 @@ class NegClapModule(pl.LightningModule):
         if self.trainer.is_global_zero:
             print_estimates(estimates, exam.assumed)
             folder = Path(self.trainer.default_root_dir)
-            write_results(folder, estimates, results.scores, exam.assumed)
+            write_results(folder, estimates, results.scores, exam)
 
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
         """Embeddings of the clips and of their original captions."""
@@ -384,10 +391,14 @@ class NegClapModule(pl.LightningModule):
 
 @dataclass(frozen=True)
 class _Texts:
-    """The embedded texts of a batch by role: ``(b, d)``, NaN where a clip lacks the role."""
+    """The embedded texts of a batch by role: ``(b, d)``, NaN where a clip lacks the role.
+
+    ``all_audio`` are the clips of all ranks, gathered once for every term.
+    """
 
     batch: Batch
     unique: Tensor
+    all_audio: Tensor
 
     def rows(self, role: str) -> Tensor:
         return self.batch.rows.get(role, torch.full_like(self.batch.index, -1))

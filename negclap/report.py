@@ -87,13 +87,14 @@ def write_results(
     folder: Path,
     estimates: Mapping[str, Estimate],
     scores: Mapping[str, Scores],
-    assumed: bool = False,
+    exam: Exam,
 ) -> None:
     """What a test leaves in the run folder.
 
     ``results.json``: the value by key, chance, oracle and interval under ``<key>/...``;
     ``assumed_absence`` is 1 where what the clips lack was only assumed.
-    ``scores.npz``: for each key the scores per item and, under ``<key>/items``, the items.
+    ``scores.npz``: for each key the scores, under ``<key>/items`` the rows of the tracks that they
+    belong to, under ``<key>/weights`` their weights; and the fingerprint of the exam.
     """
     flat: dict[str, float] = {}
     for key, estimate in estimates.items():
@@ -102,12 +103,17 @@ def write_results(
             part = getattr(estimate, name)
             if part is not None:
                 flat[f"{key}/{name}"] = part
-    if assumed:
+    if exam.assumed:
         flat["assumed_absence"] = 1.0
     folder.mkdir(parents=True, exist_ok=True)
     arrays: dict[str, Any] = {key: each.values.float().numpy() for key, each in scores.items()}
     arrays |= {f"{key}/items": each.items.numpy() for key, each in scores.items()}
-    np.savez_compressed(folder / "scores.npz", **arrays)
+    arrays |= {
+        f"{key}/weights": each.weights.float().numpy()
+        for key, each in scores.items()
+        if each.weights is not None
+    }
+    np.savez_compressed(folder / "scores.npz", exam=exam.fingerprint, **arrays)
     write_json(folder / "results.json", flat)
 
 
@@ -147,6 +153,12 @@ def read_runs(folders: Sequence[Path]) -> dict[str, Summary]:
 def _method(folder: Path) -> str:
     method, dash, seed = folder.name.rpartition("-")
     return method if dash and seed.isdigit() else folder.name
+
+
+def beside(run: str, addition: str) -> str:
+    """The name of a run with something added: "negclap-0" with "boolean" keeps its seed behind."""
+    method, dash, seed = run.rpartition("-")
+    return f"{method} + {addition}-{seed}" if dash and seed.isdigit() else f"{run} + {addition}"
 
 
 def _summarise(results: list[dict[str, float]]) -> Summary:
@@ -208,34 +220,48 @@ def differences(folders: Sequence[Path]) -> dict[str, dict[str, Difference]]:
     """By method and key, what it scores above the first one: paired bootstrap over tracks.
 
     Seeds of a method count as repeated measurements of the same tracks.
+
+    Raises:
+        InputError: If the runs were not asked the same questions about the same tracks.
     """
-    runs: dict[str, list[Path]] = {}
-    for folder in folders:
-        runs.setdefault(_method(folder), []).append(folder)
-    pooled = {name: _pool_scores(paths) for name, paths in runs.items()}
-    (_, first), *others = pooled.items()
-    found: dict[str, dict[str, Difference]] = {}
-    for name, scores in others:
-        shared = [key for key in HEADLINE if key in scores and key in first]
-        gains = {key: paired_difference(scores[key], first[key]) for key in shared}
-        found[name] = {key: gain for key, gain in gains.items() if gain is not None}
-    return found
-
-
-def _pool_scores(folders: Sequence[Path]) -> dict[str, Scores]:
-    pooled: dict[str, list[Scores]] = {}
+    runs: dict[str, list[dict[str, Scores]]] = {}
+    exams: dict[str, Path] = {}
     for folder in folders:
         path = folder / "scores.npz"
         if not path.is_file():
-            return {}
-        with np.load(path) as arrays:
-            for key in arrays.files:
-                if not key.endswith("/items"):
-                    values, items = (torch.from_numpy(arrays[k]) for k in (key, f"{key}/items"))
-                    pooled.setdefault(key, []).append(Scores(values, items))
+            raise InputError(f"{path}: no scores there; run negclap test again")
+        fingerprint, scores = _read_scores(path)
+        runs.setdefault(_method(folder), []).append(scores)
+        exams.setdefault(fingerprint, path)
+    if len(exams) > 1:
+        raise InputError(f"{' and '.join(map(str, exams.values()))}: results of different exams")
+    pooled = {
+        name: {
+            key: Scores.pooled([one[key] for one in of])
+            for key in HEADLINE
+            if all(key in one for one in of)
+        }
+        for name, of in runs.items()
+    }
+    (_, first), *others = pooled.items()
     return {
-        key: Scores(*(torch.cat(parts) for parts in zip(*runs, strict=True)))
-        for key, runs in pooled.items()
+        name: {
+            key: paired_difference(scores[key], first[key])
+            for key in scores
+            if key in first and "median_rank" not in key
+        }
+        for name, scores in others
+    }
+
+
+def _read_scores(path: Path) -> tuple[str, dict[str, Scores]]:
+    with np.load(path) as arrays:
+        tensors = {key: torch.from_numpy(arrays[key]) for key in arrays.files if key != "exam"}
+        fingerprint = str(arrays["exam"])
+    keys = [key.removesuffix("/items") for key in tensors if key.endswith("/items")]
+    return fingerprint, {
+        key: Scores(tensors[key], tensors[f"{key}/items"], tensors.get(f"{key}/weights"))
+        for key in keys
     }
 
 
@@ -344,7 +370,8 @@ def print_text_only(outcome: TextOnly) -> None:
     """The text-only test in one line."""
     Console().print(
         f"text only: {outcome.accuracy:.3f} of {outcome.n} captions come closer to what they "
-        "negate when the negation is made affirmative (chance 0.500)"
+        "negate when the negation is made affirmative (chance 0.500, counted words "
+        f"{outcome.bag_of_words:.3f})"
     )
 
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from negclap.errors import InputError
 from negclap.metrics.classes import (
     FitThreshold,
     ItemMetric,
@@ -21,7 +22,7 @@ from negclap.metrics.exclusion import (
     paired_scores,
 )
 from negclap.metrics.retrieval import draw_galleries
-from negclap.metrics.scores import Scores
+from negclap.metrics.scores import Scores, check_embeddings
 from negclap.metrics.toys import CONSTANT, ORACLE, Toy
 from negclap.text.cues import CUES
 from negclap.text.exam import PLAIN, WITHOUT, Exam
@@ -40,6 +41,8 @@ _LEVEL_ROLES, _ABSENCE_ROLES = ROLES[:3], ROLES[3:]
 _NO_CHANCE = ("margin/", "mean_cosine", "threshold", "guard/")
 
 Embed = Callable[[Sequence[Statement]], Tensor]
+Bounds = tuple[dict[str, float], dict[str, float]]
+"""What the oracle and what a constant model score, by key."""
 
 
 class Estimate(NamedTuple):
@@ -149,8 +152,11 @@ class Suite:
             audio: ``(n, d)`` unit embeddings of the exam's tracks.
             twin_audio: ``(m, d)`` unit embeddings of the twins.
             embed: Statements to ``(q, d)`` embeddings; a model looks at their texts alone.
-            threshold: "Fits" from this similarity on, chosen on validation; None chooses it here.
+            threshold: "Fits" from this similarity on, chosen on validation; NaN leaves its figures
+                out, None chooses it here.
         """
+        check_embeddings("audio", audio)
+        check_embeddings("twins' audio", twin_audio)
         texts = _Embedded(exam, embed, audio)
         roles = NegationSuite(self.gallery_size, self.galleries, self.seed, distributed=False)
         given = {role: texts.roles(exam.probes, role) for role in ROLES}
@@ -197,20 +203,28 @@ class Suite:
 
     def _score_queries(self, exam: Exam, audio: Tensor, texts: "_Embedded") -> dict[str, Scores]:
         galleries = draw_galleries(len(audio), self.gallery_size, self.galleries, self.seed)
-        held = {
-            name: torch.tensor([name in track.tags for track in exam.tracks])
-            for name in exam.vocabulary.names
-        }
+        has, lacks = (
+            {
+                name: torch.tensor([name in known for known in tags])
+                for name in exam.vocabulary.names
+            }
+            for tags in (
+                [frozenset(track.tags) for track in exam.tracks],
+                [frozenset(track.absent_tags or ()) for track in exam.tracks],
+            )
+        )
         scores: dict[str, Scores] = {}
         for wording in dict.fromkeys(w for query in exam.queries for w in query.texts):
             asked = [query for query in exam.queries if wording in query.texts]
             found = exclusion_scores(
                 audio,
                 texts([query.texts[wording] for query in asked]),
-                torch.stack([held[query.wanted] for query in asked]),
-                torch.stack([held[query.unwanted] for query in asked]),
+                torch.stack([has[query.wanted] for query in asked]),
+                torch.stack([has[query.unwanted] for query in asked]),
+                torch.stack([lacks[query.unwanted] for query in asked]),
                 galleries,
                 self.at,
+                with_auc=wording in (WITHOUT, PLAIN),
             )
             prefix = {WITHOUT: "exclusion", PLAIN: "exclusion/plain"}.get(wording, f"cue/{wording}")
             scores |= {f"{prefix}/{name}": each for name, each in found.items()}
@@ -229,9 +243,22 @@ class Suite:
             exam, audio, twins, lambda asked: torch.stack([toy.text(s, columns) for s in asked])
         )
 
-    def estimates(self, exam: Exam, results: Results) -> dict[str, Estimate]:
-        """All figures with interval, number of items, chance and the oracle's score."""
-        oracle, chance = (self.run_toy(exam, toy).values for toy in (ORACLE, CONSTANT))
+    def bounds(self, exam: Exam) -> Bounds:
+        """What the oracle and what a constant model (chance) score."""
+        oracle, constant = (self.run_toy(exam, toy).values for toy in (ORACLE, CONSTANT))
+        return oracle, constant
+
+    def estimates(
+        self,
+        exam: Exam,
+        results: Results,
+        bounds: Bounds | None = None,
+    ) -> dict[str, Estimate]:
+        """All figures with interval, number of tracks, chance and the oracle's score.
+
+        ``bounds`` saves computing those of the exam again.
+        """
+        oracle, chance = bounds or self.bounds(exam)
         found = {}
         for key, value in results.values.items():
             scores = results.scores.get(key)
@@ -252,6 +279,10 @@ class _Embedded:
         statements = exam.statements()
         self.rows = {text: row for row, text in enumerate(statements)}
         self.embeddings = embed(list(statements.values())).float().cpu()
+        bad = ~self.embeddings.isfinite().all(dim=1)
+        if bad.any():
+            text = list(statements)[int(bad.nonzero()[0])]
+            raise InputError(f"the embedding of {text!r} holds NaN or infinite values")
         self.missing = torch.full((like.shape[1],), float("nan"))
 
     def __call__(self, statements: Sequence[Statement]) -> Tensor:
@@ -275,10 +306,7 @@ def _score_choices(exam: Exam, audio: Tensor, texts: _Embedded) -> dict[str, Sco
         scores[part] = choice_scores(audio[items], true, false, items)
     scope = [found for part, found in scores.items() if part.startswith("scope/")]
     if scope:
-        scores["scope/accuracy"] = Scores(
-            torch.cat([found.values for found in scope]),
-            torch.cat([found.items for found in scope]),
-        )
+        scores["scope/accuracy"] = Scores.pooled(scope)
     return scores
 
 

@@ -23,6 +23,7 @@ from negclap.suite import understanding_score
 
 Value = str | int | float | bool
 _RETRIEVAL = "recall@10/original"
+_MOST_FAILURES = 3
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,8 @@ class Sweep:
         fixed = [part for part in command[start:] if part != "${args}"]
         sweep = cls(tuple(fixed), metric.removeprefix("val/"), goal == "maximize", parameters)
         for name, spec in parameters.items():
+            if not isinstance(spec, dict):
+                raise InputError(f"{path}: parameter {name!r} is {spec!r}, expected a mapping")
             sweep.draw(optuna.trial.FixedTrial({name: _any_value(path, name, spec)}), only=name)
         return sweep
 
@@ -73,7 +76,7 @@ class Sweep:
 
     def arguments(self, values: Mapping[str, Value], run_dir: Path) -> list[str]:
         """The arguments of ``negclap`` for a trial; the W&B logger is left out."""
-        fixed = [part for part in self.command if "wandb" not in part]
+        fixed = [part for part in self.command if "configs/loggers/wandb" not in part]
         drawn = [f"--{name}={value}" for name, value in values.items()]
         return [*fixed, *drawn, f"--run_dir={run_dir}"]
 
@@ -102,6 +105,8 @@ def _draw(trial: optuna.trial.BaseTrial, name: str, spec: Mapping[str, Any]) -> 
             return trial.suggest_float(name, low, high, log=True)
         case {"distribution": "int_uniform", "min": low, "max": high}:
             return trial.suggest_int(name, low, high)
+        case {"min": int(low), "max": int(high)} if "distribution" not in spec:  # as W&B has it
+            return trial.suggest_int(name, low, high)
         case {"min": low, "max": high} if spec.get("distribution", "uniform") == "uniform":
             return trial.suggest_float(name, low, high)
     raise InputError(f"parameter {name!r}: cannot be drawn from {dict(spec)}")
@@ -127,19 +132,26 @@ def run_sweep(sweep: Sweep, out: Path, trials: int, extra: list[str], seed: int 
         sampler=optuna.samplers.TPESampler(seed=seed + _finished(out)),
     )
     console = Console()
+    failed = 0
     while (done := len(study.get_trials(states=(optuna.trial.TrialState.COMPLETE,)))) < trials:
         trial = study.ask()
         folder = out / f"trial-{trial.number:04d}"
         values = sweep.draw(trial)
         console.print(f"trial {trial.number} ({done + 1} of {trials}): {values}", highlight=False)
         figures = _train([*sweep.arguments(values, folder), *extra], folder)
-        if figures is None:
+        if figures is None:  # a mix that diverges is a finding; a command that cannot run is not
             study.tell(trial, state=optuna.trial.TrialState.FAIL)
-            raise InputError(f"trial {trial.number} failed; see {folder / 'output.log'}")
+            failed += 1
+            console.print(f"trial {trial.number} failed, see {folder / 'output.log'}")
+            if failed == _MOST_FAILURES:
+                raise InputError(f"{failed} trials failed; the last: {folder / 'output.log'}")
+            continue
+        if sweep.metric not in figures:
+            raise InputError(f"no figure {sweep.metric!r}, there are {sorted(figures)}")
         trial.set_user_attr("figures", figures)
         study.tell(trial, figures[sweep.metric])
-        _report(study, out)
-    _report(study, out)
+        _report(study, out, sweep.maximise)
+    _report(study, out, sweep.maximise)
 
 
 def _finished(out: Path) -> int:
@@ -158,7 +170,7 @@ def _train(arguments: list[str], folder: Path) -> dict[str, float] | None:
     return figures
 
 
-def _report(study: optuna.Study, out: Path) -> None:
+def _report(study: optuna.Study, out: Path, maximise: bool) -> None:
     """The table, ``trials.json`` and the picture of what has been found so far."""
     trials = study.get_trials(states=(optuna.trial.TrialState.COMPLETE,))
     if not trials:
@@ -174,7 +186,7 @@ def _report(study: optuna.Study, out: Path) -> None:
         for trial in trials
     ]
     write_json(out / "trials.json", entries)
-    best = sorted(entries, key=lambda entry: -entry["score"])[:10]
+    best = sorted(entries, key=lambda entry: entry["score"], reverse=maximise)[:10]
     table = Table(title="the best trials")
     for column in ("trial", "score", _RETRIEVAL, "understanding"):
         table.add_column(column, justify="right")

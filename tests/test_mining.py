@@ -52,8 +52,8 @@ def test_text_only_asks_whether_the_embedding_moves_the_right_way():
         return np.tile(np.array([[1.0, 0.0]], dtype=np.float32), (len(texts), 1))
 
     mined = mine(CAPTIONS)
-    assert text_only_accuracy(mined, CAPTIONS, understands) == (1.0, 2)
-    assert text_only_accuracy(mined, CAPTIONS, deaf) == (0.5, 2)
+    assert text_only_accuracy(mined, CAPTIONS, understands) == (1.0, 0.5, 2)
+    assert text_only_accuracy(mined, CAPTIONS, deaf) == (0.5, 0.5, 2)
 
 
 def test_mine_by_the_command_line(table, tmp_path, capsys):

@@ -18,7 +18,10 @@ SWEEP = CONFIGS / "sweeps" / "loss_weights.yaml"
 def corners(parameters):
     """Each parameter's values or bounds, one at a time around a base."""
     ends = {
-        name: spec.get("values") or [spec["min"], spec["max"]] for name, spec in parameters.items()
+        name: [spec["value"]]
+        if "value" in spec
+        else spec.get("values") or [spec["min"], spec["max"]]
+        for name, spec in parameters.items()
     }
     base = {name: values[0] for name, values in ends.items()}
     yield base
@@ -46,6 +49,7 @@ def test_every_combination_is_parsed_as_the_agent_would_call_it(chorales, tmp_pa
         losses = cli.model.losses
         assert losses.graded_margin.weight == values["model.losses.graded_margin.weight"]
         assert cli.datamodule.insert.p == values["data.insert.p"]
+        assert cli.model.recall_floor > 0  # no mix wins by giving up retrieval
     assert folders == {f"runs/sweeps/abc/run{i}" for i in range(len(folders))}
     assert len(folders) > 10
 
@@ -78,6 +82,7 @@ def test_the_front_holds_what_no_other_point_beats():
         ({"metric": {"name": "x", "goal": "up"}}, "goal is 'up'"),
         ({"parameters": {"a": {"distribution": "normal", "mu": 0}}}, "parameter 'a' has no value"),
         ({"parameters": {"a": {"distribution": "q_beta", "min": 0, "max": 1}}}, "cannot be drawn"),
+        ({"parameters": {"a": 3}}, "parameter 'a' is 3"),
         ({"command": None}, "not a sweep"),
     ],
 )
@@ -94,7 +99,7 @@ def test_draws_stay_within_bounds():
     for _ in range(20):
         for name, value in sweep.draw(study.ask()).items():
             spec = sweep.parameters[name]
-            if "values" in spec:
-                assert value in spec["values"]
+            if "min" not in spec:
+                assert value in spec.get("values", [spec.get("value")])
             else:
                 assert spec["min"] <= value <= spec["max"]

@@ -8,9 +8,9 @@ A cell is one training and its test. Its folder is done when it holds results.js
 """
 
 import argparse
-import csv
 import json
 import shutil
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -97,20 +97,26 @@ def cells(small: bool, grid: bool) -> Iterator[Cell]:
                 yield Cell("grid", f"p={p:g} k={k:g}", 0, "combined", arguments)
 
 
-def run(cell: Cell, out: Path, manifest: Path, small: bool) -> None:
-    """Train and test a cell, unless that is done."""
+def run(cell: Cell, out: Path, manifest: Path | None) -> None:
+    """Train and test a cell, unless that is done with the same arguments and configurations."""
     folder = out / cell.folder
-    if (folder / "results.json").is_file():
+    method = METHODS / f"{cell.method}.yaml"
+    arguments = ["-c", str(CHORALES), "-c", str(method), *cell.arguments]
+    arguments += [f"--data.manifest={manifest}", *SMALL] if manifest else []
+    arguments += [f"--seed_everything={cell.seed}", f"--run_dir={folder}"]
+    files = [Path(part) for part in arguments if part.endswith(".yaml")]
+    recipe = {"arguments": arguments, "configs": [path.read_text() for path in files]}
+    record = folder / "cell.json"
+    if (folder / "results.json").is_file() and json.loads(record.read_text())["recipe"] == recipe:
         return
     shutil.rmtree(folder, ignore_errors=True)
-    method = ["-c", str(METHODS / f"{cell.method}.yaml")]
-    arguments = [f"--data.manifest={manifest}", f"--seed_everything={cell.seed}"]
-    extra = [*cell.arguments, *(SMALL if small else ())]
-    target = f"--run_dir={folder}"
-    if negclap(["fit", "-c", str(CHORALES), *method, *extra, *arguments, target]):
-        raise SystemExit(f"{cell.folder}: training failed")
-    if negclap(["test", "-c", str(folder / "config.yaml")]):
-        raise SystemExit(f"{cell.folder}: the test failed")
+    start = time.time()
+    for command in (["fit", *arguments], ["test", "-c", str(folder / "config.yaml")]):
+        done = subprocess.run([sys.executable, "-m", "negclap.cli", *command], check=False)
+        if done.returncode:
+            raise SystemExit(f"{cell.folder}: negclap {command[0]} failed")
+    seconds = round(time.time() - start)
+    record.write_text(json.dumps({"seconds": seconds, "recipe": recipe}, indent=1) + "\n")
 
 
 def report(group: str, out: Path, target: Path) -> None:
@@ -155,15 +161,12 @@ def plot_axis(group: str, out: Path, target: Path) -> None:
 
 
 def write_costs(out: Path, target: Path) -> None:
-    """Steps and seconds of each finished cell."""
-    rows = []
-    for path in sorted(out.glob("*/*/cost.json")):
-        rows.append({"cell": str(path.parent.relative_to(out)), **json.loads(path.read_text())})
-    if rows:
-        with (target / "costs.csv").open("w", newline="") as file:
-            writer = csv.DictWriter(file, rows[0].keys())
-            writer.writeheader()
-            writer.writerows(rows)
+    """Seconds of each finished cell, training and test."""
+    seconds = {
+        str(path.parent.relative_to(out)): json.loads(path.read_text())["seconds"]
+        for path in sorted(out.glob("*/*/cell.json"))
+    }
+    (target / "seconds.json").write_text(json.dumps(seconds, indent=1) + "\n")
 
 
 def main() -> None:
@@ -171,26 +174,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--small", action="store_true", help="tiny set, tiny towers")
     parser.add_argument("--grid", action="store_true", help="also the rest of the p x k grid")
-    parser.add_argument("--only", help="one group: recipes, ablations, p, k or grid")
+    parser.add_argument("--only", choices=("recipes", "ablations", "p", "k", "grid"))
     parser.add_argument("--out", type=Path, help="where runs are kept")
     parser.add_argument("--report", type=Path, help="where tables and pictures go")
     options = parser.parse_args()
     out = options.out or ROOT / "runs" / ("study-small" if options.small else "study")
     target = options.report or (out / "report" if options.small else HERE)
-    manifest = ROOT / "data" / "chorales" / "manifest.jsonl"
+    manifest = None
     if options.small:
         data = out / "data"
         negclap(["prepare", "chorales", "--out", str(data), "--clips", "120", "--chorales", "30"])
         manifest = data / "manifest.jsonl"
-    chosen = [c for c in cells(options.small, options.grid) if options.only in (None, c.group)]
+    every = cells(options.small, options.grid or options.only == "grid")
+    chosen = [cell for cell in every if options.only in (None, cell.group)]
     for number, cell in enumerate(chosen, start=1):
         sys.stdout.write(f"[{number}/{len(chosen)}] {cell.folder}\n")
-        start = time.time()
-        fresh = not (out / cell.folder / "results.json").is_file()
-        run(cell, out, manifest, options.small)
-        if fresh:
-            cost = {"seconds": round(time.time() - start)}
-            (out / cell.folder / "cost.json").write_text(json.dumps(cost) + "\n")
+        sys.stdout.flush()
+        run(cell, out, manifest)
     for group in dict.fromkeys(cell.group for cell in chosen):
         report(group, out, target)
         if group in ("p", "k"):

@@ -137,25 +137,29 @@ class NegClapDataModule(pl.LightningDataModule):
         texts: Texts = _original_text
         if name == "test":
             twins = [track for track in every if track.split == self.twin_split]
-            if twins:
-                self.datasets["twins"] = self._evaluation_set(twins, texts, sample_rate)
-            self.datasets[name] = self._evaluation_set(tracks, texts, sample_rate)
-            self.exams[name] = self.test_exam(range(len(tracks)), range(len(twins)))
-        else:
-            self.exams[name] = make_exam(tracks, (), self.vocabulary, self.eval_seed)
-            texts = partial(_probe_texts, self.exams[name].probes)
-            self.datasets[name] = self._evaluation_set(tracks, texts, sample_rate)
+            self.datasets["twins"] = self._evaluation_set(twins, texts, sample_rate)
+        self.datasets[name] = self._evaluation_set(tracks, texts, sample_rate)
+        self.exams[name] = self._exam(name, tracks, twins if name == "test" else ())
+        if name == "validation":
+            self.datasets[name].texts = partial(_probe_texts, self.exams[name].probes)
 
     def _evaluation_set(self, tracks: list[Track], texts: Texts, sample_rate: int) -> ClipDataset:
         excerpts = Excerpts(sample_rate, self.excerpt_s, None)
         return ClipDataset(tracks, self.manifest.parent, excerpts, texts, self.on_bad_audio)
 
-    def test_exam(self, rows: Sequence[int], twin_rows: Sequence[int]) -> Exam:
-        """The exam of these rows of the test and twin splits: of what could be read."""
-        tracks = [self.datasets["test"].tracks[row] for row in rows]
-        all_twins = self.datasets["twins"].tracks if "twins" in self.datasets else ()
-        twins = [all_twins[row] for row in twin_rows]
-        return make_exam(tracks, twins, self.vocabulary, self.eval_seed)
+    def exam_of(self, name: str, rows: Sequence[int], twin_rows: Sequence[int] = ()) -> Exam:
+        """The exam of these rows of a split and of the twins: of what could be read."""
+        exam = self.exams[name]
+        if len(rows) == len(exam.tracks) and len(twin_rows) == len(exam.twin_tracks):
+            return exam
+        tracks = [self.datasets[name].tracks[row] for row in rows]
+        twins = [self.datasets["twins"].tracks[row] for row in twin_rows]
+        return self._exam(name, tracks, twins)
+
+    def _exam(self, name: str, tracks: Sequence[Track], twins: Sequence[Track]) -> Exam:
+        """A validation is asked neither about twins nor by cue."""
+        testing = name == "test"
+        return make_exam(tracks, twins, self.vocabulary, self.eval_seed, by_cue=testing)
 
     def _check_absence(self, tracks: list[Track], kinds: frozenset[TextKind]) -> None:
         """Refuse tracks that do not say what they lack where training texts rely on it."""
@@ -207,7 +211,7 @@ class NegClapDataModule(pl.LightningDataModule):
 
     def test_dataloader(self) -> list[DataLoader[Clip]]:
         """Every test track once over all ranks; then the twins, if there are any."""
-        return [self._loader(name) for name in ("test", "twins") if name in self.datasets]
+        return [self._loader(name) for name in ("test", "twins") if len(self.datasets[name])]
 
     def predict_dataloader(self) -> DataLoader[Clip]:
         """The test split again."""

@@ -29,6 +29,7 @@ Texts = Callable[[int, Track, int], Mapping[str, str]]
 OnBadAudio = Literal["error", "skip"]
 
 _MAX_SUBSTITUTES = 20
+_ABSENT_TRIED = 24  # of a thousand absent tags, so many are looked at for a pair
 
 
 @dataclass(frozen=True)
@@ -138,10 +139,13 @@ class TrainingTexts:
         return draw_exclusion(track.tags, self._absent(track), self.vocabulary, key)
 
     def _absence(self, original: str, track: Track, key: str) -> dict[str, str]:
-        pairs = list(eligible_pairs(track.tags, self._absent(track), original, self.vocabulary))
+        rng = stream(key, "absence")
+        absent = sorted(self._absent(track))
+        some = rng.sample(absent, min(len(absent), _ABSENT_TRIED))
+        pairs = list(eligible_pairs(track.tags, some, original, self.vocabulary))
         if not pairs:
             return {}
-        pair = stream(key, "absence").choice(pairs)
+        pair = rng.choice(pairs)
         true, false = absence_texts(original, pair, self.vocabulary, f"{key}/absence")
         return {"absence_true": true, "absence_false": false}
 

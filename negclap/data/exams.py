@@ -9,7 +9,11 @@ from negclap.text.vocabulary import Vocabulary
 
 
 def make_exam(
-    tracks: Sequence[Track], twins: Sequence[Track], vocabulary: Vocabulary, seed: int
+    tracks: Sequence[Track],
+    twins: Sequence[Track],
+    vocabulary: Vocabulary,
+    seed: int,
+    by_cue: bool = True,
 ) -> Exam:
     """The exam of ``tracks``, each asked about by its first caption.
 
@@ -19,6 +23,7 @@ def make_exam(
             track is not among ``tracks`` is not asked about.
         vocabulary: The tags.
         seed: All randomness.
+        by_cue: Whether questions are also asked with each cue.
 
     Raises:
         InputError: If a twin does not say what it is a twin of.
@@ -26,7 +31,7 @@ def make_exam(
     place = {track.track_id: index for index, track in enumerate(tracks)}
     captions = [track.captions[0].text for track in tracks]
     clips = [_twin(track, place) for track in twins]
-    return build_exam(tracks, captions, vocabulary, seed, twins=clips)
+    return build_exam(tracks, captions, vocabulary, seed, twins=clips, by_cue=by_cue)
 
 
 def _twin(track: Track, place: dict[str, int]) -> TwinClip:

@@ -93,11 +93,13 @@ class AudioEmbeddings(ItemMetric):
         """Nothing is scored."""
         return {}
 
-    def gathered(self) -> tuple[Tensor, Tensor]:
-        """All ranks' ids ``(n,)``, in order, and embeddings ``(n, d)``; then forget them."""
+    def gathered(self, dim: int) -> tuple[Tensor, Tensor]:
+        """All ranks' ids ``(n,)``, in order, and embeddings ``(n, dim)``; then forget them."""
+        if not len(self.ids):  # this rank heard nothing, others may have
+            nothing = torch.empty(0, dim, device=self.device)
+            self._append(torch.empty(0, dtype=torch.long, device=self.device), {"audio": nothing})
         with self.sync_context():
-            ids = dim_zero_cat(self.ids).unique() if self.ids else torch.empty(0).long()
-            audio = self.collect()["audio"] if len(ids) else torch.empty(0, 0)
+            ids, audio = dim_zero_cat(self.ids).unique(), self.collect()["audio"]
         self.reset()
         return ids, audio
 
@@ -129,7 +131,6 @@ class NegationRetrieval(ItemMetric):
     def update(self, ids: Tensor, audio: Tensor, texts: Mapping[str, Tensor]) -> None:
         """Add clips: ids ``(b,)``, audio ``(b, d)``, texts by level ``(b, d)``, NaN if missing."""
         check_embeddings("audio", audio)
-        check_embeddings("original caption", texts["original"])
         self._append(ids, {"audio": audio, **texts})
 
     def per_item(self) -> dict[str, Scores]:
@@ -146,10 +147,7 @@ class NegationRetrieval(ItemMetric):
             place = torch.arange(len(members), device=audio.device)
             original = columns["original"][members]
             _rank(found, "original", "a2t/", audio[members], original, place, members)
-        return {
-            key: Scores(torch.cat([s.values for s in parts]), torch.cat([s.items for s in parts]))
-            for key, parts in found.items()
-        }
+        return {key: Scores.pooled(parts) for key, parts in found.items()}
 
     def compute(self) -> dict[str, Tensor]:
         """One number by key, and two over all clips.

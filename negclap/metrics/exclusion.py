@@ -10,41 +10,21 @@ from torch import Tensor
 from negclap.metrics.scores import TIE, Scores, beats
 
 
-def share_of_top(sim: Tensor, good: Tensor, k: int) -> Tensor:
-    """Expected share of good items among the top k.
+def places_in_top(sim: Tensor, k: int) -> Tensor:
+    """How much of a place in the top k each item has: 1, 0, or a share where it is tied.
 
     Args:
         sim: ``(q, n)`` scores of the items.
-        good: ``(q, n)`` bool.
         k: At most n.
 
     Returns:
-        ``(q,)`` float32.
+        ``(q, n)`` float32, rows sum to k.
     """
     last = sim.topk(k, dim=1).values[:, -1:]
     above = sim > last + TIE
     tied = (sim - last).abs() <= TIE
-    places = k - above.sum(dim=1)
-    tied_good = (good & tied).sum(dim=1) / tied.sum(dim=1)
-    return ((good & above).sum(dim=1) + places * tied_good) / k
-
-
-def auc(sim: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
-    """How often a positive item beats a negative one, per query.
-
-    Args:
-        sim: ``(q, n)`` scores of the items.
-        positive: ``(q, n)`` bool, at least one a query.
-        negative: ``(q, n)`` bool, at least one a query.
-
-    Returns:
-        ``(q,)`` float32.
-    """
-    rows = [
-        beats(scores[ups].unsqueeze(1), scores[downs]).mean()
-        for scores, ups, downs in zip(sim, positive, negative, strict=True)
-    ]
-    return torch.stack(rows)
+    share = (k - above.sum(dim=1)) / tied.sum(dim=1)
+    return above.float() + tied.float() * share.unsqueeze(1)
 
 
 def exclusion_scores(
@@ -52,44 +32,52 @@ def exclusion_scores(
     texts: Tensor,
     wanted: Tensor,
     unwanted: Tensor,
+    lacked: Tensor,
     galleries: list[Tensor],
     k: int,
+    with_auc: bool = True,
 ) -> dict[str, Scores]:
     """Exclusion retrieval over random galleries.
 
-    A query is asked of a gallery if at least k of its clips have A and B, and k have A and not B.
+    A query is asked of the clips of a gallery that are known to have or to lack B, if at least k
+    of them have A and B, and k have A and lack B.
 
     Args:
         audio: ``(n, d)`` clips.
         texts: ``(q, d)`` the queries "A without B".
         wanted: ``(q, n)`` bool, the clip has A.
         unwanted: ``(q, n)`` bool, it has B.
+        lacked: ``(q, n)`` bool, it lacks B.
         galleries: Rows of the clips of each gallery.
         k: Depth.
+        with_auc: Whether the AUC is wanted, which takes longest.
 
     Returns:
-        By name (``joint@k``: A and not B; ``violation@k``: B; ``precision@k``: A; ``auc``: A and
-        not B above A and B) one score per query and gallery; the items are the queries.
+        By name: ``joint@k`` (has A and lacks B), ``violation@k`` (has B), ``precision@k`` (has A):
+        one value per clip in a top k, weighted by its share of the place; ``auc``: one value per
+        clip with A and not B, how many with A and B it beats. Every query weighs the same; the
+        items are the clips, so that intervals resample tracks.
     """
-    found: dict[str, list[Tensor]] = {}
-    asked_of: list[Tensor] = []
+    found: dict[str, list[Scores]] = {}
     for gallery in galleries:
         members = gallery.to(audio.device)
-        a, b = wanted[:, members], unwanted[:, members]
-        asked = ((a & b).sum(dim=1) >= k) & ((a & ~b).sum(dim=1) >= k)
+        a, b, no_b = wanted[:, members], unwanted[:, members], lacked[:, members]
+        asked = ((a & b).sum(dim=1) >= k) & ((a & no_b).sum(dim=1) >= k)
         if not asked.any():
             continue
-        a, b = a[asked], b[asked]
+        a, b, no_b = a[asked], b[asked], no_b[asked]
         sim = texts[asked].float() @ audio[members].float().T
-        for name, values in (
-            (f"joint@{k}", share_of_top(sim, a & ~b, k)),
-            (f"violation@{k}", share_of_top(sim, b, k)),
-            (f"precision@{k}", share_of_top(sim, a, k)),
-            ("auc", auc(sim, a & ~b, a & b)),
-        ):
-            found.setdefault(name, []).append(values)
-        asked_of.append(asked.nonzero().flatten())
-    return {name: Scores(torch.cat(values), torch.cat(asked_of)) for name, values in found.items()}
+        places = places_in_top(sim.masked_fill(~(b | no_b), float("-inf")), k)
+        rows, columns = places.nonzero(as_tuple=True)
+        shares, items = places[rows, columns] / k, members[columns]
+        for name, truth in (("joint", a & no_b), ("violation", b), ("precision", a)):
+            values = truth[rows, columns].float()
+            found.setdefault(f"{name}@{k}", []).append(Scores(values, items, shares))
+        for row, good, bad in zip(sim, a & no_b, a & b, strict=True) if with_auc else ():
+            wins = beats(row[good].unsqueeze(1), row[bad]).mean(dim=1)
+            weights = torch.full_like(wins, 1 / len(wins))
+            found.setdefault("auc", []).append(Scores(wins, members[good], weights))
+    return {name: Scores.pooled(parts) for name, parts in found.items()}
 
 
 def choice_scores(audio: Tensor, true: Tensor, false: Tensor, items: Tensor) -> Scores:

@@ -1,5 +1,6 @@
 """Values per item, their mean and its bootstrap interval; and checks that all metrics share."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -19,10 +20,12 @@ class Scores(NamedTuple):
     Attributes:
         values: ``(m,)`` float32.
         items: ``(m,)`` int64; a track may stand there several times, once per gallery.
+        weights: ``(m,)``; None weighs all alike.
     """
 
     values: Tensor
     items: Tensor
+    weights: Tensor | None = None
 
     @property
     def n(self) -> int:
@@ -30,30 +33,40 @@ class Scores(NamedTuple):
         return int(self.items.unique().numel())
 
     def mean(self) -> Tensor:
-        """The mean over all values; NaN where there is none."""
-        return self.values.cpu().double().mean()
+        """The weighted mean over all values; NaN where there is none."""
+        values = self.values.cpu().double()
+        if self.weights is None:
+            return values.mean()
+        weights = self.weights.cpu().double()
+        return (weights * values).sum() / weights.sum()
 
     def interval(self, resamples: int = 1000, seed: int = 0) -> tuple[float, float]:
         """95 % percentile bootstrap interval of the mean, tracks resampled."""
         if not len(self.values):
             return float("nan"), float("nan")
-        _, sums, counts = self._by_item()
-        return _interval(sums, counts, resamples, seed)
+        sums = self._sums(self.items.cpu().unique())
+        return _percentiles(_resampled_means(sums, resamples, seed))
 
-    def by_item(self) -> tuple[Tensor, Tensor]:
-        """The items ``(n,)``, in order, and the mean of each one's values ``(n,)``."""
-        items, sums, counts = self._by_item()
-        return items, sums / counts
+    def _sums(self, items: Tensor) -> Tensor:
+        """``(2, n)`` per item the sum of weighted values and of weights."""
+        place = torch.searchsorted(items, self.items.cpu())
+        weights = torch.ones_like(self.values) if self.weights is None else self.weights
+        columns = torch.stack((weights * self.values, weights)).cpu().double()
+        return torch.zeros(2, len(items), dtype=torch.float64).index_add_(1, place, columns)
 
-    def _by_item(self) -> tuple[Tensor, Tensor, Tensor]:
-        items, cluster = self.items.cpu().unique(return_inverse=True)
-        sums = torch.zeros(len(items), dtype=torch.float64)
-        sums.index_add_(0, cluster, self.values.cpu().double())
-        return items, sums, torch.bincount(cluster, minlength=len(items)).double()
+    @classmethod
+    def pooled(cls, parts: Sequence["Scores"]) -> "Scores":
+        """All parts in one; either all of them have weights, or none."""
+        weights = [part.weights for part in parts if part.weights is not None]
+        return cls(
+            torch.cat([part.values for part in parts]),
+            torch.cat([part.items for part in parts]),
+            torch.cat(weights) if weights else None,
+        )
 
 
 class Difference(NamedTuple):
-    """A difference of two means, over the items that both have, with its 95 % interval."""
+    """A difference of two means with its 95 % interval."""
 
     value: float
     low: float
@@ -62,26 +75,28 @@ class Difference(NamedTuple):
 
 def paired_difference(
     one: Scores, other: Scores, resamples: int = 1000, seed: int = 0
-) -> Difference | None:
-    """One minus the other, the same items resampled in both; None where they share no item."""
-    (items, values), (other_items, other_values) = one.by_item(), other.by_item()
-    mine, theirs = torch.isin(items, other_items), torch.isin(other_items, items)
-    if not mine.any():
-        return None
-    gained = values[mine] - other_values[theirs]
-    low, high = _interval(gained, torch.ones_like(gained), resamples, seed)
-    return Difference(float(gained.mean()), low, high)
+) -> Difference:
+    """One mean minus the other, the same tracks resampled in both."""
+    items = torch.cat((one.items, other.items)).cpu().unique()
+    means = [_resampled_means(each._sums(items), resamples, seed) for each in (one, other)]
+    return Difference(float(one.mean() - other.mean()), *_percentiles(means[0] - means[1]))
 
 
-def _interval(sums: Tensor, counts: Tensor, resamples: int, seed: int) -> tuple[float, float]:
-    """Of the ratio of the resampled sums to the resampled counts."""
+def _resampled_means(sums: Tensor, resamples: int, seed: int) -> Tensor:
+    """``(resamples,)`` ratios of the sums over tracks that are drawn with replacement."""
     generator = torch.Generator().manual_seed(seed)
+    n = sums.shape[1]
     means = []
     for start in range(0, resamples, _CHUNK):
-        size = (min(_CHUNK, resamples - start), len(sums))
-        drawn = torch.randint(len(sums), size, generator=generator)
-        means.append(sums[drawn].sum(dim=1) / counts[drawn].sum(dim=1))
-    low, high = torch.cat(means).quantile(torch.tensor([0.025, 0.975], dtype=torch.float64))
+        size = (min(_CHUNK, resamples - start), n)
+        values, weights = sums[:, torch.randint(n, size, generator=generator)].sum(dim=2)
+        means.append(values / weights)
+    return torch.cat(means)
+
+
+def _percentiles(means: Tensor) -> tuple[float, float]:
+    wanted = torch.tensor([0.025, 0.975], dtype=torch.float64)
+    low, high = means[means.isfinite()].quantile(wanted)
     return float(low), float(high)
 
 

@@ -31,7 +31,7 @@ def _blank(columns: Columns) -> Tensor:
 def _unit(vector: Tensor) -> Tensor:
     """The vector at unit length; where it says nothing, a direction of its own."""
     if not vector.any():
-        vector[-1] = 1.0
+        vector[-2] = 1.0
     return F.normalize(vector, dim=0)
 
 
@@ -53,14 +53,20 @@ def _truth(track: Subject, columns: Columns) -> Tensor:
 
 
 def _signed_claims(statement: Statement, columns: Columns) -> Tensor:
+    """Its product with a clip of known tags is (true - false claims) / claims, up to a factor."""
     vector = _blank(columns)
+    n = max(1, len(statement.claims))
     for tag, present in statement.claims:
-        vector[columns[tag]] = 1.0 if present else -1.0
-    return _unit(vector)
+        vector[columns[tag]] = (1.0 if present else -1.0) / n
+    vector[-1] = (1.0 - vector.square().sum()).clamp(min=0.0).sqrt()
+    return vector
 
 
 def _mentions(statement: Statement, columns: Columns) -> Tensor:
-    return _unit(_signed_claims(statement, columns).abs())
+    vector = _blank(columns)
+    for tag, _ in statement.claims:
+        vector[columns[tag]] = 1.0
+    return _unit(vector)
 
 
 def _negates(statement: Statement) -> bool:
@@ -75,7 +81,7 @@ def _one_direction(columns: Columns) -> Tensor:
 
 def _repelled(statement: Statement, columns: Columns) -> Tensor:
     if _negates(statement):
-        return _unit(_blank(columns))  # far from every clip
+        return _unit(_blank(columns))  # a direction that no clip has
     return _mentions(statement, columns)
 
 

@@ -88,8 +88,8 @@ class ConvEncoder(AudioEncoder):
         augment: SpecAugment = SpecAugment(),  # noqa: B008  # frozen, safe to share
     ) -> None:
         super().__init__(mel, augment)
-        if mel.n_mels % _STEM_BANDS:
-            raise InputError(f"n_mels is {mel.n_mels}, ConvEncoder needs a multiple of 32")
+        if mel.n_mels % (2 * _STEM_BANDS):  # an odd stride would lose a band at the edge
+            raise InputError(f"n_mels is {mel.n_mels}, ConvEncoder needs a multiple of 64")
         self.dim = dim
         self.mean: Tensor
         self.scale: Tensor

@@ -2,13 +2,16 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentError, ArgumentParser
 from omegaconf import OmegaConf
 from torch import Tensor
+from yaml import YAMLError
 
 from negclap.audio import Waveform, read_excerpt, resample
 from negclap.errors import InputError
@@ -26,16 +29,18 @@ class Encoder:
     Args:
         model: The trained model.
         excerpt_s: Seconds of audio that it was trained on.
+        threshold: Cosine from which on a text fits, chosen on validation; NaN if none was.
 
     Attributes:
         sample_rate: Hz of the audio that it hears.
         dim: Size of the joint space.
     """
 
-    def __init__(self, model: NegClap, excerpt_s: float) -> None:
+    def __init__(self, model: NegClap, excerpt_s: float, threshold: float = float("nan")) -> None:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.model = model.eval().to(self.device)
         self.excerpt_s = excerpt_s
+        self.threshold = threshold
         self.sample_rate = model.audio_encoder.sample_rate
         self.dim = model.text_projection.out_features
 
@@ -97,19 +102,28 @@ def load(run: Path | str) -> Encoder:
     for path in (config_path, checkpoint):
         if not path.is_file():
             raise InputError(f"{path}: not there; {folder} is no run folder of negclap fit")
-    config = OmegaConf.to_container(OmegaConf.load(config_path))
-    assert isinstance(config, dict)
+    try:
+        config: Any = OmegaConf.to_container(OmegaConf.load(config_path))
+        towers = {name: config["model"][name] for name in ("audio_encoder", "text_encoder")}
+        embed_dim, excerpt_s = config["model"]["embed_dim"], config["data"]["excerpt_s"]
+    except (OSError, ValueError, YAMLError, KeyError, TypeError) as error:
+        raise InputError(f"{config_path}: not a run's configuration ({error!r})") from None
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--audio_encoder", type=AudioEncoder)
     parser.add_argument("--text_encoder", type=TextEncoder)
-    towers = {name: config["model"][name] for name in ("audio_encoder", "text_encoder")}
-    built = parser.instantiate_classes(parser.parse_object(towers))
-    model = NegClap(built.audio_encoder, built.text_encoder, config["model"]["embed_dim"])
-    state = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
-    weights = {
-        name.removeprefix("model."): value
-        for name, value in state.items()
-        if name.startswith("model.")
-    }
-    model.load_state_dict(weights)
-    return Encoder(model, config["data"]["excerpt_s"])
+    try:
+        built = parser.instantiate_classes(parser.parse_object(towers))
+        model = NegClap(built.audio_encoder, built.text_encoder, embed_dim)
+        state = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
+        threshold = float(state["threshold"])
+        model.load_state_dict(
+            {
+                name.removeprefix("model."): value
+                for name, value in state.items()
+                if name.startswith("model.")
+            }
+        )
+    except (ArgumentError, OSError, RuntimeError, UnpicklingError, KeyError, EOFError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
+        raise InputError(f"{checkpoint}: not a checkpoint of {config_path} ({reason})") from None
+    return Encoder(model, excerpt_s, threshold)

@@ -68,7 +68,7 @@ def compose(
     """
     rng = stream(seed)
     wording = _draw_wording(rng, cue)
-    surfaces = {tag: _surface(vocabulary[tag], rng) for tag in sorted(tag for tag, _ in claims)}
+    surfaces = {tag: _surface(vocabulary[tag], stream(seed, tag)) for tag, _ in claims}
     if wording.listed:
         return _list(claims, vocabulary, surfaces, wording)
     return _sentence(claims, vocabulary, surfaces, wording)
@@ -142,6 +142,8 @@ def _sentence(
         before += [wording.cue.phrase(name) for name in absent]
         absent = []
     text = wording.subject.format("".join(f"{word} " for word in before))
+    if text.startswith("a ") and text[2] in "aeio":
+        text = f"an {text[2:]}"
     nouns = [surfaces[tag] for tag in chosen("noun", True)]
     if nouns:
         text += wording.joiner + enumerate_words(nouns)
@@ -152,7 +154,7 @@ def _sentence(
         if negated and wording.negated_first:
             text = f"{negated}, {text}"
         elif negated:
-            needs_comma = wording.comma or wording.cue.name in ("no", "not")
+            needs_comma = wording.comma or wording.cue.clause or wording.cue.name in ("no", "not")
             text += f", {negated}" if needs_comma or negated.startswith("not ") else f" {negated}"
     return text
 

@@ -286,18 +286,27 @@ _RULES: tuple[tuple[re.Pattern[str], Callable[[str, re.Match[str]], _Judged]], .
 
 
 _AFFIRMATIVE: tuple[tuple[str, str], ...] = (
-    (r"(?:no|zero)", ""),
-    (r"without(?: any)?", "with"),
-    (r"lacks|lacked", "has"),
-    (r"lack", "have"),
+    (r"no|zero", "some"),
+    (r"(?:without|w/o)(?: any)?", "with"),
+    (r"lacks|lacked|omits|excludes", "has"),
+    (r"lack|omit", "have"),
     (r"lacking(?: of)?|devoid of|void of|free (?:of|from)|bereft of|minus|sans", "with"),
     (r"(an? |the )?(?:lack of|absence of)", r"\1presence of"),
     (r"(\w+) (?:\w+ )?(?:absent|missing)", r"\1 present"),
 )
+_TURNED: tuple[tuple[str, str], ...] = (
+    (r"\b(?:can['\u2019]?t|cannot)\b", "can indeed"),
+    (r"\b(is|are|was|were|do|does|did|has|have|had|could)(?: not|n['\u2019]?t)\b", r"\1 indeed"),
+    (r"\bany\b", "some"),
+    (r"\b(?:really|even|actually) ", ""),
+)
 
 
 def affirm(caption: str, negation: Negation) -> str | None:
-    """The caption with an absence made affirmative: "There are voices" for "There are no voices".
+    """The caption with an absence made affirmative: "There are some voices" for "... no voices".
+
+    A word stands in for each cue, so that a text is not closer to the phrase only because a word
+    less dilutes it.
 
     Returns:
         None where the words leave no simple way to say so.
@@ -311,15 +320,14 @@ def affirm(caption: str, negation: Negation) -> str | None:
             for pattern, affirmed in _AFFIRMATIVE
             if (match := re.fullmatch(pattern, cue))
         ),
-        None,
+        cue,
     )
-    if said is None:
-        said = re.sub(r"\s*\b(?:not|any|really|even|actually)\b|n['\u2019]t\b", "", cue)
-        if said == cue or re.search(r"cannot|never|neither|nor\b", cue):
-            return None
+    for pattern, turned in _TURNED if said == cue else ():
+        said = re.sub(pattern, turned, said)
     start, end = negation.span
-    text = caption[:start] + said + caption[end:]
-    text = re.sub(r"  +", " ", text).strip()
+    text = re.sub(r"  +", " ", caption[:start] + said + caption[end:]).strip()
+    if len(find_negations(text)) >= len(find_negations(caption)):
+        return None
     return text[:1].upper() + text[1:] if caption[:1].isupper() else text
 
 

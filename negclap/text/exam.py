@@ -1,7 +1,7 @@
 """The exam: what a model is asked in a test, beyond the negation levels of `probes`.
 
-Every question is balanced so that it cannot be answered from the text alone: each text is the
-right answer for some clips and the wrong one for others.
+Choices cannot be answered from the text alone: the same two texts are asked of two clips (a
+`Couple`), and each is right for one and wrong for the other.
 
 - Choices between two texts about a clip: true absence with each cue; scope ("no x, with y" against
   "with x, no y"; "no x or y" against "no x, with y"); double negation ("not without x");
@@ -15,19 +15,20 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from negclap.rng import stream
+from negclap.errors import InputError
+from negclap.rng import derive_seed, stream
 from negclap.text.compose import compose
 from negclap.text.cues import CUES, LEXICALISED
 from negclap.text.detect import affirm, find_negations
 from negclap.text.probes import (
-    AbsencePair,
+    Couple,
     Probe,
     Statement,
     Subject,
-    absence_texts,
-    assign_absence_pairs,
     assumed_absent,
     build_probes,
+    denials,
+    match_couples,
     statement,
 )
 from negclap.text.vocabulary import Vocabulary
@@ -36,7 +37,8 @@ WITHOUT = "without"
 """The wording of an exclusion query with mixed seen cues; other wordings are cue names."""
 PLAIN = "plain"
 """The query "A" alone."""
-_MOST_TRACKS = 512  # that a part asks about; texts are what it costs
+_MOST_COUPLES = 256  # that are asked about; texts are what it costs
+_MOST_QUERIES = 600
 
 
 class Choice(NamedTuple):
@@ -114,6 +116,12 @@ class Exam:
     twin_tracks: tuple[Subject, ...]
     twins: tuple[TwinQuestion, ...]
 
+    @property
+    def fingerprint(self) -> str:
+        """Equal for exams that ask the same of the same tracks."""
+        tracks = (track.track_id for track in self.tracks)
+        return f"{derive_seed(*tracks, *self.statements()):016x}"
+
     def statements(self) -> dict[str, Statement]:
         """Every statement of the exam by its text."""
         asked = [one for probe in self.probes for one in probe.values()]
@@ -140,6 +148,7 @@ def build_exam(
     *,
     at: int = 10,
     twins: Sequence[TwinClip] = (),
+    by_cue: bool = True,
 ) -> Exam:
     """The exam of a split.
 
@@ -150,6 +159,7 @@ def build_exam(
         seed: All randomness.
         at: Least number of clips with A and B, and of clips with A and not B.
         twins: The rows of the twins' split, in its order.
+        by_cue: Whether true absence and the queries are also asked with each cue.
     """
     assumed = any(track.absent_tags is None for track in tracks)
     if assumed:
@@ -157,13 +167,13 @@ def build_exam(
             _Assumed(track.track_id, track.tags, assumed_absent(track.tags, vocabulary))
             for track in tracks
         ]
-    pairs = assign_absence_pairs(tracks, captions, vocabulary, seed)
-    asked = [(i, pair) for i, pair in enumerate(pairs) if pair and _is_noun(pair, vocabulary)]
-    asked = stream(seed, "asked").sample(asked, min(len(asked), _MOST_TRACKS))
+    couples = match_couples(tracks, vocabulary, seed)
+    nouns = [c for c in couples if vocabulary[c.x].part_of_speech == "noun"]
+    asked = stream(seed, "asked").sample(nouns, min(len(nouns), _MOST_COUPLES))
     choices = [
         choice
-        for index, pair in sorted(asked)
-        for choice in _choices(index, tracks[index], captions[index], pair, vocabulary, seed)
+        for couple in sorted(asked)
+        for choice in _choices(couple, tracks, vocabulary, seed, by_cue)
     ]
     choices += _lexicalised(tracks, captions, vocabulary, seed)
     choices += _natural(captions, vocabulary)
@@ -171,67 +181,60 @@ def build_exam(
         tuple(tracks),
         vocabulary,
         assumed,
-        tuple(build_probes(tracks, captions, pairs, vocabulary, seed)),
+        tuple(build_probes(tracks, captions, couples, vocabulary, seed)),
         tuple(choices),
-        tuple(_queries(tracks, vocabulary, seed, at)),
+        tuple(_queries(tracks, vocabulary, seed, at, by_cue)),
         tuple(twin.track for twin in twins),
         tuple(_twin_questions(tracks, twins, vocabulary, seed)),
     )
 
 
-def _is_noun(pair: AbsencePair, vocabulary: Vocabulary) -> bool:
-    return vocabulary[pair.present].part_of_speech == "noun"
-
-
 def _choices(
-    index: int,
-    track: Subject,
-    caption: str,
-    pair: AbsencePair,
-    vocabulary: Vocabulary,
-    seed: int,
+    couple: Couple, tracks: Sequence[Subject], vocabulary: Vocabulary, seed: int, by_cue: bool
 ) -> Iterator[Choice]:
-    key = f"{seed}/choices/{track.track_id}"
-    claims = statement(caption, vocabulary).claims
-    for cue in CUES:
-        true, false = absence_texts(caption, pair, vocabulary, key, cue)
-        yield Choice(
-            f"cue/{cue.name}/true_absence",
-            index,
-            Statement(true, (*claims, (pair.absent, False))),
-            Statement(false, (*claims, (pair.present, False))),
-        )
-    yield _swap(index, pair, key)
-    rng = stream(key, "scope")
-    asked_present = rng.random() < 0.5  # each tag is asked about where it is and where it is not
-    z = pair.present if asked_present else pair.absent
-    rest = _another(track.absent_tags or (), (*pair,), vocabulary, f"{key}/absent")
+    """What both clips of a couple are asked in the same words."""
+    first, second = tracks[couple.first], tracks[couple.second]
+    key = f"{seed}/choices/{first.track_id}"
+    for cue in CUES if by_cue else ():
+        no_x, no_y = denials(couple, vocabulary, key, cue)
+        yield from _of_both(f"cue/{cue.name}/true_absence", couple, no_y, no_x)
+    x, y = couple.x, couple.y
+    cue_first = stream(key, "swap").random() < 0.5
+    yield from _of_both(
+        "scope/swap",
+        couple,
+        Statement(
+            f"no {y}, with {x}" if cue_first else f"with {x}, no {y}", ((x, True), (y, False))
+        ),
+        Statement(
+            f"with {y}, no {x}" if cue_first else f"no {x}, with {y}", ((y, True), (x, False))
+        ),
+    )
+    lacked = [tag for tag in first.absent_tags or () if tag in (second.absent_tags or ())]
+    rest = _another(lacked, (x, y), vocabulary, f"{key}/absent")
     if rest:
-        both = Statement(f"no {rest} or {z}", ((rest, False), (z, False)))
-        one = Statement(f"no {rest}, with {z}", ((rest, False), (z, True)))
-        yield _decided("scope/or", index, one, both, asked_present)
-    twice = Statement(f"music not without {z}", ((z, True),))
-    once = Statement(f"music without {z}", ((z, False),))
-    yield _decided("double_negation", index, twice, once, asked_present)
-    rest = _another(track.tags, (*pair,), vocabulary, f"{key}/present")
+        one = Statement(f"no {rest}, with {x}", ((rest, False), (x, True)))
+        neither = Statement(f"no {rest} or {x}", ((rest, False), (x, False)))
+        yield from _of_both("scope/or", couple, one, neither)
+    twice = Statement(f"music not without {x}", ((x, True),))
+    once = Statement(f"music without {x}", ((x, False),))
+    yield from _of_both("double_negation", couple, twice, once)
+    common = [tag for tag in first.tags if tag in second.tags]
+    rest = _another(common, (x, y), vocabulary, f"{key}/present")
     if rest:
-        pseudo = Statement(f"not only {z} but also {rest}", ((z, True), (rest, True)))
-        real = Statement(f"no {z} but {rest}", ((z, False), (rest, True)))
-        yield _decided("pseudo/not_only", index, pseudo, real, asked_present)
+        pseudo = Statement(f"not only {x} but also {rest}", ((x, True), (rest, True)))
+        real = Statement(f"no {x} but {rest}", ((x, False), (rest, True)))
+        yield from _of_both("pseudo/not_only", couple, pseudo, real)
+
+
+def _of_both(part: str, couple: Couple, one: Statement, other: Statement) -> Iterator[Choice]:
+    """``one`` is true of the first clip of the couple, ``other`` of the second."""
+    yield Choice(part, couple.first, one, other)
+    yield Choice(part, couple.second, other, one)
 
 
 def _decided(part: str, index: int, yes: Statement, no: Statement, truth: bool) -> Choice:
     return Choice(part, index, yes, no) if truth else Choice(part, index, no, yes)
-
-
-def _swap(index: int, pair: AbsencePair, key: str) -> Choice:
-    x, y = pair
-    true_claims, false_claims = ((x, True), (y, False)), ((x, False), (y, True))
-    if stream(key, "swap").random() < 0.5:  # neither order of the clauses is always right
-        true, false = f"no {y}, with {x}", f"with {y}, no {x}"
-    else:
-        true, false = f"with {x}, no {y}", f"no {x}, with {y}"
-    return Choice("scope/swap", index, Statement(true, true_claims), Statement(false, false_claims))
 
 
 def _another(
@@ -263,7 +266,7 @@ def _lexicalised(
         having = [i for i in silent if tag in tracks[i].tags]
         lacking = [i for i in silent if tag in (tracks[i].absent_tags or ())]
         rng = stream(seed, "lexicalised", word)
-        n = min(len(having), len(lacking), _MOST_TRACKS // 2)
+        n = min(len(having), len(lacking), _MOST_COUPLES)
         for index in sorted((*rng.sample(having, n), *rng.sample(lacking, n))):
             claims = statement(captions[index], vocabulary).claims
             caption = captions[index].rstrip(" .!?")
@@ -291,7 +294,7 @@ def _natural(captions: Sequence[str], vocabulary: Vocabulary) -> Iterator[Choice
 
 
 def _queries(
-    tracks: Sequence[Subject], vocabulary: Vocabulary, seed: int, at: int
+    tracks: Sequence[Subject], vocabulary: Vocabulary, seed: int, at: int, by_cue: bool
 ) -> Iterator[ExclusionQuery]:
     both: Counter[tuple[str, str]] = Counter()
     wanted_only: Counter[tuple[str, str]] = Counter()
@@ -299,22 +302,23 @@ def _queries(
         present = [tag for tag in track.tags if tag in vocabulary]
         both.update((a, b) for a in present for b in present)
         wanted_only.update((a, b) for a in present for b in track.absent_tags or ())
-    for a in vocabulary.names:
-        for b in vocabulary.names:
-            if min(both[a, b], wanted_only[a, b]) < at or vocabulary.excludes(a, b):
-                continue
-            key = f"{seed}/query/{a}/{b}"
-            claims = ((a, True), (b, False))
-            texts = {
-                WITHOUT: Statement(compose(claims, vocabulary, key), claims),
-                PLAIN: Statement(compose(claims[:1], vocabulary, key), claims[:1]),
+    enough = [
+        pair
+        for pair in sorted(both)
+        if min(both[pair], wanted_only[pair]) >= at and not vocabulary.excludes(*pair)
+    ]
+    for a, b in sorted(stream(seed, "queries").sample(enough, min(len(enough), _MOST_QUERIES))):
+        key = f"{seed}/query/{a}/{b}"
+        claims = ((a, True), (b, False))
+        texts = {
+            WITHOUT: Statement(compose(claims, vocabulary, key), claims),
+            PLAIN: Statement(compose(claims[:1], vocabulary, key), claims[:1]),
+        }
+        if by_cue and vocabulary[b].part_of_speech == "noun":
+            texts |= {
+                cue.name: Statement(compose(claims, vocabulary, key, cue), claims) for cue in CUES
             }
-            if vocabulary[b].part_of_speech == "noun":
-                texts |= {
-                    cue.name: Statement(compose(claims, vocabulary, key, cue), claims)
-                    for cue in CUES
-                }
-            yield ExclusionQuery(a, b, texts)
+        yield ExclusionQuery(a, b, texts)
 
 
 def _twin_questions(
@@ -324,6 +328,8 @@ def _twin_questions(
         if of is None:
             continue
         track = tracks[of]
+        if toggled not in vocabulary:
+            raise InputError(f"twin of {track.track_id!r}: no tag {toggled!r} in the vocabulary")
         common = [
             tag for tag in track.tags if tag in vocabulary and not vocabulary.excludes(tag, toggled)
         ]

@@ -1,16 +1,16 @@
 """The texts that a model is probed with, each with the claims that it makes.
 
 One probe per track: its caption at the three negation levels, and, where it is known what the track
-lacks, a balanced true-absence pair. Used by validation, test and the suite alike.
+lacks, a true-absence pair asked of a couple of clips. Used by validation, test and the suite
+alike.
 """
 
-import random
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import product
 from typing import Literal, NamedTuple, Protocol
 
 from negclap.rng import stream
+from negclap.text.compose import compose
 from negclap.text.cues import TRAINING_CUES, Cue
 from negclap.text.negate import (
     add_negated,
@@ -26,6 +26,8 @@ LEVELS: tuple[Level, ...] = ("original", "half", "fully")
 Role = Literal[
     "original", "half", "fully", "absence_true", "absence_false", "heard_present", "heard_absent"
 ]
+
+_MATCHING_ROUNDS = 4
 
 TextKind = Literal["levels", "absence", "exclusion"]
 """Kinds of texts that training needs on demand, besides the captions."""
@@ -59,30 +61,135 @@ def statement(text: str, vocabulary: Vocabulary) -> Statement:
     return Statement(text, tuple(claims.items()))
 
 
+class Couple(NamedTuple):
+    """Two clips that each have what the other lacks, and a caption that is true of both.
+
+    Whatever is asked of both in the same words is right for one and wrong for the other, so the
+    text alone says nothing.
+
+    Attributes:
+        first: Row of a clip that has ``x`` and lacks ``y``.
+        second: Row of a clip that has ``y`` and lacks ``x``.
+        x: A tag.
+        y: A tag of the same part of speech; neither follows from the other.
+        context: Tags that both have; hints at neither x nor y.
+    """
+
+    first: int
+    second: int
+    x: str
+    y: str
+    context: "Statement"
+
+
+def match_couples(tracks: Sequence[Subject], vocabulary: Vocabulary, seed: int) -> list[Couple]:
+    """Couples of tracks, each track in one at most; the tracks are matched at random.
+
+    Args:
+        tracks: Tracks of one split; those of unknown absence are in no couple.
+        vocabulary: The tags.
+        seed: All randomness.
+    """
+    rng = stream(seed, "couples")
+    waiting = [i for i, track in enumerate(tracks) if track.absent_tags is not None]
+    couples: list[Couple] = []
+    for _ in range(_MATCHING_ROUNDS):  # who finds no partner tries another one
+        waiting = rng.sample(waiting, len(waiting))
+        left: list[int] = waiting[len(waiting) // 2 * 2 :]
+        for first, second in zip(waiting[::2], waiting[1::2], strict=False):
+            found = list(_differences(tracks[first], tracks[second], vocabulary))
+            if not found:
+                left += (first, second)
+                continue
+            x, y = rng.choice(found)
+            key = f"{seed}/context/{tracks[first].track_id}"
+            context = _context(tracks[first], tracks[second], (x, y), vocabulary, key)
+            couples.append(Couple(first, second, x, y, context))
+        waiting = left
+    return couples
+
+
+def _differences(one: Subject, other: Subject, vocabulary: Vocabulary) -> Iterator[tuple[str, str]]:
+    """What one has and the other lacks, with what the other has and the one lacks."""
+    xs, ys = (
+        [tag for tag in has.tags if tag in vocabulary and tag in (lacks.absent_tags or ())]
+        for has, lacks in ((one, other), (other, one))
+    )
+    for x, y in product(xs, ys):
+        same_kind = vocabulary[x].part_of_speech == vocabulary[y].part_of_speech
+        if same_kind and not vocabulary.excludes(x, y):
+            yield x, y
+
+
+def _context(
+    one: Subject, other: Subject, asked: tuple[str, str], vocabulary: Vocabulary, key: str
+) -> Statement:
+    """A caption of up to two tags that both have."""
+    rng = stream(key)
+    common = [tag for tag in one.tags if tag in other.tags and tag in vocabulary]
+    told: list[str] = []
+    for tag in rng.sample(common, len(common)):
+        if len(told) < 2 and not any(vocabulary.excludes(tag, t) for t in (*told, *asked)):
+            told.append(tag)
+    if not told:
+        return Statement("music", ())
+    claims = tuple((tag, True) for tag in told)
+    return Statement(compose(claims, vocabulary, key), claims)
+
+
 def build_probes(
     tracks: Sequence[Subject],
     captions: Sequence[str],
-    pairs: Sequence["AbsencePair | None"],
+    couples: Sequence[Couple],
     vocabulary: Vocabulary,
     seed: int,
 ) -> list[Probe]:
     """A probe for each track.
 
     Roles that a track cannot have are missing: "half" needs two tags in the caption, "fully" one,
-    and the absence roles a pair.
+    and the absence roles a place in a couple.
 
     Args:
         tracks: The tracks of one split.
         captions: Their captions, one each.
-        pairs: What `assign_absence_pairs` gave each track.
+        couples: What `match_couples` gave.
         vocabulary: The tags.
         seed: All randomness.
     """
-    return [
+    probes = [
         _level_probe(track, caption, vocabulary, seed)
-        | (_absence_probe(track, caption, pair, vocabulary, seed) if pair else {})
-        for track, caption, pair in zip(tracks, captions, pairs, strict=True)
+        for track, caption in zip(tracks, captions, strict=True)
     ]
+    for number, couple in enumerate(couples):
+        no_x, no_y = denials(couple, vocabulary, f"{seed}/absence/{number}")
+        x, y = (Statement(tag, ((tag, True),)) for tag in (couple.x, couple.y))
+        probes[couple.first] |= {
+            "absence_true": no_y,
+            "absence_false": no_x,
+            "heard_present": x,
+            "heard_absent": y,
+        }
+        probes[couple.second] |= {
+            "absence_true": no_x,
+            "absence_false": no_y,
+            "heard_present": y,
+            "heard_absent": x,
+        }
+    return probes
+
+
+def denials(
+    couple: Couple, vocabulary: Vocabulary, seed: str, cue: Cue | None = None
+) -> tuple[Statement, Statement]:
+    """The couple's caption with "no x" and with "no y": same cue, same place."""
+    texts = absence_texts(
+        couple.context.text, AbsencePair(couple.y, couple.x), vocabulary, seed, cue
+    )
+    no_x, no_y = (
+        Statement(text, (*couple.context.claims, (tag, False)))
+        for text, tag in zip(texts, (couple.x, couple.y), strict=True)
+    )
+    return no_x, no_y
 
 
 def _level_probe(track: Subject, caption: str, vocabulary: Vocabulary, seed: int) -> Probe:
@@ -122,50 +229,10 @@ def absence_texts(
     return true, add_negated(caption, used, pair.present, place)
 
 
-def _absence_probe(
-    track: Subject, caption: str, pair: AbsencePair, vocabulary: Vocabulary, seed: int
-) -> Probe:
-    """The pair "c, no v" and "c, no w", and both tags alone."""
-    key = f"{seed}/absence/{track.track_id}"
-    true, false = absence_texts(caption, pair, vocabulary, key)
-    claims = statement(caption, vocabulary).claims
-    return {
-        "absence_true": Statement(true, (*claims, (pair.absent, False))),
-        "absence_false": Statement(false, (*claims, (pair.present, False))),
-        "heard_present": Statement(pair.present, ((pair.present, True),)),
-        "heard_absent": Statement(pair.absent, ((pair.absent, True),)),
-    }
-
-
 def assumed_absent(tags: Iterable[str], vocabulary: Vocabulary) -> tuple[str, ...]:
     """What a track may be taken to lack where it is not known: nothing related to its tags."""
     held = vocabulary.held_by(tags)
     return tuple(name for name in vocabulary.names if name not in held)
-
-
-def assign_absence_pairs(
-    tracks: Sequence[Subject], captions: Sequence[str], vocabulary: Vocabulary, seed: int
-) -> list[AbsencePair | None]:
-    """At most one pair per track, balanced so that the tags alone say nothing.
-
-    For each unordered pair {x, y} as many tracks have x and lack y as the reverse. x and y do not
-    exclude each other, are of one part of speech, and neither follows from the caption. Tracks of
-    unknown absence, and those that balance leaves over, get None.
-    """
-    rng = stream(seed, "absence pairs")
-    waiting: dict[AbsencePair, list[int]] = defaultdict(list)
-    for index in rng.sample(range(len(tracks)), len(tracks)):
-        track = tracks[index]
-        if track.absent_tags is None:
-            continue
-        for pair in eligible_pairs(track.tags, track.absent_tags, captions[index], vocabulary):
-            waiting[pair].append(index)
-    assigned: list[AbsencePair | None] = [None] * len(tracks)
-    pairs = sorted(pair for pair in waiting if pair.present < pair.absent)
-    while pairs:
-        rng.shuffle(pairs)
-        pairs = [pair for pair in pairs if _assign_one_each_way(pair, waiting, assigned, rng)]
-    return assigned
 
 
 def eligible_pairs(
@@ -188,20 +255,3 @@ def eligible_pairs(
         same_kind = vocabulary[x].part_of_speech == vocabulary[y].part_of_speech
         if same_kind and not vocabulary.excludes(x, y):
             yield AbsencePair(x, y)
-
-
-def _assign_one_each_way(
-    pair: AbsencePair,
-    waiting: dict[AbsencePair, list[int]],
-    assigned: list[AbsencePair | None],
-    rng: random.Random,
-) -> bool:
-    """Give one free track to the pair and one to its reverse; False if either has none left."""
-    both = (pair, AbsencePair(pair.absent, pair.present))
-    for one in both:
-        waiting[one] = [index for index in waiting.get(one, ()) if assigned[index] is None]
-    if not all(waiting[one] for one in both):
-        return False
-    for one in both:
-        assigned[waiting[one].pop()] = one
-    return True

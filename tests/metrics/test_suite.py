@@ -94,7 +94,7 @@ def test_cue_counter_passes_the_chain_and_nothing_else(figures):
     assert counter["chain"] == 1.0
     assert counter["true_absence"] == 0.5
     assert counter["paired"] == 0.25
-    assert counter["scope/accuracy"] == pytest.approx(0.5, abs=0.15)  # "or" by the luck of the draw
+    assert counter["scope/accuracy"] == 0.5
 
 
 def test_flipper_passes_true_absence_and_fails_what_asks_for_the_rest(figures):
@@ -117,7 +117,7 @@ def test_oracle_is_right_wherever_truth_decides(figures):
     assert figures["oracle"]["exclusion/joint@5"] == 1.0
     assert figures["oracle"]["exclusion/violation@5"] == 0.0
     assert figures["oracle"]["pairwise/original_vs_half"] == 1.0
-    assert abs(figures["oracle"]["true_absence/shuffled"] - 0.5) < 0.25  # 60 probes
+    assert abs(figures["oracle"]["true_absence/shuffled"] - 0.5) < 0.2  # some 90 probes
 
 
 def test_no_toy_but_the_oracle_passes_everything(figures):

@@ -112,7 +112,7 @@ def test_htsat_front_end_is_the_feature_extractors():
     [
         (lambda path: HtsatEncoder(path=path / "nothing"), "audio encoder .*nothing"),
         (lambda path: HtsatEncoder(path=path, overrides={"hidden_size": 3}), "not both"),
-        (lambda path: ConvEncoder(mel=MelConfig(n_mels=40)), "multiple of 32"),
+        (lambda path: ConvEncoder(mel=MelConfig(n_mels=40)), "multiple of 64"),
         (lambda path: TextEncoder(str(path / "nothing")), "text encoder .*nothing"),
         (
             lambda path: TextEncoder(scratch=(16, 2), layers=1),

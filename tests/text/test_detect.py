@@ -61,17 +61,20 @@ def test_a_vocabulary_maps_phrases_to_its_tags(vocabulary):
 @pytest.mark.parametrize(
     ("caption", "affirmed", "removed"),
     [
-        ("calm piano, no drums", "calm piano, drums", "calm piano"),
+        ("calm piano, no drums", "calm piano, some drums", "calm piano"),
         ("rock without vocals", "rock with vocals", "rock"),
         ("There are no voices in this song. It is happy.",
-         "There are voices in this song. It is happy.", "It is happy."),
-        ("This song does not have any drums.", "This song does have drums.", None),
-        ("a piece with piano and no drums", "a piece with piano and drums",
+         "There are some voices in this song. It is happy.", "It is happy."),
+        ("This song does not have any drums.", "This song does indeed have some drums.", None),
+        ("a piece with piano and no drums", "a piece with piano and some drums",
          "a piece with piano"),
         ("music lacking trumpet", "music with trumpet", "music"),
         ("The vocals are absent.", "The vocals are present.", None),
         ("without flute, a quiet song", "with flute, a quiet song", "a quiet song"),
-        ("no piano", "piano", ""),
+        ("no piano", "some piano", ""),
+        ("You can't hear any drums.", "You can indeed hear some drums.", None),
+        ("They dont have any drums.", "They do indeed have some drums.", None),
+        ("neither drums", None, None),
     ],
 )  # fmt: skip
 def test_absences_are_made_affirmative_and_removed(caption, affirmed, removed):

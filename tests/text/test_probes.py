@@ -1,7 +1,7 @@
 from collections import Counter
 
 from negclap.text.negate import is_negated
-from negclap.text.probes import assign_absence_pairs, build_probes, statement
+from negclap.text.probes import build_probes, match_couples, statement
 
 
 def by_split(tracks, split):
@@ -21,28 +21,36 @@ def test_claims_follow_polarity(vocabulary):
     assert dict(statement(text, vocabulary).claims) == expected
 
 
-def test_absence_pairs_are_balanced_and_true(chorales, tracks):
+def test_couples_are_matched_and_their_texts_decide_nothing(chorales, tracks):
     vocabulary = chorale_vocabulary(chorales)
     clips, captions = by_split(tracks, "train")
-    pairs = assign_absence_pairs(clips, captions, vocabulary, seed=0)
-    given = [pair for pair in pairs if pair]
-    assert len(given) > len(clips) / 2
-    counts = Counter((pair.present, pair.absent) for pair in given)
-    assert all(counts[x, y] == counts[y, x] for x, y in counts)
-    for clip, caption, pair in zip(clips, captions, pairs, strict=True):
-        if pair:
-            assert pair.present in clip.tags
-            assert pair.absent in clip.absent_tags
-            mentioned = {mention.tag for mention in vocabulary.find(caption)}
-            assert not any(vocabulary.excludes(tag, m) for tag in pair for m in mentioned)
-    assert pairs == assign_absence_pairs(clips, captions, vocabulary, seed=0)
+    couples = match_couples(clips, vocabulary, seed=0)
+    members = [row for couple in couples for row in (couple.first, couple.second)]
+    assert len(members) == len(set(members)) > 0.8 * len(clips)
+    for first, second, x, y, context in couples:
+        assert x in clips[first].tags
+        assert x in clips[second].absent_tags
+        assert y in clips[second].tags
+        assert y in clips[first].absent_tags
+        assert vocabulary[x].part_of_speech == vocabulary[y].part_of_speech
+        for tag, present in context.claims:
+            assert present
+            assert {tag} <= set(clips[first].tags) & set(clips[second].tags)
+            assert not vocabulary.excludes(tag, x)
+            assert not vocabulary.excludes(tag, y)
+    # Each pair of texts is asked twice, once with either answer: the text alone is worth 1/2.
+    probes = build_probes(clips, captions, couples, vocabulary, 0)
+    asked = Counter((p["absence_true"].text, p["absence_false"].text) for p in probes
+                    if "absence_true" in p)  # fmt: skip
+    assert all(asked[true, false] == asked[false, true] for true, false in asked)
+    assert couples == match_couples(clips, vocabulary, seed=0)
 
 
 def test_probes_claim_what_they_say(chorales, tracks):
     vocabulary = chorale_vocabulary(chorales)
     clips, captions = by_split(tracks, "test")
-    pairs = assign_absence_pairs(clips, captions, vocabulary, 0)
-    probes = build_probes(clips, captions, pairs, vocabulary, 0)
+    couples = match_couples(clips, vocabulary, 0)
+    probes = build_probes(clips, captions, couples, vocabulary, 0)
     for clip, probe in zip(clips, probes, strict=True):
         assert all(clip_has == (tag in clip.tags) for tag, clip_has in probe["original"].claims)
         assert not any(present for _, present in probe["fully"].claims)
@@ -60,6 +68,6 @@ def test_unknown_absence_gives_no_absence_probe(vocabulary):
     class Unknown:
         track_id, tags, absent_tags = "t", ("piano",), None
 
-    assert assign_absence_pairs([Unknown()], ["slow piano"], vocabulary, 0) == [None]
-    probe = build_probes([Unknown()], ["slow piano"], [None], vocabulary, 0)[0]
+    assert match_couples([Unknown(), Unknown()], vocabulary, 0) == []
+    probe = build_probes([Unknown()], ["slow piano"], [], vocabulary, 0)[0]
     assert set(probe) == {"original", "half", "fully"}

@@ -22,6 +22,7 @@ from negclap.data.sources.chorales.arrangement import (
     stem_notes,
 )
 from negclap.data.sources.chorales.scores import Note, Score
+from negclap.errors import InputError
 from negclap.rng import stream
 
 SAMPLE_RATE = 16_000
@@ -78,7 +79,8 @@ def _render_stem(score: Score, arrangement: Arrangement, stem: Stem, soundfont: 
 def _level(stem: Waveform, key: str, tag: str) -> Waveform:
     jitter_db = stream(key, "level", tag).uniform(-_JITTER_DB, _JITTER_DB)
     rms = float(np.sqrt(np.mean(np.square(stem, dtype=np.float64))))
-    assert rms > 0, f"{key}: stem {tag!r} is silent"  # arrangements are checked before
+    if rms == 0:  # arrangements are checked before, but not what another SoundFont has
+        raise InputError(f"clip {key}: {tag!r} is silent, the SoundFont lacks its program or notes")
     return stem * np.float32(_STEM_RMS * 10 ** (jitter_db / 20) / rms)
 
 
