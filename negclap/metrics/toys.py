@@ -53,20 +53,18 @@ def _truth(track: Subject, columns: Columns) -> Tensor:
 
 
 def _signed_claims(statement: Statement, columns: Columns) -> Tensor:
-    """Its product with a clip of known tags is (true - false claims) / claims, up to a factor."""
+    """For one text, its product with clips orders them by the share of its claims that are true.
+
+    Among texts that are all true of a clip, it prefers the one that says most.
+    """
     vector = _blank(columns)
-    n = max(1, len(statement.claims))
     for tag, present in statement.claims:
-        vector[columns[tag]] = (1.0 if present else -1.0) / n
-    vector[-1] = (1.0 - vector.square().sum()).clamp(min=0.0).sqrt()
-    return vector
+        vector[columns[tag]] = 1.0 if present else -1.0
+    return _unit(vector)
 
 
 def _mentions(statement: Statement, columns: Columns) -> Tensor:
-    vector = _blank(columns)
-    for tag, _ in statement.claims:
-        vector[columns[tag]] = 1.0
-    return _unit(vector)
+    return _unit(_signed_claims(statement, columns).abs())
 
 
 def _negates(statement: Statement) -> bool:
@@ -100,7 +98,7 @@ def _flipped(statement: Statement, columns: Columns) -> Tensor:
 CONSTANT = Toy(lambda _, c: _one_direction(c), lambda _, c: _one_direction(c))
 """Takes everything for the same: chance."""
 ORACLE = Toy(_truth, _signed_claims)
-"""Scores a clip by the share of the text's claims that are true of it: the ceiling of the texts."""
+"""Orders clips by the share of the text's claims that are true of them: the ceiling of the texts."""
 TOYS: dict[str, Toy] = {
     "constant": CONSTANT,
     "bag of words": Toy(_tags, _mentions),
