@@ -301,7 +301,7 @@ def _mine(options: argparse.Namespace) -> None:
     if options.out:
         write_lines(options.out, [one.as_dict() for one in mined])
     if options.labels:
-        print_label_scores(score_labels(mined, read_labels(options.labels)))
+        print_label_scores(score_labels(mined, read_labels(options.labels), captions))
     if options.run_dir:
         from negclap.models.checkpoint import load
 

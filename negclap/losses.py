@@ -139,6 +139,8 @@ class LossTerms:
             kinds.add("absence")
         if self.exclusion.weight or self.choice.weight:
             kinds.add("exclusion")
+        if self.choice.weight or (self.exclusion.weight and self.exclusion.negatives != "none"):
+            kinds.add("falsehoods")
         return frozenset(kinds)
 
 

@@ -120,13 +120,19 @@ class Counts(NamedTuple):
 
 
 def score_labels(
-    mined: Sequence[Mined], labels: Mapping[str, Sequence[Label]]
+    mined: Sequence[Mined], labels: Mapping[str, Sequence[Label]], captions: Mapping[str, str]
 ) -> dict[str, Counts]:
     """By kind, how the found negations of the labelled captions meet the labels.
 
     A found negation is right if its cue overlaps the labelled one, its phrase holds the head noun
     and the kind is the same.
+
+    Raises:
+        InputError: If a labelled caption is not among ``captions``.
     """
+    absent = [key for key in labels if key not in captions]
+    if absent:
+        raise InputError(f"{len(absent)} labelled captions are not there, the first: {absent[0]!r}")
     found: dict[str, list[Negation]] = {key: [] for key in labels}
     for one in mined:
         if one.caption_id in found:

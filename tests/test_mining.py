@@ -36,7 +36,9 @@ def test_scores_against_labels_are_counted_by_kind():
         "b": [Label("no", 0, "drums", "absence")],
         "c": [],
     }
-    assert score_labels(mine(CAPTIONS), labels) == {
+    with pytest.raises(InputError, match="1 labelled captions are not there, the first: 'd'"):
+        score_labels(mine(CAPTIONS), labels | {"d": []}, CAPTIONS)
+    assert score_labels(mine(CAPTIONS), labels, CAPTIONS) == {
         "absence": Counts(right=1, extra=1, missed=1),
         "predicate": Counts(right=0, extra=1, missed=1),
     }

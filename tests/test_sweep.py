@@ -71,6 +71,19 @@ def test_one_trial_runs_and_an_old_sweep_goes_on(tiny_args, tmp_path, monkeypatc
     assert not (out / "trial-0001").exists()
 
 
+def test_a_run_of_the_agent_logs_offline_into_a_folder_of_its_own(tiny_args, monkeypatch, tmp_path):
+    """What `wandb agent` starts, without an account: the sweep's logger in offline mode."""
+    monkeypatch.chdir(tmp_path)
+    for name, value in (("SWEEP_ID", "abc"), ("RUN_ID", "r1"), ("MODE", "offline")):
+        monkeypatch.setenv(f"WANDB_{name}", value)
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    overlay = f"--config={CONFIGS / 'loggers' / 'wandb_sweep.yaml'}"
+    assert main(["fit", *tiny_args, overlay]) == 0
+    folder = tmp_path / "runs" / "sweeps" / "abc" / "r1"
+    assert "understanding" in json.loads((folder / "validation.json").read_text())
+    assert list((folder / "wandb").glob("offline-run-*/*.wandb"))
+
+
 def test_the_front_holds_what_no_other_point_beats():
     points = [(0.1, 0.9), (0.5, 0.5), (0.4, 0.4), (0.9, 0.1), (0.5, 0.2), (0.1, 0.9)]
     assert pareto_front(points) == [(0.1, 0.9), (0.5, 0.5), (0.9, 0.1)]

@@ -4,7 +4,8 @@
     make study SMALL=1    # the same on a tiny set with tiny towers; its figures mean nothing
     make study ONLY=recipes
 
-A cell is one training and its test. Its folder is done when it holds results.json.
+A cell is one training and its test. It is done when its folder holds cell.json with the same
+arguments and configurations; another recipe in its place is trained anew.
 """
 
 import argparse
@@ -107,7 +108,7 @@ def run(cell: Cell, out: Path, manifest: Path | None) -> None:
     files = [Path(part) for part in arguments if part.endswith(".yaml")]
     recipe = {"arguments": arguments, "configs": [path.read_text() for path in files]}
     record = folder / "cell.json"
-    if (folder / "results.json").is_file() and json.loads(record.read_text())["recipe"] == recipe:
+    if record.is_file() and json.loads(record.read_text())["recipe"] == recipe:
         return
     shutil.rmtree(folder, ignore_errors=True)
     start = time.time()

@@ -86,9 +86,9 @@ class TrainingTexts:
       where the caption names too few tags;
     - "absence": "absence_true" and "absence_false", see `probes.absence_texts`; missing where no
       pair of tags fits;
-    - "exclusion": "exclusion 0", "exclusion 1", ... and the false forms of each, "denied 0",
-      "affirmed 0", "swapped 0", .... A clip without any (no tags) has its caption there, and no
-      false forms.
+    - "exclusion": "exclusion 0", "exclusion 1", ...; a clip without any (no tags) has its caption
+      there;
+    - "falsehoods": the false forms of each exclusion, "denied 0", "affirmed 0", "swapped 0", ....
     """
 
     vocabulary: Vocabulary
@@ -116,8 +116,8 @@ class TrainingTexts:
             for turn in range(self.exclude.per_clip):
                 exclusion = self._exclusion(track, f"{key}/{turn}")
                 texts[f"exclusion {turn}"] = exclusion.text if exclusion else original
-                false = exclusion.false if exclusion else {}
-                texts |= {f"{kind} {turn}": text for kind, text in false.items()}
+                if exclusion and "falsehoods" in self.kinds:
+                    texts |= {f"{kind} {turn}": text for kind, text in exclusion.false.items()}
         return texts
 
     def _caption(self, original: str, track: Track, key: str) -> str:

@@ -98,7 +98,7 @@ def _flipped(statement: Statement, columns: Columns) -> Tensor:
 CONSTANT = Toy(lambda _, c: _one_direction(c), lambda _, c: _one_direction(c))
 """Takes everything for the same: chance."""
 ORACLE = Toy(_truth, _signed_claims)
-"""Orders clips by the share of the text's claims that are true of them: the ceiling of the texts."""
+"""Orders clips by the share of the text's claims that are true of them: the texts' ceiling."""
 TOYS: dict[str, Toy] = {
     "constant": CONSTANT,
     "bag of words": Toy(_tags, _mentions),

@@ -29,7 +29,7 @@ Role = Literal[
 
 _MATCHING_ROUNDS = 4
 
-TextKind = Literal["levels", "absence", "exclusion"]
+TextKind = Literal["levels", "absence", "exclusion", "falsehoods"]
 """Kinds of texts that training needs on demand, besides the captions."""
 
 

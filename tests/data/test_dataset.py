@@ -33,7 +33,7 @@ def characters(texts):
     return {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
 
 
-ALL_KINDS = frozenset({"levels", "absence", "exclusion"})
+ALL_KINDS = frozenset({"levels", "absence", "exclusion", "falsehoods"})
 
 
 def training_texts(vocabulary, insert=None, exclude=None, kinds=ALL_KINDS):
@@ -226,18 +226,22 @@ def test_texts_come_on_demand_only(chorales, tracks):
             for index, track in enumerate(tracks[:20])
             for role in training_texts(vocabulary, kinds=frozenset(kinds))(index, track, 0)
         }
-        for kinds in ((), ("levels",), ("absence",), ("exclusion",))
+        for kinds in ((), ("levels",), ("absence",), ("exclusion",), ("exclusion", "falsehoods"))
     }
     assert roles[()] == {"caption"}
     assert roles["levels",] == {"caption", "original", "half", "fully"}
     assert roles["absence",] == {"caption", "absence_true", "absence_false"}
-    assert roles["exclusion",] == {"caption", "exclusion 0", "denied 0", "affirmed 0", "swapped 0"}
+    assert roles["exclusion",] == {"caption", "exclusion 0"}
+    false = {"denied 0", "affirmed 0", "swapped 0"}
+    assert roles["exclusion", "falsehoods"] == {"caption", "exclusion 0"} | false
 
 
 def test_a_clip_can_have_several_exclusions(chorales, tracks):
     vocabulary = Vocabulary.load(chorales / "vocabulary.json")
     exclude = Exclude(per_clip=3)
-    texts = training_texts(vocabulary, exclude=exclude, kinds=frozenset({"exclusion"}))
+    texts = training_texts(
+        vocabulary, exclude=exclude, kinds=frozenset({"exclusion", "falsehoods"})
+    )
     given = texts(0, tracks[0], 0)
     assert len({given[f"exclusion {turn}"] for turn in range(3)}) == 3
     assert {f"swapped {turn}" for turn in range(3)} <= given.keys()
