@@ -175,7 +175,7 @@ def build_exam(
         for couple in sorted(asked)
         for choice in _choices(couple, tracks, vocabulary, seed, by_cue)
     ]
-    choices += _lexicalised(tracks, captions, vocabulary, seed)
+    choices += _lexicalised(nouns, vocabulary)
     choices += _natural(captions, vocabulary)
     return Exam(
         tuple(tracks),
@@ -233,10 +233,6 @@ def _of_both(part: str, couple: Couple, one: Statement, other: Statement) -> Ite
     yield Choice(part, couple.second, other, one)
 
 
-def _decided(part: str, index: int, yes: Statement, no: Statement, truth: bool) -> Choice:
-    return Choice(part, index, yes, no) if truth else Choice(part, index, no, yes)
-
-
 def _another(
     names: Iterable[str], taken: tuple[str, ...], vocabulary: Vocabulary, key: str
 ) -> str | None:
@@ -251,29 +247,21 @@ def _another(
     return stream(key).choice(free) if free else None
 
 
-def _lexicalised(
-    tracks: Sequence[Subject], captions: Sequence[str], vocabulary: Vocabulary, seed: int
-) -> Iterator[Choice]:
-    """Ask "c, instrumental" against "c, with vocals", of as many clips with as without vocals."""
-    for word, tag in LEXICALISED.items():
-        if tag not in vocabulary or word in vocabulary:
-            continue
-        silent = [
-            i
-            for i, caption in enumerate(captions)
-            if not any(vocabulary.excludes(tag, m.tag) for m in vocabulary.find(caption))
-        ]
-        having = [i for i in silent if tag in tracks[i].tags]
-        lacking = [i for i in silent if tag in (tracks[i].absent_tags or ())]
-        rng = stream(seed, "lexicalised", word)
-        n = min(len(having), len(lacking), _MOST_COUPLES)
-        for index in sorted((*rng.sample(having, n), *rng.sample(lacking, n))):
-            claims = statement(captions[index], vocabulary).claims
-            caption = captions[index].rstrip(" .!?")
-            negated = Statement(f"{caption}, {word}", (*claims, (tag, False)))
-            affirmed = Statement(f"{caption}, with {tag}", (*claims, (tag, True)))
-            has = tag in tracks[index].tags
-            yield _decided(f"lexicalised/{word}", index, affirmed, negated, has)
+def _lexicalised(couples: Sequence[Couple], vocabulary: Vocabulary) -> Iterator[Choice]:
+    """Ask "..., instrumental" against "..., no y": like true absence, the negation in one word."""
+    words = {
+        tag: word
+        for word, tag in LEXICALISED.items()
+        if tag in vocabulary and word not in vocabulary
+    }
+    for couple in couples:
+        context, claims = couple.context
+        for tag, other in ((couple.x, couple.y), (couple.y, couple.x)):
+            if tag in words:
+                word = Statement(f"{context}, {words[tag]}", (*claims, (tag, False)))
+                plain = Statement(f"{context}, no {other}", (*claims, (other, False)))
+                one, two = (plain, word) if tag == couple.x else (word, plain)
+                yield from _of_both(f"lexicalised/{words[tag]}", couple, one, two)
 
 
 def _natural(captions: Sequence[str], vocabulary: Vocabulary) -> Iterator[Choice]:

@@ -75,6 +75,7 @@ def test_bag_of_words_retrieves_and_understands_nothing(figures):
     assert bag["paired"] == 0.0
     assert bag["paired/with"] == 1.0
     assert bag["scope/swap"] == 0.5
+    assert bag["lexicalised/instrumental"] == 0.0
     assert bag["exclusion/violation@5"] > 0.9
     assert bag["exclusion/joint@5"] < 0.1
     assert bag["exclusion/plain/joint@5"] > bag["exclusion/joint@5"]
