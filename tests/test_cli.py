@@ -110,12 +110,32 @@ def test_report_compares_runs_side_by_side(run, tmp_path, capsys):
     for i, folder in enumerate(seeds):
         folder.mkdir()
         (folder / "results.json").write_text(json.dumps(results | {"chain": 0.1 * i}))
+        (folder / "scores.npz").write_bytes((run / "scores.npz").read_bytes())
     assert main(["report", *map(str, seeds), "--out", str(tmp_path / "out")]) == 0
     merged = json.loads((tmp_path / "out" / "results.json").read_text())
     assert merged["combined"]["chain"] == pytest.approx(0.05)
     assert merged["other"]["chain"] == pytest.approx(0.2)
     assert (tmp_path / "out" / "comparison.png").stat().st_size > 10_000
     assert "combined (2 runs)" in capsys.readouterr().out
+    gains = json.loads((tmp_path / "out" / "differences.json").read_text())
+    assert gains["other"]["true_absence"] == {"value": 0.0, "low": 0.0, "high": 0.0}
+    assert "| `chain` | 0.050" in (tmp_path / "out" / "table.md").read_text()
+
+
+def test_results_of_different_exams_are_not_compared(run, tmp_path, capfd):
+    folders = [tmp_path / "one", tmp_path / "other"]
+    for folder in folders:
+        folder.mkdir()
+        (folder / "results.json").write_bytes((run / "results.json").read_bytes())
+    (folders[0] / "scores.npz").write_bytes((run / "scores.npz").read_bytes())
+    status, line = complaint(capfd, ["report", *map(str, folders)])
+    assert status == 2
+    assert "no scores there" in line
+    with np.load(run / "scores.npz") as arrays:
+        np.savez(folders[1] / "scores.npz", **{**arrays, "exam": np.array("another")})
+    status, line = complaint(capfd, ["report", *map(str, folders)])
+    assert status == 2
+    assert "results of different exams" in line
 
 
 def test_print_config_prints_one_resolved_configuration(tiny_args, capsys):

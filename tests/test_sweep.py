@@ -4,6 +4,7 @@ import json
 
 import optuna
 import pytest
+import wandb
 import yaml
 
 from negclap.cli import main
@@ -73,6 +74,7 @@ def test_one_trial_runs_and_an_old_sweep_goes_on(tiny_args, tmp_path, monkeypatc
 
 def test_a_run_of_the_agent_logs_offline_into_a_folder_of_its_own(tiny_args, monkeypatch, tmp_path):
     """What `wandb agent` starts, without an account: the sweep's logger in offline mode."""
+    wandb.finish()  # of a test before this one in the same process
     monkeypatch.chdir(tmp_path)
     for name, value in (("SWEEP_ID", "abc"), ("RUN_ID", "r1"), ("MODE", "offline")):
         monkeypatch.setenv(f"WANDB_{name}", value)
@@ -81,6 +83,7 @@ def test_a_run_of_the_agent_logs_offline_into_a_folder_of_its_own(tiny_args, mon
     assert main(["fit", *tiny_args, overlay]) == 0
     folder = tmp_path / "runs" / "sweeps" / "abc" / "r1"
     assert "understanding" in json.loads((folder / "validation.json").read_text())
+    wandb.finish()
     assert list((folder / "wandb").glob("offline-run-*/*.wandb"))
 
 
