@@ -1,10 +1,12 @@
 """The sweep over loss weights: every combination parses, one trial runs, an old sweep goes on."""
 
 import json
+import os
+import subprocess
+import sys
 
 import optuna
 import pytest
-import wandb
 import yaml
 
 from negclap.cli import main
@@ -72,19 +74,16 @@ def test_one_trial_runs_and_an_old_sweep_goes_on(tiny_args, tmp_path, monkeypatc
     assert not (out / "trial-0001").exists()
 
 
-def test_a_run_of_the_agent_logs_offline_into_a_folder_of_its_own(tiny_args, monkeypatch, tmp_path):
-    """What `wandb agent` starts, without an account: the sweep's logger in offline mode."""
-    wandb.finish()  # of a test before this one in the same process
-    monkeypatch.chdir(tmp_path)
-    for name, value in (("SWEEP_ID", "abc"), ("RUN_ID", "r1"), ("MODE", "offline")):
-        monkeypatch.setenv(f"WANDB_{name}", value)
-    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+def test_a_run_of_the_agent_logs_offline_into_a_folder_of_its_own(tiny_args, tmp_path):
+    """What `wandb agent` starts, in a process of its own, without an account."""
+    environment = os.environ | {"WANDB_SWEEP_ID": "abc", "WANDB_RUN_ID": "r1"}
+    environment |= {"WANDB_MODE": "offline", "PYTHONPATH": str(CONFIGS.parent)}
     overlay = f"--config={CONFIGS / 'loggers' / 'wandb_sweep.yaml'}"
-    assert main(["fit", *tiny_args, overlay]) == 0
+    command = [sys.executable, "-m", "negclap.cli", "fit", *tiny_args, overlay]
+    subprocess.run(command, env=environment, cwd=tmp_path, check=True, capture_output=True)
     folder = tmp_path / "runs" / "sweeps" / "abc" / "r1"
     assert "understanding" in json.loads((folder / "validation.json").read_text())
-    wandb.finish()
-    assert list((folder / "wandb").glob("offline-run-*/*.wandb"))
+    assert list((folder / "wandb").glob("offline-run-*-r1/*.wandb"))
 
 
 def test_the_front_holds_what_no_other_point_beats():
