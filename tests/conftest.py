@@ -10,6 +10,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 from negclap.data.manifest import Track, read_manifest
 from negclap.data.sources.chorales import BuildPlan, build
+from negclap.text.exam import Exam, TwinClip, build_exam
 from negclap.text.vocabulary import Tag, Vocabulary
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -31,6 +32,21 @@ def chorales(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def tracks(chorales) -> list[Track]:
     return read_manifest(chorales / "manifest.jsonl")
+
+
+@pytest.fixture(scope="session")
+def exam_clips(chorales, tracks) -> tuple[Exam, list[Track]]:
+    """The exam of the tiny set's training and test clips, with the twins; and the clips."""
+    clips = [track for track in tracks if track.split in ("train", "test")]
+    rows = {track.track_id: row for row, track in enumerate(clips)}
+    twins = [
+        TwinClip(track, rows[track.meta["twin_of"]], track.meta["toggled"])
+        for track in tracks
+        if track.split == "test_twin"
+    ]
+    captions = [track.captions[0].text for track in clips]
+    tags = Vocabulary.load(chorales / "vocabulary.json")
+    return build_exam(clips, captions, tags, seed=0, at=5, twins=twins), clips
 
 
 @pytest.fixture(scope="session")

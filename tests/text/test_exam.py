@@ -1,66 +1,50 @@
 from collections import Counter
 
-import pytest
-
 from negclap.text.cues import CUES
-from negclap.text.exam import PLAIN, WITHOUT, TwinClip, build_exam
+from negclap.text.exam import PLAIN, WITHOUT, build_exam
 from negclap.text.probes import statement
-from negclap.text.vocabulary import Vocabulary
-
-
-@pytest.fixture(scope="module")
-def built(chorales, tracks):
-    vocabulary = Vocabulary.load(chorales / "vocabulary.json")
-    clips = [track for track in tracks if track.split in ("train", "test")]
-    rows = {track.track_id: row for row, track in enumerate(clips)}
-    twins = [
-        TwinClip(t, rows[t.meta["twin_of"]], t.meta["toggled"])
-        for t in tracks
-        if t.split == "test_twin"
-    ]
-    captions = [track.captions[0].text for track in clips]
-    exam = build_exam(clips, captions, vocabulary, 0, at=5, twins=twins)
-    return exam, clips, captions, vocabulary
 
 
 def is_true(asked, clip):
     return all(present == (tag in clip.tags) for tag, present in asked.claims)
 
 
-def test_truth_decides_every_choice(built):
-    exam, clips, _, _ = built
+def test_truth_decides_every_choice(exam_clips):
+    exam, clips = exam_clips
     for choice in exam.choices:
         assert is_true(choice.true, clips[choice.clip]), choice
         assert not is_true(choice.false, clips[choice.clip]), choice
 
 
-def test_texts_say_what_they_claim(built):
+def test_texts_say_what_they_claim(exam_clips):
     """A reader of whole words agrees with the claims, where no cue lies outside of its grammar."""
-    exam, _, _, vocabulary = built
+    exam, _ = exam_clips
+    vocabulary = exam.vocabulary
     for text, asked in exam.statements().items():
         readable = text.replace("instrumental", "no vocals,")
         if not any(word in text for word in ("not without", "not only", "never")):
             assert dict(statement(readable, vocabulary).claims) == dict(asked.claims), text
 
 
-def test_every_part_is_asked_and_each_cue_as_often(built):
-    exam, *_ = built
+def test_every_part_is_asked_and_each_cue_as_often(exam_clips):
+    exam, _ = exam_clips
     parts = [choice.part for choice in exam.choices]
     assert {"scope/swap", "scope/or", "double_negation", "pseudo/not_only"} <= set(parts)
     assert "lexicalised/instrumental" in parts
     assert len({parts.count(f"cue/{cue.name}/true_absence") for cue in CUES}) == 1
 
 
-def test_every_choice_is_asked_with_either_answer(built):
+def test_every_choice_is_asked_with_either_answer(exam_clips):
     """The same two texts are right once each, so that the text alone is worth exactly 1/2."""
-    exam, *_ = built
+    exam, _ = exam_clips
     asked = Counter((choice.part, choice.true.text, choice.false.text) for choice in exam.choices)
     for part, true, false in asked:
         assert asked[part, true, false] == asked[part, false, true]
 
 
-def test_queries_have_clips_on_both_sides_and_every_wording(built):
-    exam, clips, _, vocabulary = built
+def test_queries_have_clips_on_both_sides_and_every_wording(exam_clips):
+    exam, clips = exam_clips
+    vocabulary = exam.vocabulary
     assert exam.queries
     for query in exam.queries:
         both = sum({query.wanted, query.unwanted} <= set(clip.tags) for clip in clips)
@@ -72,8 +56,8 @@ def test_queries_have_clips_on_both_sides_and_every_wording(built):
         assert query.texts[PLAIN].claims == ((query.wanted, True),)
 
 
-def test_twins_differ_in_what_they_are_asked_about(built, tracks):
-    exam, clips, *_ = built
+def test_twins_differ_in_what_they_are_asked_about(exam_clips, tracks):
+    exam, clips = exam_clips
     twins = [track for track in tracks if track.split == "test_twin"]
     assert len(exam.twins) == len(twins)
     for question in exam.twins:
