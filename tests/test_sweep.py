@@ -76,8 +76,10 @@ def test_one_trial_runs_and_an_old_sweep_goes_on(tiny_args, tmp_path, monkeypatc
 
 def test_a_run_of_the_agent_logs_offline_into_a_folder_of_its_own(tiny_args, tmp_path):
     """What `wandb agent` starts, in a process of its own, without an account."""
-    environment = os.environ | {"WANDB_SWEEP_ID": "abc", "WANDB_RUN_ID": "r1"}
-    environment |= {"WANDB_MODE": "offline", "PYTHONPATH": str(CONFIGS.parent)}
+    # wandb leaves variables of its own behind where another test has used it
+    environment = {name: v for name, v in os.environ.items() if not name.startswith("WANDB")}
+    environment |= {"WANDB_SWEEP_ID": "abc", "WANDB_RUN_ID": "r1", "WANDB_MODE": "offline"}
+    environment |= {"PYTHONPATH": str(CONFIGS.parent)}
     overlay = f"--config={CONFIGS / 'loggers' / 'wandb_sweep.yaml'}"
     command = [sys.executable, "-m", "negclap.cli", "fit", *tiny_args, overlay]
     subprocess.run(command, env=environment, cwd=tmp_path, check=True, capture_output=True)
