@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from negclap.text.detect import find_negations, remove
+from negclap.text.detect import find_negations
+from negclap.text.rewrite import remove
 from negclap.text.vocabulary import Vocabulary
 
 Method = Literal["boolean", "spherical", "removal"]

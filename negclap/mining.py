@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from negclap.data.manifest import read_manifest
 from negclap.errors import InputError
-from negclap.text.detect import Kind, Negation, affirm, find_negations
+from negclap.text.detect import Kind, Negation, find_negations
+from negclap.text.rewrite import affirm
 from negclap.text.vocabulary import Vocabulary, words
 
 Array = npt.NDArray[np.float32]

@@ -3,7 +3,7 @@
 import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from negclap import distributed
 from negclap.data.batch import Batch
 from negclap.data.datamodule import NegClapDataModule
+from negclap.embedded_texts import EmbeddedTexts
 from negclap.errors import InputError
 from negclap.losses import (
     LossTerms,
@@ -126,7 +127,7 @@ class NegClapModule(pl.LightningModule):
         self, batch: Batch, audio: Tensor, unique_texts: Tensor
     ) -> list[tuple[str, float, Tensor]]:
         """(name, weight now, raw value) of every term that is switched on."""
-        texts = _Texts(batch, unique_texts, distributed.gather_with_gradient(audio))
+        texts = EmbeddedTexts(batch, unique_texts, distributed.gather_with_gradient(audio))
         values = {
             "contrastive": self._contrastive,
             "dissimilarity": self._dissimilarity,
@@ -142,14 +143,14 @@ class NegClapModule(pl.LightningModule):
             (name, weight, values[name](audio, texts)) for name, weight in weights.items() if weight
         ]
 
-    def _contrastive(self, audio: Tensor, texts: "_Texts") -> Tensor:
+    def _contrastive(self, audio: Tensor, texts: EmbeddedTexts) -> Tensor:
         return self._both_directions(audio, texts, "caption")
 
-    def _exclusion(self, audio: Tensor, texts: "_Texts") -> Tensor:
+    def _exclusion(self, audio: Tensor, texts: EmbeddedTexts) -> Tensor:
         values = [self._exclusion_turn(audio, texts, turn) for turn in texts.turns]
         return torch.stack(values).mean()
 
-    def _exclusion_turn(self, audio: Tensor, texts: "_Texts", turn: int) -> Tensor:
+    def _exclusion_turn(self, audio: Tensor, texts: EmbeddedTexts, turn: int) -> Tensor:
         role = f"exclusion {turn}"
         match self.losses.exclusion.negatives:
             case "own":
@@ -164,7 +165,7 @@ class NegClapModule(pl.LightningModule):
     def _both_directions(
         self,
         audio: Tensor,
-        texts: "_Texts",
+        texts: EmbeddedTexts,
         role: str,
         own: Tensor | None = None,
         shared: Tensor | None = None,
@@ -179,19 +180,19 @@ class NegClapModule(pl.LightningModule):
         to_audio = contrastive(text, texts.all_audio, scale, keys, all_keys, offset)
         return (to_text + to_audio) / 2
 
-    def _dissimilarity(self, audio: Tensor, texts: "_Texts") -> Tensor:
+    def _dissimilarity(self, audio: Tensor, texts: EmbeddedTexts) -> Tensor:
         has = texts.given("fully")
         original, fully = texts["original"][has], texts["fully"][has]
         floor = self.losses.dissimilarity.floor
         return distributed.global_mean(dissimilarity(original, fully, floor))
 
-    def _graded_margin(self, audio: Tensor, texts: "_Texts") -> Tensor:
+    def _graded_margin(self, audio: Tensor, texts: EmbeddedTexts) -> Tensor:
         has = texts.given("half")  # who has a half negated form has all three
         original, half, fully = ((audio[has] * texts[level][has]).sum(dim=-1) for level in LEVELS)
         term = self.losses.graded_margin
         return distributed.global_mean(graded_margin(original, half, fully, term))
 
-    def _absence(self, audio: Tensor, texts: "_Texts") -> Tensor:
+    def _absence(self, audio: Tensor, texts: EmbeddedTexts) -> Tensor:
         has = texts.given("absence_true")
         true, false = (
             (audio[has] * texts[role][has]).sum(dim=-1)
@@ -199,7 +200,7 @@ class NegClapModule(pl.LightningModule):
         )
         return distributed.global_mean(absence(true, false, self.losses.absence.margin))
 
-    def _choice(self, audio: Tensor, texts: "_Texts") -> Tensor:
+    def _choice(self, audio: Tensor, texts: EmbeddedTexts) -> Tensor:
         losses = []
         for turn in texts.turns:
             has = texts.given(f"{FALSEHOODS[0]} {turn}")
@@ -256,7 +257,7 @@ class NegClapModule(pl.LightningModule):
         """Collect the embeddings of the clips and their probes."""
         self.unreadable["validation"].update(batch.unreadable)
         audio = self.model.embed_audio(batch.waveform)
-        texts = _Texts(batch, self.model.embed_text(batch.tokens), audio)
+        texts = EmbeddedTexts(batch, self.model.embed_text(batch.tokens), audio)
         self.validation.update(batch.index, audio, {role: texts[role] for role in batch.rows})
         self._heard("validation").update(batch.index, audio)
 
@@ -387,39 +388,3 @@ class NegClapModule(pl.LightningModule):
                     f"checkpoint of another configuration: {name!r} has shape "
                     f"{tuple(theirs[name].shape)}, the configured model's is {tuple(tensor.shape)}"
                 )
-
-
-@dataclass(frozen=True)
-class _Texts:
-    """The embedded texts of a batch by role: ``(b, d)``, NaN where a clip lacks the role.
-
-    ``all_audio`` are the clips of all ranks, gathered once for every term.
-    """
-
-    batch: Batch
-    unique: Tensor
-    all_audio: Tensor
-
-    def rows(self, role: str) -> Tensor:
-        return self.batch.rows.get(role, torch.full_like(self.batch.index, -1))
-
-    def given(self, role: str) -> Tensor:
-        """``(b,)`` whether the clip has the role."""
-        return self.rows(role) >= 0
-
-    def keys(self, role: str) -> Tensor:
-        return self.batch.text_keys[self.rows(role)]
-
-    def __getitem__(self, role: str) -> Tensor:
-        rows = self.rows(role)
-        picked = self.unique[rows.clamp(min=0)]
-        return picked.masked_fill((rows < 0).unsqueeze(1), float("nan"))
-
-    @property
-    def turns(self) -> range:
-        """Numbers of the exclusion-style captions that each clip has."""
-        return range(sum(role.startswith("exclusion ") for role in self.batch.rows))
-
-    def false(self, turn: int) -> Tensor:
-        """``(b, m, d)`` the false forms of each clip's exclusion-style caption."""
-        return torch.stack([self[f"{kind} {turn}"] for kind in FALSEHOODS], dim=1)

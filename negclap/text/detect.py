@@ -116,7 +116,7 @@ _LIGHT = frozenset(
 )
 _VERBS = frozenset(
     """is are was were be been being do does did can could will would should may might must has have
-    had seem seems sound sounds though although""".split()  # noqa: SIM905
+    had seem seems sound sounds though although""".split()  # noqa: SIM905  # a list of 40 quoted words is harder to read
 )
 _NOUN_STARTS = frozenset(["singing", "playing", "backing", "being", "accompanying"])
 _SOUNDING = frozenset(
@@ -219,9 +219,14 @@ _Judged = tuple[Span, Kind] | None
 
 def _pseudo(caption: str, match: re.Match[str]) -> _Judged:
     """What would be negated: "wave" of "no wave", "only piano" of "not only piano"."""
-    cue_end = match.start() + len(re.match(_WORDS, match.group())[0])  # type: ignore[index]
+    cue_end = match.start() + _first_word_length(match.group())
     start = cue_end + len(caption[cue_end:]) - len(caption[cue_end:].lstrip())
     return (min(start, match.end()), max(match.end(), _phrase(caption, match.end())[1])), "pseudo"
+
+
+def _first_word_length(text: str) -> int:
+    word = re.match(_WORDS, text)
+    return word.end() if word else 0
 
 
 def _degree(caption: str, match: re.Match[str]) -> _Judged:
@@ -283,78 +288,6 @@ _RULES: tuple[tuple[re.Pattern[str], Callable[[str, re.Match[str]], _Judged]], .
     (_NOR, _thing),
     (_PREDICATE, _predicate),
 )
-
-
-_AFFIRMATIVE: tuple[tuple[str, str], ...] = (
-    (r"no|zero", "some"),
-    (r"(?:without|w/o)(?: any)?", "with"),
-    (r"lacks|lacked|omits|excludes", "has"),
-    (r"lack|omit", "have"),
-    (r"lacking(?: of)?|devoid of|void of|free (?:of|from)|bereft of|minus|sans", "with"),
-    (r"(an? |the )?(?:lack of|absence of)", r"\1presence of"),
-    (r"(\w+) (?:\w+ )?(?:absent|missing)", r"\1 present"),
-)
-_TURNED: tuple[tuple[str, str], ...] = (
-    (r"\b(?:can['\u2019]?t|cannot)\b", "can indeed"),
-    (r"\b(is|are|was|were|do|does|did|has|have|had|could)(?: not|n['\u2019]?t)\b", r"\1 indeed"),
-    (r"\bany\b", "some"),
-    (r"\b(?:really|even|actually) ", ""),
-)
-
-
-def affirm(caption: str, negation: Negation) -> str | None:
-    """The caption with an absence made affirmative: "There are some voices" for "... no voices".
-
-    A word stands in for each cue, so that a text is not closer to the phrase only because a word
-    less dilutes it.
-
-    Returns:
-        None where the words leave no simple way to say so.
-    """
-    if negation.kind != "absence":
-        return None
-    cue = negation.cue.lower()
-    said = next(
-        (
-            match.expand(affirmed)
-            for pattern, affirmed in _AFFIRMATIVE
-            if (match := re.fullmatch(pattern, cue))
-        ),
-        cue,
-    )
-    for pattern, turned in _TURNED if said == cue else ():
-        said = re.sub(pattern, turned, said)
-    start, end = negation.span
-    text = re.sub(r"  +", " ", caption[:start] + said + caption[end:]).strip()
-    if len(find_negations(text)) >= len(find_negations(caption)):
-        return None
-    return text[:1].upper() + text[1:] if caption[:1].isupper() else text
-
-
-def remove(caption: str, negation: Negation) -> str:
-    """The caption without the negated clause; a sentence or clause that says no more goes whole."""
-    start, end = negation.span[0], max(negation.span[1], negation.phrase_span[1])
-    start = min(start, negation.phrase_span[0])
-    before, after = caption[:start], caption[end:]
-    opening = re.search(
-        r"(?:(?:^|(?<=[.!?;,]))\s*(?:and |but )?(?:there (?:is|are|was|were)|(?:this|the) \w+"
-        r" (?:has|is|features?)|it (?:has|is)|which (?:has|is)|with|and|but|,)|,|\band|\bwith"
-        r"|\bbut)"
-        r"\s*$",
-        before,
-        re.IGNORECASE,
-    )
-    if opening:
-        before = before[: opening.start()]
-    closing = re.match(
-        r"\s*(?:(?:in|on|to) (?:this|the) \w+(?: \w+)?|used|played|(?:is |are )?present|at all)?"
-        r"(?=\s*[.,;!?]|\s*$)",
-        after,
-        re.IGNORECASE,
-    )
-    after = after[closing.end() :] if closing else after
-    text = f"{before.rstrip(' ,')} {after.lstrip(' ,')}" if before.strip() else after.lstrip(" ,.")
-    return re.sub(r"\s+([.,;!?])", r"\1", re.sub(r"([.!?])\s*[.,]", r"\1", text)).strip(" ,")
 
 
 def _contrasts(caption: str, match: re.Match[str], phrase: Span) -> bool:

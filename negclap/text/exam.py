@@ -19,7 +19,7 @@ from negclap.errors import InputError
 from negclap.rng import derive_seed, stream
 from negclap.text.compose import compose
 from negclap.text.cues import CUES, LEXICALISED
-from negclap.text.detect import affirm, find_negations
+from negclap.text.detect import find_negations
 from negclap.text.probes import (
     Couple,
     Probe,
@@ -31,6 +31,7 @@ from negclap.text.probes import (
     match_couples,
     statement,
 )
+from negclap.text.rewrite import affirm
 from negclap.text.vocabulary import Vocabulary
 
 WITHOUT = "without"

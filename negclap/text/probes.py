@@ -47,11 +47,11 @@ class Subject(Protocol):
     """What probes need to know of a track; a manifest's `Track` fits."""
 
     @property
-    def track_id(self) -> str: ...  # noqa: D102
+    def track_id(self) -> str: ...  # noqa: D102  # a field of a protocol
     @property
-    def tags(self) -> tuple[str, ...]: ...  # noqa: D102
+    def tags(self) -> tuple[str, ...]: ...  # noqa: D102  # a field of a protocol
     @property
-    def absent_tags(self) -> tuple[str, ...] | None: ...  # noqa: D102
+    def absent_tags(self) -> tuple[str, ...] | None: ...  # noqa: D102  # a field of a protocol
 
 
 def statement(text: str, vocabulary: Vocabulary) -> Statement:

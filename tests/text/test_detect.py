@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from negclap.text.detect import affirm, find_negations, remove
+from negclap.text.detect import find_negations
+from negclap.text.rewrite import affirm, remove
 
 LABELS = Path(__file__).with_name("natural_negation.jsonl")
 

@@ -1,0 +1,76 @@
+"""Captions with a negation turned around or taken out."""
+
+import re
+
+from negclap.text.detect import Negation, find_negations
+
+_AFFIRMATIVE: tuple[tuple[str, str], ...] = (
+    (r"no|zero", "some"),
+    (r"(?:without|w/o)(?: any)?", "with"),
+    (r"lacks|lacked|omits|excludes", "has"),
+    (r"lack|omit", "have"),
+    (r"lacking(?: of)?|devoid of|void of|free (?:of|from)|bereft of|minus|sans", "with"),
+    (r"(an? |the )?(?:lack of|absence of)", r"\1presence of"),
+    (r"(\w+) (?:\w+ )?(?:absent|missing)", r"\1 present"),
+)
+_TURNED: tuple[tuple[str, str], ...] = (
+    (r"\b(?:can['\u2019]?t|cannot)\b", "can indeed"),
+    (r"\b(is|are|was|were|do|does|did|has|have|had|could)(?: not|n['\u2019]?t)\b", r"\1 indeed"),
+    (r"\bany\b", "some"),
+    (r"\b(?:really|even|actually) ", ""),
+)
+
+
+def affirm(caption: str, negation: Negation) -> str | None:
+    """The caption with an absence made affirmative: "There are some voices" for "... no voices".
+
+    A word stands in for each cue, so that a text is not closer to the phrase only because a word
+    less dilutes it.
+
+    Returns:
+        None where the words leave no simple way to say so.
+    """
+    if negation.kind != "absence":
+        return None
+    cue = negation.cue.lower()
+    said = next(
+        (
+            match.expand(affirmed)
+            for pattern, affirmed in _AFFIRMATIVE
+            if (match := re.fullmatch(pattern, cue))
+        ),
+        cue,
+    )
+    for pattern, turned in _TURNED if said == cue else ():
+        said = re.sub(pattern, turned, said)
+    start, end = negation.span
+    text = re.sub(r"  +", " ", caption[:start] + said + caption[end:]).strip()
+    if len(find_negations(text)) >= len(find_negations(caption)):
+        return None
+    return text[:1].upper() + text[1:] if caption[:1].isupper() else text
+
+
+def remove(caption: str, negation: Negation) -> str:
+    """The caption without the negated clause; a sentence or clause that says no more goes whole."""
+    start, end = negation.span[0], max(negation.span[1], negation.phrase_span[1])
+    start = min(start, negation.phrase_span[0])
+    before, after = caption[:start], caption[end:]
+    opening = re.search(
+        r"(?:(?:^|(?<=[.!?;,]))\s*(?:and |but )?(?:there (?:is|are|was|were)|(?:this|the) \w+"
+        r" (?:has|is|features?)|it (?:has|is)|which (?:has|is)|with|and|but|,)|,|\band|\bwith"
+        r"|\bbut)"
+        r"\s*$",
+        before,
+        re.IGNORECASE,
+    )
+    if opening:
+        before = before[: opening.start()]
+    closing = re.match(
+        r"\s*(?:(?:in|on|to) (?:this|the) \w+(?: \w+)?|used|played|(?:is |are )?present|at all)?"
+        r"(?=\s*[.,;!?]|\s*$)",
+        after,
+        re.IGNORECASE,
+    )
+    after = after[closing.end() :] if closing else after
+    text = f"{before.rstrip(' ,')} {after.lstrip(' ,')}" if before.strip() else after.lstrip(" ,.")
+    return re.sub(r"\s+([.,;!?])", r"\1", re.sub(r"([.!?])\s*[.,]", r"\1", text)).strip(" ,")
