@@ -55,8 +55,8 @@ $(LARGE_SET): | $(READY)
 	$(BIN)/negclap prepare chorales --out $(@D) --train-clips 12000
 
 .PHONY: study
-study: $(READY) $(if $(SMALL),,$(SET) $(LARGE_SET))  ## Run the study (experiments/study), cell by cell; SMALL=1 is minutes long
-	$(BIN)/python experiments/study/study.py $(if $(SMALL),--small) $(if $(ONLY),--only $(ONLY))
+study: $(READY) $(if $(SMALL),,$(SET) $(LARGE_SET))  ## Run the study (experiments/study), cell by cell, JOBS at a time; SMALL=1 is minutes long
+	$(BIN)/python experiments/study/study.py $(if $(SMALL),--small) $(if $(ONLY),--only $(ONLY)) $(if $(JOBS),--jobs $(JOBS))
 
 .PHONY: sweep
 sweep: $(READY) $(SET)  ## Search the loss weights: LOCAL=1 here, else how to start W&B's sweep

@@ -77,17 +77,6 @@ class GradedMarginTerm(Term):
 
 
 @dataclass(frozen=True)
-class AbsenceTerm(Term):
-    """Weight of the absence term.
-
-    Attributes:
-        margin: Least difference m between "no v" (v absent) and "no w" (w present).
-    """
-
-    margin: float = 0.1
-
-
-@dataclass(frozen=True)
 class ExclusionTerm(Term):
     """Weight of the contrastive term on exclusion-style captions.
 
@@ -108,7 +97,7 @@ class LossTerms:
         contrastive: L_CLAP on the training captions.
         dissimilarity: Eq. 1 of arXiv 2601.13931.
         graded_margin: Caption above half above fully negated caption.
-        absence: A true negation above a false one in the same words.
+        absence: A true negation, told from a false one in the same words.
         exclusion: L_CLAP on exclusion-style captions, with false ones as extra columns.
         choice: The true exclusion-style caption among its own false ones.
     """
@@ -116,7 +105,7 @@ class LossTerms:
     contrastive: Term = field(default_factory=lambda: Term(weight=1.0))
     dissimilarity: DissimilarityTerm = field(default_factory=DissimilarityTerm)
     graded_margin: GradedMarginTerm = field(default_factory=GradedMarginTerm)
-    absence: AbsenceTerm = field(default_factory=AbsenceTerm)
+    absence: Term = field(default_factory=Term)
     exclusion: ExclusionTerm = field(default_factory=ExclusionTerm)
     choice: Term = field(default_factory=Term)
 
@@ -191,6 +180,9 @@ def _own_logits(rows: Tensor, own: Tensor, scale: Tensor) -> Tensor:
 def choice(audio: Tensor, true: Tensor, false: Tensor, scale: Tensor) -> Tensor:
     """How hard it is to tell a clip's true text from its own false ones.
 
+    Of exclusion-style captions it is the choice term, of "no v" (absent) and "no w" (present) the
+    absence term.
+
     Args:
         audio: ``(n, d)`` unit embeddings.
         true: ``(n, d)`` unit embeddings of a text that is true of each clip.
@@ -243,17 +235,3 @@ def graded_margin(original: Tensor, half: Tensor, fully: Tensor, term: GradedMar
     """
     steps = F.relu(term.step - (original - half)) + F.relu(term.step - (half - fully))
     return steps + term.limit_weight * F.relu(original - fully - term.limit)
-
-
-def absence(true: Tensor, false: Tensor, margin: float) -> Tensor:
-    """How far "no v" (v absent) is from beating "no w" (w present) by the margin.
-
-    Args:
-        true: ``(n,)`` cosines of a clip with its caption and "no v".
-        false: ``(n,)`` cosines with the same caption and "no w" in the same place.
-        margin: m.
-
-    Returns:
-        ``(n,)`` hinges [m - (true - false)]+, to be averaged over the batch.
-    """
-    return F.relu(margin - (true - false))

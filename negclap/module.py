@@ -20,7 +20,6 @@ from negclap.embedded_texts import EmbeddedTexts
 from negclap.errors import InputError
 from negclap.losses import (
     LossTerms,
-    absence,
     choice,
     contrastive,
     dissimilarity,
@@ -28,6 +27,7 @@ from negclap.losses import (
 )
 from negclap.metrics.classes import AudioEmbeddings
 from negclap.models.audio_encoders import AudioEncoder
+from negclap.models.checkpoint import load
 from negclap.models.clap import NegClap
 from negclap.models.text_encoders import TextEncoder
 from negclap.report import print_estimates, write_json, write_results
@@ -56,6 +56,8 @@ class NegClapModule(pl.LightningModule):
         gallery_size: Clips per retrieval gallery, in validation and test.
         galleries: Random galleries in the test.
         recall_floor: Recall@10 of captions below which ``val/understanding`` is scaled down.
+        audio_run: A run whose audio tower and projection, of the same shapes, are taken over and
+            kept as they are: only the text tower is trained (LiT, arXiv 2111.07991).
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class NegClapModule(pl.LightningModule):
         gallery_size: int = 512,
         galleries: int = 10,
         recall_floor: float = 0.0,
+        audio_run: Path | None = None,
     ) -> None:
         super().__init__()
         self.model = NegClap(audio_encoder, text_encoder, embed_dim, temperature)
@@ -82,6 +85,9 @@ class NegClapModule(pl.LightningModule):
         self.warmup_fraction = warmup_fraction
         self.validation = NegationSuite(gallery_size, 1)
         self.recall_floor = recall_floor
+        self.audio_run = audio_run
+        if audio_run is not None:
+            self.model.freeze_audio()
         self.suite = Suite(gallery_size, galleries)
         self.heard = nn.ModuleDict(
             {name: AudioEmbeddings() for name in ("validation", "test", "twins")}
@@ -98,7 +104,9 @@ class NegClapModule(pl.LightningModule):
     # ---------------------------------------------------------------- training
 
     def on_fit_start(self) -> None:
-        """Fit the input statistics of the audio encoder, once, the same on every rank."""
+        """Take over the audio tower, or fit its input statistics; the same on every rank."""
+        if self.audio_run is not None:
+            self.model.take_audio_from(load(self.audio_run).model)
         data = self._data()
         if not self.model.audio_encoder.calibrated:
             self.model.audio_encoder.calibrate(data.calibration_waveforms().to(self.device))
@@ -194,11 +202,9 @@ class NegClapModule(pl.LightningModule):
 
     def _absence(self, audio: Tensor, texts: EmbeddedTexts) -> Tensor:
         has = texts.given("absence_true")
-        true, false = (
-            (audio[has] * texts[role][has]).sum(dim=-1)
-            for role in ("absence_true", "absence_false")
-        )
-        return distributed.global_mean(absence(true, false, self.losses.absence.margin))
+        true, false = (texts[role][has] for role in ("absence_true", "absence_false"))
+        scale = self.model.scale
+        return distributed.global_mean(choice(audio[has], true, false.unsqueeze(1), scale))
 
     def _choice(self, audio: Tensor, texts: EmbeddedTexts) -> Tensor:
         losses = []

@@ -12,6 +12,7 @@ import soundfile as sf
 import torch
 import yaml
 
+import negclap
 from negclap.cli import main
 from negclap.data.manifest import read_manifest, write_manifest
 from tests.conftest import CONFIGS
@@ -271,6 +272,21 @@ def test_skipped_audio_is_reported_and_bounded(capfd, tiny_args, damaged_set, tm
     )
     assert status == 2
     assert "data.max_bad_fraction is 0.001" in line
+
+
+def test_the_ears_of_a_run_are_taken_over_and_stay_as_they_are(run, tiny_args, tmp_path, capfd):
+    """LiT: the text tower alone is trained; the finished run is a run like any other."""
+    ears = f"--model.audio_run={run}"
+    assert main(["fit", *tiny_args, ears, f"--run_dir={tmp_path / 'lit'}"]) == 0
+    ours, theirs = negclap.load(tmp_path / "lit"), negclap.load(run)
+    noise = np.random.default_rng(0).normal(0, 0.1, (2, 64_000)).astype(np.float32)
+    np.testing.assert_array_equal(ours.encode_audio(noise), theirs.encode_audio(noise))
+    assert np.abs(ours.encode_text(["piano"]) - theirs.encode_text(["piano"])).max() > 1e-3
+
+    other = ["--model.embed_dim=8", f"--run_dir={tmp_path / 'other'}"]
+    status, line = complaint(capfd, ["fit", *tiny_args, ears, *other])
+    assert status == 2
+    assert "audio tower of another shape: size mismatch for" in line
 
 
 def test_a_checkpoint_of_another_configuration_is_refused(capfd, run):

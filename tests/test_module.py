@@ -8,7 +8,6 @@ import torch.nn.functional as F
 from negclap.data.batch import Clip, collate
 from negclap.errors import InputError
 from negclap.losses import (
-    AbsenceTerm,
     DissimilarityTerm,
     ExclusionTerm,
     GradedMarginTerm,
@@ -79,7 +78,7 @@ def test_the_step_is_the_weighted_sum_of_its_terms():
 EVERYTHING = LossTerms(
     dissimilarity=DissimilarityTerm(weight=0.1),
     graded_margin=GradedMarginTerm(weight=0.5),
-    absence=AbsenceTerm(weight=1.0),
+    absence=Term(weight=1.0),
     exclusion=ExclusionTerm(weight=1.0),
     choice=Term(weight=1.0),
 )
@@ -176,7 +175,7 @@ def test_every_term_is_what_a_naive_loop_makes_of_the_texts():
         "contrastive": clap("caption", ()),
         "dissimilarity": sum(float(t(i, "original") @ t(i, "fully")) for i in (0, 1, 3)) / 3,
         "graded_margin": sum(graded) / 2,
-        "absence": hinge(0.1 - (s(0, "absence_true") - s(0, "absence_false"))),
+        "absence": nll(s(0, "absence_true"), [s(0, "absence_false")]),
         "exclusion": clap("exclusion 0", false),
         "choice": sum(nll(s(i, "exclusion 0"), [s(i, k) for k in false]) for i in (0, 1, 3)) / 3,
     }

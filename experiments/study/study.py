@@ -3,6 +3,7 @@
     make study            # everything, cell by cell; finished cells are kept, so it resumes
     make study SMALL=1    # the same on a tiny set with tiny towers; its figures mean nothing
     make study ONLY=recipes
+    make study JOBS=2     # two cells at a time, which share the cores
 
 A cell is one training and its test. It is done when its folder holds cell.json with the same
 arguments and configurations; another recipe in its place is trained anew.
@@ -10,11 +11,13 @@ arguments and configurations; another recipe in its place is trained anew.
 
 import argparse
 import json
+import os
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +32,7 @@ METHODS = ROOT / "configs" / "methods"
 LEVELS = ("original", "half", "fully")
 
 RECIPES = ("baseline", "insert", "dissimilarity", "combined", "negclap")
+SMALL_RECIPES = ("baseline", "combined", "negclap")
 ABLATIONS: dict[str, tuple[str, ...]] = {
     "negclap": (),
     "no exclusion term": ("--model.losses.exclusion.weight=0",),
@@ -80,7 +84,7 @@ def cells(small: bool, grid: bool) -> Iterator[Cell]:
     ablations = dict(list(ABLATIONS.items())[:2]) if small else ABLATIONS
     p_axis, k_axis = ((0.0, 1.0), (1e-1,)) if small else (P_AXIS, K_AXIS)
     for seed in seeds:
-        for method in ("baseline", "combined", "negclap") if small else RECIPES:
+        for method in SMALL_RECIPES if small else RECIPES:
             yield Cell("recipes", method, seed, method, () if small else FULL)
     for seed in seeds:
         for name, arguments in ablations.items():
@@ -98,7 +102,23 @@ def cells(small: bool, grid: bool) -> Iterator[Cell]:
                 yield Cell("grid", f"p={p:g} k={k:g}", 0, "combined", arguments)
 
 
-def run(cell: Cell, out: Path, manifest: Path | None) -> None:
+def run_all(chosen: Sequence[Cell], out: Path, manifest: Path | None, jobs: int) -> None:
+    """Run the cells that are missing, ``jobs`` at a time on as many parts of the cores."""
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
+
+    def one(numbered: tuple[int, Cell]) -> None:
+        number, cell = numbered
+        sys.stdout.write(f"[{number}/{len(chosen)}] {cell.folder}\n")
+        sys.stdout.flush()
+        run(cell, out, manifest, environment)
+
+    with ThreadPoolExecutor(jobs) as pool:
+        for _ in pool.map(one, enumerate(chosen, start=1)):
+            pass  # raises what a cell raised
+
+
+def run(cell: Cell, out: Path, manifest: Path | None, environment: dict[str, str]) -> None:
     """Train and test a cell, unless that is done with the same arguments and configurations."""
     folder = out / cell.folder
     method = METHODS / f"{cell.method}.yaml"
@@ -113,8 +133,8 @@ def run(cell: Cell, out: Path, manifest: Path | None) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     start = time.time()
     for command in (["fit", *arguments], ["test", "-c", str(folder / "config.yaml")]):
-        done = subprocess.run([sys.executable, "-m", "negclap.cli", *command], check=False)
-        if done.returncode:
+        whole = [sys.executable, "-m", "negclap.cli", *command]
+        if subprocess.run(whole, check=False, env=environment).returncode:
             raise SystemExit(f"{cell.folder}: negclap {command[0]} failed")
     seconds = round(time.time() - start)
     record.write_text(json.dumps({"seconds": seconds, "recipe": recipe}, indent=1) + "\n")
@@ -176,6 +196,9 @@ def main() -> None:
     parser.add_argument("--small", action="store_true", help="tiny set, tiny towers")
     parser.add_argument("--grid", action="store_true", help="also the rest of the p x k grid")
     parser.add_argument("--only", choices=("recipes", "ablations", "p", "k", "grid"))
+    parser.add_argument(
+        "--jobs", type=int, default=1, choices=range(1, 65), metavar="N", help="cells at a time"
+    )
     parser.add_argument("--out", type=Path, help="where runs are kept")
     parser.add_argument("--report", type=Path, help="where tables and pictures go")
     options = parser.parse_args()
@@ -188,10 +211,7 @@ def main() -> None:
         manifest = data / "manifest.jsonl"
     every = cells(options.small, options.grid or options.only == "grid")
     chosen = [cell for cell in every if options.only in (None, cell.group)]
-    for number, cell in enumerate(chosen, start=1):
-        sys.stdout.write(f"[{number}/{len(chosen)}] {cell.folder}\n")
-        sys.stdout.flush()
-        run(cell, out, manifest)
+    run_all(chosen, out, manifest, options.jobs)
     for group in dict.fromkeys(cell.group for cell in chosen):
         report(group, out, target)
         if group in ("p", "k"):

@@ -19,7 +19,13 @@ from negclap.errors import InputError
 from negclap.rng import derive_seed, stream
 from negclap.text.compose import Exclusion, draw_exclusion
 from negclap.text.negate import AbsentFrom, insert_negation, negation_levels
-from negclap.text.probes import TextKind, absence_texts, assumed_absent, eligible_pairs
+from negclap.text.probes import (
+    TextKind,
+    absence_texts,
+    assumed_absent,
+    comparable_pairs,
+    context,
+)
 from negclap.text.vocabulary import Vocabulary
 
 Key = tuple[int, int]
@@ -84,8 +90,8 @@ class TrainingTexts:
 
     - "levels": "original" (the caption before the insertion), "half" and "fully" negated; missing
       where the caption names too few tags;
-    - "absence": "absence_true" and "absence_false", see `probes.absence_texts`; missing where no
-      pair of tags fits;
+    - "absence": "absence_true" and "absence_false", see `probes.absence_texts`, after up to two
+      of the clip's tags; missing where no pair of tags fits;
     - "exclusion": "exclusion 0", "exclusion 1", ...; a clip without any (no tags) has its caption
       there;
     - "falsehoods": the false forms of each exclusion, "denied 0", "affirmed 0", "swapped 0", ....
@@ -111,7 +117,7 @@ class TrainingTexts:
                 if negated
             }
         if "absence" in self.kinds:
-            texts |= self._absence(original, track, key)
+            texts |= self._absence(track, key)
         if "exclusion" in self.kinds:
             for turn in range(self.exclude.per_clip):
                 exclusion = self._exclusion(track, f"{key}/{turn}")
@@ -138,15 +144,16 @@ class TrainingTexts:
     def _exclusion(self, track: Track, key: str) -> Exclusion | None:
         return draw_exclusion(track.tags, self._absent(track), self.vocabulary, key)
 
-    def _absence(self, original: str, track: Track, key: str) -> dict[str, str]:
+    def _absence(self, track: Track, key: str) -> dict[str, str]:
         rng = stream(key, "absence")
         absent = sorted(self._absent(track))
         some = rng.sample(absent, min(len(absent), _ABSENT_TRIED))
-        pairs = list(eligible_pairs(track.tags, some, original, self.vocabulary))
+        pairs = list(comparable_pairs(track.tags, some, self.vocabulary))
         if not pairs:
             return {}
         pair = rng.choice(pairs)
-        true, false = absence_texts(original, pair, self.vocabulary, f"{key}/absence")
+        told = context(track.tags, pair, rng.randint(0, 2), self.vocabulary, f"{key}/context")
+        true, false = absence_texts(told.text, *pair, self.vocabulary, f"{key}/absence")
         return {"absence_true": true, "absence_false": false}
 
     def _absent(self, track: Track) -> Collection[str]:

@@ -50,6 +50,29 @@ class NegClap(nn.Module):
         """Keep the scale at or below 100; called after each optimiser step."""
         self.log_scale.clamp_(max=math.log(MAX_SCALE))
 
+    def freeze_audio(self) -> None:
+        """Train the text tower alone."""
+        for part in self._audio_parts:
+            part.requires_grad_(False).eval()
+
+    def take_audio_from(self, other: "NegClap") -> None:
+        """Take over the audio tower, its projection and the scale.
+
+        Raises:
+            InputError: If they do not have the shapes of this model's.
+        """
+        for mine, theirs in zip(self._audio_parts, other._audio_parts, strict=True):
+            try:
+                mine.load_state_dict(theirs.state_dict())
+            except RuntimeError as error:
+                reason = str(error).strip().splitlines()[-1].strip()
+                raise InputError(f"audio tower of another shape: {reason}") from None
+        self.log_scale.data.copy_(other.log_scale.data)
+
+    @property
+    def _audio_parts(self) -> tuple[nn.Module, ...]:
+        return (self.audio_encoder, self.audio_projection)
+
     def embed_audio(self, waveform: Tensor) -> Tensor:
         """``(batch, samples)`` to unit vectors ``(batch, embed_dim)``, float32."""
         projected = self.audio_projection(self.audio_encoder(waveform))

@@ -28,6 +28,7 @@ Role = Literal[
 ]
 
 _MATCHING_ROUNDS = 4
+_CONTEXT_TAGS = 2
 
 TextKind = Literal["levels", "absence", "exclusion", "falsehoods"]
 """Kinds of texts that training needs on demand, besides the captions."""
@@ -103,8 +104,9 @@ def match_couples(tracks: Sequence[Subject], vocabulary: Vocabulary, seed: int) 
                 continue
             x, y = rng.choice(found)
             key = f"{seed}/context/{tracks[first].track_id}"
-            context = _context(tracks[first], tracks[second], (x, y), vocabulary, key)
-            couples.append(Couple(first, second, x, y, context))
+            common = [tag for tag in tracks[first].tags if tag in tracks[second].tags]
+            told = context(common, (x, y), _CONTEXT_TAGS, vocabulary, key)
+            couples.append(Couple(first, second, x, y, told))
         waiting = left
     return couples
 
@@ -112,24 +114,31 @@ def match_couples(tracks: Sequence[Subject], vocabulary: Vocabulary, seed: int) 
 def _differences(one: Subject, other: Subject, vocabulary: Vocabulary) -> Iterator[tuple[str, str]]:
     """What one has and the other lacks, with what the other has and the one lacks."""
     xs, ys = (
-        [tag for tag in has.tags if tag in vocabulary and tag in (lacks.absent_tags or ())]
+        [tag for tag in has.tags if tag in (lacks.absent_tags or ())]
         for has, lacks in ((one, other), (other, one))
     )
-    for x, y in product(xs, ys):
+    return comparable_pairs(xs, ys, vocabulary)
+
+
+def comparable_pairs(
+    some: Iterable[str], others: Iterable[str], vocabulary: Vocabulary
+) -> Iterator[tuple[str, str]]:
+    """Pairs that may stand in the same words: of one part of speech, neither follows."""
+    for x, y in product(*([n for n in names if n in vocabulary] for names in (some, others))):
         same_kind = vocabulary[x].part_of_speech == vocabulary[y].part_of_speech
         if same_kind and not vocabulary.excludes(x, y):
             yield x, y
 
 
-def _context(
-    one: Subject, other: Subject, asked: tuple[str, str], vocabulary: Vocabulary, key: str
+def context(
+    tags: Iterable[str], asked: tuple[str, str], most: int, vocabulary: Vocabulary, key: str
 ) -> Statement:
-    """A caption of up to two tags that both have."""
+    """A caption of up to ``most`` of the tags that hints at none of what is ``asked``."""
     rng = stream(key)
-    common = [tag for tag in one.tags if tag in other.tags and tag in vocabulary]
+    known = [tag for tag in tags if tag in vocabulary]
     told: list[str] = []
-    for tag in rng.sample(common, len(common)):
-        if len(told) < 2 and not any(vocabulary.excludes(tag, t) for t in (*told, *asked)):
+    for tag in rng.sample(known, len(known)):
+        if len(told) < most and not any(vocabulary.excludes(tag, t) for t in (*told, *asked)):
             told.append(tag)
     if not told:
         return Statement("music", ())
@@ -182,9 +191,7 @@ def denials(
     couple: Couple, vocabulary: Vocabulary, seed: str, cue: Cue | None = None
 ) -> tuple[Statement, Statement]:
     """The couple's caption with "no x" and with "no y": same cue, same place."""
-    texts = absence_texts(
-        couple.context.text, AbsencePair(couple.y, couple.x), vocabulary, seed, cue
-    )
+    texts = absence_texts(couple.context.text, couple.y, couple.x, vocabulary, seed, cue)
     no_x, no_y = (
         Statement(text, (*couple.context.claims, (tag, False)))
         for text, tag in zip(texts, (couple.x, couple.y), strict=True)
@@ -202,56 +209,33 @@ def _level_probe(track: Subject, caption: str, vocabulary: Vocabulary, seed: int
     return probe
 
 
-class AbsencePair(NamedTuple):
-    """A tag that the clip has and one that it lacks; the caption hints at neither."""
-
-    present: str
-    absent: str
-
-
 def absence_texts(
-    caption: str, pair: AbsencePair, vocabulary: Vocabulary, seed: int | str, cue: Cue | None = None
+    caption: str,
+    present: str,
+    absent: str,
+    vocabulary: Vocabulary,
+    seed: int | str,
+    cue: Cue | None = None,
 ) -> tuple[str, str]:
     """The caption with "no v" (v absent) and with "no w" (w present): same cue, same place.
 
     Args:
         caption: Mentions neither tag.
-        pair: v and w, of one part of speech.
+        present: w.
+        absent: v, of the same part of speech.
         vocabulary: The tags.
         seed: Draws the place, and the cue unless one is given.
         cue: Fits the tags' part of speech; None draws a seen one.
     """
     rng = stream(seed)
-    drawn = rng.choice(TRAINING_CUES[vocabulary[pair.absent].part_of_speech])
+    drawn = rng.choice(TRAINING_CUES[vocabulary[absent].part_of_speech])
     place = rng.choice(insertion_places(caption, vocabulary.find(caption)))
     used = cue or drawn
-    true = add_negated(caption, used, pair.absent, place)
-    return true, add_negated(caption, used, pair.present, place)
+    true = add_negated(caption, used, absent, place)
+    return true, add_negated(caption, used, present, place)
 
 
 def assumed_absent(tags: Iterable[str], vocabulary: Vocabulary) -> tuple[str, ...]:
     """What a track may be taken to lack where it is not known: nothing related to its tags."""
     held = vocabulary.held_by(tags)
     return tuple(name for name in vocabulary.names if name not in held)
-
-
-def eligible_pairs(
-    tags: Iterable[str], absent_tags: Iterable[str], caption: str, vocabulary: Vocabulary
-) -> Iterator[AbsencePair]:
-    """Every pair of a tag that the clip has and one that it lacks that can be asked about.
-
-    The caption hints at neither; they are of one part of speech and do not exclude each other.
-    """
-    mentioned = {mention.tag for mention in vocabulary.find(caption)}
-
-    def open_to_question(names: Iterable[str]) -> list[str]:
-        return [
-            name
-            for name in names
-            if name in vocabulary and not any(vocabulary.excludes(name, m) for m in mentioned)
-        ]
-
-    for x, y in product(open_to_question(tags), open_to_question(absent_tags)):
-        same_kind = vocabulary[x].part_of_speech == vocabulary[y].part_of_speech
-        if same_kind and not vocabulary.excludes(x, y):
-            yield AbsencePair(x, y)
