@@ -27,8 +27,8 @@ from negclap.cli import main as negclap
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-CHORALES = ROOT / "configs" / "chorales.yaml"
-METHODS = ROOT / "configs" / "methods"
+CHORALES = "configs/chorales.yaml"  # relative to ROOT, so that a cell is the same wherever that is
+METHODS = "configs/methods"
 LEVELS = ("original", "half", "fully")
 
 RECIPES = ("baseline", "insert", "dissimilarity", "combined", "negclap")
@@ -48,7 +48,7 @@ ABLATIONS: dict[str, tuple[str, ...]] = {
 """negclap's recipe with one part taken away, exchanged or added, at the demo's length."""
 P_AXIS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 K_AXIS = (1e-1, 1e-2, 1e-3, 1e-4)
-FULL = ("-c", str(ROOT / "configs" / "budgets" / "study.yaml"))
+FULL = ("-c", "configs/budgets/study.yaml")
 SMALL = (
     "--data.batch_size=16",
     "--data.num_workers=0",
@@ -120,21 +120,24 @@ def run_all(chosen: Sequence[Cell], out: Path, manifest: Path | None, jobs: int)
 
 def run(cell: Cell, out: Path, manifest: Path | None, environment: dict[str, str]) -> None:
     """Train and test a cell, unless that is done with the same arguments and configurations."""
-    folder = out / cell.folder
-    method = METHODS / f"{cell.method}.yaml"
-    arguments = ["-c", str(CHORALES), "-c", str(method), *cell.arguments]
-    arguments += [f"--data.manifest={manifest}", *SMALL] if manifest else []
-    arguments += [f"--seed_everything={cell.seed}", f"--run_dir={folder}"]
-    files = [Path(part) for part in arguments if part.endswith(".yaml")]
-    recipe = {"arguments": arguments, "configs": [path.read_text() for path in files]}
+    folder = (out / cell.folder).absolute()
+    arguments = ["-c", CHORALES, "-c", f"{METHODS}/{cell.method}.yaml", *cell.arguments]
+    arguments += [f"--data.manifest={manifest.absolute()}", *SMALL] if manifest else []
+    arguments += [f"--seed_everything={cell.seed}"]
+    files = [part for part in arguments if part.endswith(".yaml")]
+    configs = [(ROOT / path).read_text() for path in files]
+    recipe = {"arguments": arguments, "configs": configs}
     record = folder / "cell.json"
     if record.is_file() and json.loads(record.read_text())["recipe"] == recipe:
         return
     shutil.rmtree(folder, ignore_errors=True)
     start = time.time()
-    for command in (["fit", *arguments], ["test", "-c", str(folder / "config.yaml")]):
+    for command in (
+        ["fit", *arguments, f"--run_dir={folder}"],
+        ["test", "-c", str(folder / "config.yaml")],
+    ):
         whole = [sys.executable, "-m", "negclap.cli", *command]
-        if subprocess.run(whole, check=False, env=environment).returncode:
+        if subprocess.run(whole, check=False, cwd=ROOT, env=environment).returncode:
             raise SystemExit(f"{cell.folder}: negclap {command[0]} failed")
     seconds = round(time.time() - start)
     record.write_text(json.dumps({"seconds": seconds, "recipe": recipe}, indent=1) + "\n")
