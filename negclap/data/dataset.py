@@ -17,7 +17,8 @@ from negclap.data.batch import Clip
 from negclap.data.manifest import Track
 from negclap.errors import InputError
 from negclap.rng import derive_seed, stream
-from negclap.text.compose import Exclusion, draw_exclusion
+from negclap.text.compose import MANY, SEEN, Exclusion, Lexicon, draw_exclusion
+from negclap.text.cues import NOT
 from negclap.text.negate import AbsentFrom, insert_negation, negation_levels
 from negclap.text.probes import (
     TextKind,
@@ -67,11 +68,19 @@ class Exclude:
             terms that need them. Texts cost little beside audio, and each asks about other tags.
         absent_from: What the negated tags must be absent from: "absent_tags", or "tags" where it
             is not known what a track lacks (nothing related to the track's tags).
+        words: Of the negations of nouns: the "seen" cues of the benchmark, or "many" more. Neither
+            has held-out cues; of many, a pretrained text tower learns what cues have in common.
     """
 
     share: float = 0.0
     per_clip: int = 1
     absent_from: Literal["tags", "absent_tags"] = "absent_tags"
+    words: Literal["seen", "many"] = "seen"
+
+    @property
+    def lexicon(self) -> Lexicon:
+        """The words."""
+        return {"seen": SEEN, "many": MANY}[self.words]
 
     def __post_init__(self) -> None:
         """Refuse what is no share."""
@@ -142,7 +151,8 @@ class TrainingTexts:
         ).text
 
     def _exclusion(self, track: Track, key: str) -> Exclusion | None:
-        return draw_exclusion(track.tags, self._absent(track), self.vocabulary, key)
+        absent, lexicon = self._absent(track), self.exclude.lexicon
+        return draw_exclusion(track.tags, absent, self.vocabulary, key, lexicon)
 
     def _absence(self, track: Track, key: str) -> dict[str, str]:
         rng = stream(key, "absence")
@@ -153,8 +163,13 @@ class TrainingTexts:
             return {}
         pair = rng.choice(pairs)
         told = context(track.tags, pair, rng.randint(0, 2), self.vocabulary, f"{key}/context")
-        true, false = absence_texts(told.text, *pair, self.vocabulary, f"{key}/absence")
+        cues = self.exclude.lexicon.cues if self._is_noun(pair[0]) else (NOT,)
+        cue = rng.choice(cues)
+        true, false = absence_texts(told.text, *pair, self.vocabulary, f"{key}/absence", cue)
         return {"absence_true": true, "absence_false": false}
+
+    def _is_noun(self, tag: str) -> bool:
+        return self.vocabulary[tag].part_of_speech == "noun"
 
     def _absent(self, track: Track) -> Collection[str]:
         if self.exclude.absent_from == "absent_tags":

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from negclap.rng import stream
-from negclap.text.cues import LEXICALISED, NOT, TRAINING_CUES, Cue
+from negclap.text.cues import LEXICALISED, MORE_CUES, NOT, TRAINING_CUES, Cue
 from negclap.text.vocabulary import Tag, Vocabulary
 
 Claim = tuple[str, bool]
@@ -20,9 +20,34 @@ FALSEHOODS = ("denied", "affirmed", "swapped")
 """Kinds of false texts, see `Exclusion`."""
 
 _SUBJECTS = ("a {}piece", "a {}track", "a {}song", "a {}tune", "a {}recording", "{}music")
-_JOINERS = (" with ", " featuring ", " for ")
 _ALIAS_SHARE = 0.2
 _LEXICALISED_SHARE = 0.25
+_SUFFIX_SHARE = 0.2
+
+
+@dataclass(frozen=True)
+class Lexicon:
+    """The words that a text has for "there is" and "there is not".
+
+    Attributes:
+        cues: Negate nouns.
+        joiners: Lead to the present nouns.
+        suffixes: Affirm the first of them ("piano-led"); may be empty.
+    """
+
+    cues: tuple[Cue, ...]
+    joiners: tuple[str, ...]
+    suffixes: tuple[str, ...] = ()
+
+
+SEEN = Lexicon(TRAINING_CUES["noun"], (" with ", " featuring ", " for "))
+"""The cues that the benchmark asks about as seen ones, and no others."""
+MANY = Lexicon(
+    (*SEEN.cues, *MORE_CUES),
+    (*SEEN.joiners, " including ", " using ", " plus ", " full of ", " built on ", " rich in "),
+    ("-led", "-heavy", "-driven", "-based"),
+)
+"""So many of either kind that a text tower must go by what they mean. None is held out."""
 
 
 class Exclusion(NamedTuple):
@@ -53,10 +78,15 @@ class _Wording:
     comma: bool
     marked: bool
     lexicalised: bool
+    suffix: str
 
 
 def compose(
-    claims: Sequence[Claim], vocabulary: Vocabulary, seed: int | str, cue: Cue | None = None
+    claims: Sequence[Claim],
+    vocabulary: Vocabulary,
+    seed: int | str,
+    cue: Cue | None = None,
+    lexicon: Lexicon = SEEN,
 ) -> str:
     """A caption that makes ``claims``, in their order where the wording keeps it.
 
@@ -64,27 +94,29 @@ def compose(
         claims: At least one tag of the vocabulary with its polarity.
         vocabulary: The tags.
         seed: The wording. Claims about the same tags get the same wording.
-        cue: Negates the nouns; None draws a seen one. Adjectives take "not", whatever the cue.
+        cue: Negates the nouns; None draws one of the lexicon. Adjectives take "not", whatever the
+            cue.
+        lexicon: The words to draw from.
     """
-    rng = stream(seed)
-    wording = _draw_wording(rng, cue)
+    wording = _draw_wording(stream(seed), cue, lexicon)
     surfaces = {tag: _surface(vocabulary[tag], stream(seed, tag)) for tag, _ in claims}
     if wording.listed:
         return _list(claims, vocabulary, surfaces, wording)
     return _sentence(claims, vocabulary, surfaces, wording)
 
 
-def _draw_wording(rng: random.Random, cue: Cue | None) -> _Wording:
+def _draw_wording(rng: random.Random, cue: Cue | None, lexicon: Lexicon) -> _Wording:
     wording = _Wording(
         listed=rng.random() < 0.4,
         negated_first=rng.random() < 0.3,
         subject=rng.choice(_SUBJECTS),
-        joiner=rng.choice(_JOINERS),
-        cue=rng.choice(TRAINING_CUES["noun"]),
+        joiner=rng.choice(lexicon.joiners),
+        cue=rng.choice(lexicon.cues),
         together=rng.random() < 0.6,
         comma=rng.random() < 0.5,
         marked=rng.random() < 0.3,
         lexicalised=rng.random() < _LEXICALISED_SHARE,
+        suffix=rng.choice(lexicon.suffixes or ("",)) if rng.random() < _SUFFIX_SHARE else "",
     )
     if cue is None:
         return wording
@@ -138,13 +170,15 @@ def _sentence(
     absent = [surfaces[tag] for tag, word in words.items() if word is None]
     before = [surfaces[tag] for tag in chosen("adjective", True)]
     before += [word for word in words.values() if word is not None]
-    if wording.cue.suffix:  # "a drums-less piece"
+    if wording.cue.suffix and not wording.cue.clause:  # "a drums-less piece"
         before += [wording.cue.phrase(name) for name in absent]
         absent = []
+    nouns = [surfaces[tag] for tag in chosen("noun", True)]
+    if nouns and wording.suffix:  # "a piano-led piece"
+        before.append(nouns.pop(0) + wording.suffix)
     text = wording.subject.format("".join(f"{word} " for word in before))
     if text.startswith("a ") and text[2] in "aeio":
         text = f"an {text[2:]}"
-    nouns = [surfaces[tag] for tag in chosen("noun", True)]
     if nouns:
         text += wording.joiner + enumerate_words(nouns)
     for negated in (
@@ -162,7 +196,9 @@ def _sentence(
 def _negated(names: list[str], cue: Cue, together: bool) -> str:
     if not names:
         return ""
-    if together:  # never "no A, B or C": up to the "or" it reads like "no A" and B
+    if (
+        together and not cue.suffix
+    ):  # never "no A, B or C": it begins like "no A" and B
         return cue.phrase(" or ".join(names))
     return " and ".join(cue.phrase(name) for name in names)
 
@@ -173,7 +209,11 @@ def enumerate_words(items: Sequence[str]) -> str:
 
 
 def draw_exclusion(
-    tags: Collection[str], absent: Collection[str], vocabulary: Vocabulary, seed: int | str
+    tags: Collection[str],
+    absent: Collection[str],
+    vocabulary: Vocabulary,
+    seed: int | str,
+    lexicon: Lexicon = SEEN,
 ) -> Exclusion | None:
     """An exclusion-style caption of a clip with its false forms.
 
@@ -184,6 +224,7 @@ def draw_exclusion(
         absent: What it lacks.
         vocabulary: The tags; others are left out.
         seed: All randomness.
+        lexicon: The words to draw from.
 
     Returns:
         None where the clip has no tag, or lacks none, that can be told together.
@@ -201,7 +242,8 @@ def draw_exclusion(
     flipped = {"denied": {one}, "affirmed": {other}, "swapped": {one, other}}
 
     def text(flip: Collection[str]) -> str:
-        return compose([(tag, is_so != (tag in flip)) for tag, is_so in claims], vocabulary, seed)
+        flipped_claims = [(tag, is_so != (tag in flip)) for tag, is_so in claims]
+        return compose(flipped_claims, vocabulary, seed, lexicon=lexicon)
 
     return Exclusion(text(()), claims, {kind: text(flip) for kind, flip in flipped.items()})
 

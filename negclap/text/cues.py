@@ -61,6 +61,29 @@ CUES: tuple[Cue, ...] = (
     Cue("sans", "sans {}", seen=False),
 )
 
+MORE_CUES: tuple[Cue, ...] = (
+    Cue("with no", "with no {}"),
+    Cue("without any", "without any {}"),
+    Cue("w/o", "w/o {}"),
+    Cue("excluding", "excluding {}"),
+    Cue("omitting", "omitting {}"),
+    Cue("leaving out", "leaving out {}"),
+    Cue("missing", "missing {}"),
+    Cue("barring", "barring {}"),
+    Cue("avoiding", "avoiding {}"),
+    Cue("except", "except {}"),
+    Cue("but no", "but no {}"),
+    Cue("never any", "never any {}"),
+    Cue("skip the", "skip the {}", clause=True),
+    Cue("it has no", "it has no {}", clause=True),
+    Cue("it lacks", "it lacks {}", clause=True),
+    Cue("absent", "{} absent", clause=True),
+    Cue("left out", "{} left out", clause=True),
+    Cue("removed", "{} removed", clause=True),
+    Cue("-free", "{}-free"),
+)
+"""Further cues that training captions may use; the benchmark does not ask about them one by one."""
+
 LEXICALISED: dict[str, str] = {
     "instrumental": "vocals",
     "a cappella": "instruments",
@@ -105,10 +128,13 @@ BEFORE_NEGATED = re.compile(
     r"(?<!\w)(?:"
     + "|".join(
         re.escape(cue.prefix.strip())
-        for cue in sorted(CUES, key=lambda c: -len(c.name))
+        for cue in sorted((*CUES, *MORE_CUES), key=lambda c: -len(c.name))
         if cue.prefix
     )
     + r"|never|neither)\s+(?:an?\s+|the\s+|any\s+)?$",
     re.IGNORECASE,
 )
 """Matches the text before a mention that is negated already."""
+
+AFTER_NEGATED = tuple(cue.template[2:] for cue in (*CUES, *MORE_CUES) if cue.suffix)
+"""What a text goes on with after a mention that is negated from behind ("-less")."""

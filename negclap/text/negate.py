@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 
 from negclap.errors import InputError
 from negclap.rng import stream
-from negclap.text.cues import BEFORE_NEGATED, INLINE_CUES, PSEUDO, TRAINING_CUES, Cue
+from negclap.text.cues import AFTER_NEGATED, BEFORE_NEGATED, INLINE_CUES, PSEUDO, TRAINING_CUES, Cue
 from negclap.text.vocabulary import Mention, Vocabulary
 
 AbsentFrom = Literal["caption", "tags", "absent_tags"]
@@ -84,7 +84,7 @@ def is_negated(caption: str, mentions: list[Mention], index: int) -> bool:
     before = caption[max(0, mention.start - _CONTEXT) : mention.start]
     if _PSEUDO_BEFORE.search(before):
         return False
-    if BEFORE_NEGATED.search(before) or caption.startswith("-less", mention.end):
+    if BEFORE_NEGATED.search(before) or caption.startswith(AFTER_NEGATED, mention.end):
         return True
     if index == 0:
         return False

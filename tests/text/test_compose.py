@@ -3,8 +3,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from negclap.data.sources.chorales.arrangement import VOCABULARY
-from negclap.text.compose import FALSEHOODS, compose, draw_exclusion
-from negclap.text.cues import CUES
+from negclap.text.compose import FALSEHOODS, MANY, SEEN, compose, draw_exclusion
+from negclap.text.cues import CUES, MORE_CUES
 from negclap.text.probes import statement
 
 HELD_OUT = [cue for cue in CUES if not cue.seen]
@@ -22,13 +22,13 @@ def read(text):
 
 
 @settings(max_examples=400, deadline=None)
-@given(claims=claims(), seed=st.integers(0, 10**6))
-def test_a_text_says_what_it_was_asked_to(claims, seed):
-    assert read(compose(claims, VOCABULARY, seed)) == dict(claims)
+@given(claims=claims(), seed=st.integers(0, 10**6), lexicon=st.sampled_from([SEEN, MANY]))
+def test_a_text_says_what_it_was_asked_to(claims, seed, lexicon):
+    assert read(compose(claims, VOCABULARY, seed, lexicon=lexicon)) == dict(claims)
 
 
 @settings(max_examples=200, deadline=None)
-@given(claims=claims(), seed=st.integers(0, 10**6), cue=st.sampled_from(CUES))
+@given(claims=claims(), seed=st.integers(0, 10**6), cue=st.sampled_from((*CUES, *MORE_CUES)))
 def test_any_cue_can_be_asked_for(claims, seed, cue):
     text = compose(claims, VOCABULARY, seed, cue)
     assert read(text) == dict(claims)
@@ -37,9 +37,9 @@ def test_any_cue_can_be_asked_for(claims, seed, cue):
 
 
 @settings(max_examples=200, deadline=None)
-@given(claims=claims(), seed=st.integers(0, 10**6))
-def test_training_texts_never_use_a_held_out_cue(claims, seed):
-    text = compose(claims, VOCABULARY, seed)
+@given(claims=claims(), seed=st.integers(0, 10**6), lexicon=st.sampled_from([SEEN, MANY]))
+def test_training_texts_never_use_a_held_out_cue(claims, seed, lexicon):
+    text = compose(claims, VOCABULARY, seed, lexicon=lexicon)
     for cue in HELD_OUT:
         assert cue.template.replace("{}", "").strip() not in text
 
