@@ -19,6 +19,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -49,6 +50,7 @@ ABLATIONS: dict[str, tuple[str, ...]] = {
 P_AXIS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 K_AXIS = (1e-1, 1e-2, 1e-3, 1e-4)
 FULL = ("-c", "configs/budgets/study.yaml")
+MINILM = (*FULL, "-c", "configs/budgets/minilm.yaml")
 SMALL = (
     "--data.batch_size=16",
     "--data.num_workers=0",
@@ -71,6 +73,7 @@ class Cell:
     seed: int
     method: str
     arguments: tuple[str, ...] = ()
+    ears: str = ""  # folder of the cell whose audio tower is taken over
 
     @property
     def folder(self) -> str:
@@ -89,17 +92,22 @@ def cells(small: bool, grid: bool) -> Iterator[Cell]:
     for seed in seeds:
         for name, arguments in ablations.items():
             yield Cell("ablations", name, seed, "negclap", arguments)
-    for p in p_axis:
-        yield Cell("p", f"p={p:g}", 0, "insert", (f"--data.insert.p={p}",))
-    for k in k_axis:
-        weight = f"--model.losses.dissimilarity.weight={k}"
+    for seed in () if small else seeds:
+        yield Cell("towers", "minilm", seed, "negclap", MINILM, f"recipes/negclap-{seed}")
+    yield from axes(p_axis, k_axis, grid)
+
+
+def axes(p_axis: Sequence[float], k_axis: Sequence[float], grid: bool) -> Iterator[Cell]:
+    """The paper's two axes, and the grid between them."""
+    inserts = {p: f"--data.insert.p={p}" for p in p_axis}
+    weights = {k: f"--model.losses.dissimilarity.weight={k}" for k in k_axis}
+    for p, insert in inserts.items():
+        yield Cell("p", f"p={p:g}", 0, "insert", (insert,))
+    for k, weight in weights.items():
         yield Cell("k", f"k={k:g}", 0, "dissimilarity", (weight,))
-    if grid:
-        for p in p_axis[1:]:
-            for k in k_axis:
-                weight = f"--model.losses.dissimilarity.weight={k}"
-                arguments = (f"--data.insert.p={p}", weight)
-                yield Cell("grid", f"p={p:g} k={k:g}", 0, "combined", arguments)
+    for (p, insert), (k, weight) in product(inserts.items(), weights.items()) if grid else ():
+        if p:
+            yield Cell("grid", f"p={p:g} k={k:g}", 0, "combined", (insert, weight))
 
 
 def run_all(chosen: Sequence[Cell], out: Path, manifest: Path | None, jobs: int) -> None:
@@ -127,13 +135,16 @@ def run(cell: Cell, out: Path, manifest: Path | None, environment: dict[str, str
     files = [part for part in arguments if part.endswith(".yaml")]
     configs = [(ROOT / path).read_text() for path in files]
     recipe = {"arguments": arguments, "configs": configs}
+    if cell.ears:
+        recipe["ears"] = json.loads((out / cell.ears / "cell.json").read_text())["recipe"]
     record = folder / "cell.json"
     if record.is_file() and json.loads(record.read_text())["recipe"] == recipe:
         return
     shutil.rmtree(folder, ignore_errors=True)
     start = time.time()
+    ears = [f"--model.audio_run={(out / cell.ears).absolute()}"] if cell.ears else []
     for command in (
-        ["fit", *arguments, f"--run_dir={folder}"],
+        ["fit", *arguments, *ears, f"--run_dir={folder}"],
         ["test", "-c", str(folder / "config.yaml")],
     ):
         whole = [sys.executable, "-m", "negclap.cli", *command]
@@ -198,7 +209,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--small", action="store_true", help="tiny set, tiny towers")
     parser.add_argument("--grid", action="store_true", help="also the rest of the p x k grid")
-    parser.add_argument("--only", choices=("recipes", "ablations", "p", "k", "grid"))
+    parser.add_argument("--only", choices=("recipes", "ablations", "towers", "p", "k", "grid"))
     parser.add_argument(
         "--jobs", type=int, default=1, choices=range(1, 65), metavar="N", help="cells at a time"
     )

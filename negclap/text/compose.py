@@ -196,9 +196,7 @@ def _sentence(
 def _negated(names: list[str], cue: Cue, together: bool) -> str:
     if not names:
         return ""
-    if (
-        together and not cue.suffix
-    ):  # never "no A, B or C": it begins like "no A" and B
+    if together and not cue.suffix:  # never "no A, B or C": it begins like "no A" and B
         return cue.phrase(" or ".join(names))
     return " and ".join(cue.phrase(name) for name in names)
 
