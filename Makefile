@@ -9,6 +9,7 @@ SEED ?= 0
 GPUS ?= 2
 SET := data/chorales/manifest.jsonl
 LARGE_SET := data/chorales-large/manifest.jsonl
+SOUNDFONT_SET := --clips 2000 --train-clips 16  # 624 test clips
 DEMO := baseline combined negclap
 TRIALS ?= 20
 SWEEP := configs/sweeps/loss_weights.yaml
@@ -57,6 +58,13 @@ $(LARGE_SET): | $(READY)
 .PHONY: study
 study: $(READY) $(if $(SMALL),,$(SET) $(LARGE_SET))  ## Run the study (experiments/study), cell by cell, JOBS at a time; SMALL=1 is minutes long
 	$(BIN)/python experiments/study/study.py $(if $(SMALL),--small) $(if $(ONLY),--only $(ONLY)) $(if $(JOBS),--jobs $(JOBS))
+
+.PHONY: soundfont
+soundfont: $(READY)  ## How a run does with sounds it never heard: RUN=... SOUNDFONT=X.sf2
+	$(BIN)/negclap prepare chorales --out data/soundfont/own $(SOUNDFONT_SET)
+	$(BIN)/negclap prepare chorales --out data/soundfont/other $(SOUNDFONT_SET) --soundfont $(SOUNDFONT)
+	$(BIN)/python experiments/soundfont/soundfont.py $(RUN) \
+		--own data/soundfont/own/manifest.jsonl --other data/soundfont/other/manifest.jsonl
 
 .PHONY: sweep
 sweep: $(READY) $(SET)  ## Search the loss weights: LOCAL=1 here, else how to start W&B's sweep
