@@ -30,6 +30,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 CHORALES = "configs/chorales.yaml"  # relative to ROOT, so that a cell is the same wherever that is
 METHODS = "configs/methods"
+GROUPS = ("recipes", "ablations", "towers", "p", "k", "grid", "benchmark")
 LEVELS = ("original", "half", "fully")
 
 RECIPES = ("baseline", "insert", "dissimilarity", "combined", "negclap")
@@ -44,13 +45,22 @@ ABLATIONS: dict[str, tuple[str, ...]] = {
     "no absence": ("--model.losses.absence.weight=0",),
     "with positives that negate": ("--data.exclude.share=0.3",),
     "one exclusion a clip": ("--data.exclude.per_clip=1",),
-    "bag-of-words text tower": ("--model.text_encoder.init_args.scratch=[128,0]",),
 }
 """negclap's recipe with one part taken away, exchanged or added, at the demo's length."""
+COMPARED = ("recipes/negclap-0", "recipes/baseline-0", "towers/bag of words-0")
 P_AXIS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 K_AXIS = (1e-1, 1e-2, 1e-3, 1e-4)
 FULL = ("-c", "configs/budgets/study.yaml")
-MINILM = (*FULL, "-c", "configs/budgets/minilm.yaml")
+TOWERS: dict[str, tuple[str, ...]] = {
+    "convolutions": (*FULL, "--trainer.max_epochs=5"),
+    "bag of words": (
+        *FULL,
+        "--trainer.max_epochs=5",
+        "--model.text_encoder.init_args.scratch=[128,0]",
+    ),
+    "minilm": (*FULL, "-c", "configs/budgets/minilm.yaml"),
+}
+"""Text towers trained beside the finished ears of negclap's recipe."""
 SMALL = (
     "--data.batch_size=16",
     "--data.num_workers=0",
@@ -93,7 +103,8 @@ def cells(small: bool, grid: bool) -> Iterator[Cell]:
         for name, arguments in ablations.items():
             yield Cell("ablations", name, seed, "negclap", arguments)
     for seed in () if small else seeds:
-        yield Cell("towers", "minilm", seed, "negclap", MINILM, f"recipes/negclap-{seed}")
+        for name, arguments in TOWERS.items():
+            yield Cell("towers", name, seed, "negclap", arguments, f"recipes/negclap-{seed}")
     yield from axes(p_axis, k_axis, grid)
 
 
@@ -157,7 +168,7 @@ def run(cell: Cell, out: Path, manifest: Path | None, environment: dict[str, str
 def report(group: str, out: Path, target: Path) -> None:
     """The group's finished cells side by side: results.json, deviations, picture."""
     finished = [path.parent for path in sorted((out / group).glob("*/results.json"))]
-    order = {name: i for i, name in enumerate((*RECIPES, *ABLATIONS))}
+    order = {name: i for i, name in enumerate((*RECIPES, *ABLATIONS, *TOWERS))}
     finished.sort(key=lambda path: order.get(path.name.rpartition("-")[0], 99))
     if finished and negclap(["report", *map(str, finished), "--out", str(target / group)]):
         raise SystemExit(f"{group}: the report failed")
@@ -195,6 +206,13 @@ def plot_axis(group: str, out: Path, target: Path) -> None:
     figure.savefig(target / group / "axis.png", dpi=130)
 
 
+def benchmark(out: Path, target: Path) -> None:
+    """What can be gamed: recipes, their free alternatives, a bag of words and the toys at once."""
+    runs = [str(out / name) for name in COMPARED if (out / name / "cell.json").is_file()]
+    if runs and negclap(["benchmark", *runs, "--free", "--toys", "--out", str(target / "gamed")]):
+        raise SystemExit("the benchmark failed")
+
+
 def write_costs(out: Path, target: Path) -> None:
     """Seconds of each finished cell, training and test."""
     seconds = {
@@ -209,7 +227,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--small", action="store_true", help="tiny set, tiny towers")
     parser.add_argument("--grid", action="store_true", help="also the rest of the p x k grid")
-    parser.add_argument("--only", choices=("recipes", "ablations", "towers", "p", "k", "grid"))
+    parser.add_argument("--only", choices=GROUPS)
     parser.add_argument(
         "--jobs", type=int, default=1, choices=range(1, 65), metavar="N", help="cells at a time"
     )
@@ -230,6 +248,8 @@ def main() -> None:
         report(group, out, target)
         if group in ("p", "k"):
             plot_axis(group, out, target)
+    if options.only in (None, "benchmark") and not options.small:
+        benchmark(out, target)
     write_costs(out, target)
 
 
