@@ -20,6 +20,7 @@ from negclap.data.dataset import (
 )
 from negclap.data.manifest import Caption, Track
 from negclap.errors import InputError
+from negclap.text.cues import MORE_CUES
 from negclap.text.probes import statement
 from negclap.text.vocabulary import Vocabulary
 
@@ -247,9 +248,11 @@ def test_a_clip_can_have_several_exclusions(chorales, tracks):
     assert {f"swapped {turn}" for turn in range(3)} <= given.keys()
 
 
-def test_absence_texts_are_true_and_false_of_the_clip(chorales, tracks):
+@pytest.mark.parametrize("words", ["seen", "many"])
+def test_absence_texts_are_true_and_false_of_the_clip(chorales, tracks, words):
     vocabulary = Vocabulary.load(chorales / "vocabulary.json")
-    texts = training_texts(vocabulary, kinds=frozenset({"absence"}))
+    exclude = Exclude(words=words)
+    texts = training_texts(vocabulary, exclude=exclude, kinds=frozenset({"absence"}))
     seen = 0
     for index, track in enumerate(tracks):
         given = texts(index, track, 0)
@@ -259,6 +262,27 @@ def test_absence_texts_are_true_and_false_of_the_clip(chorales, tracks):
                 claims = dict(statement(given[role], vocabulary).claims)
                 assert all(has == (tag in track.tags) for tag, has in claims.items()) == truth
     assert seen > len(tracks)
+
+
+def test_many_words_are_used_where_they_are_asked_for(chorales, tracks):
+    vocabulary = Vocabulary.load(chorales / "vocabulary.json")
+
+    def written(words):
+        kinds = frozenset({"absence", "exclusion"})
+        texts = training_texts(vocabulary, exclude=Exclude(words=words), kinds=kinds)
+        given = [texts(index, track, epoch) for epoch in range(3)
+                 for index, track in enumerate(tracks)]  # fmt: skip
+        return {
+            role: " ".join(each[role] for each in given if role in each)
+            for role in ("exclusion 0", "absence_true")
+        }
+
+    for role, text in written("many").items():
+        for cue in MORE_CUES:
+            assert cue.template.replace("{}", "").strip() in text, (role, cue.name)
+    for text in written("seen").values():
+        for word in ("excluding", "w/o", "absent", "-free", "-led"):
+            assert word not in text
 
 
 def test_a_share_of_the_captions_negates(chorales, tracks):
