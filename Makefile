@@ -9,7 +9,8 @@ SEED ?= 0
 GPUS ?= 2
 SET := data/chorales/manifest.jsonl
 LARGE_SET := data/chorales-large/manifest.jsonl
-SOUNDFONT_SET := --clips 2000 --train-clips 16  # 624 test clips
+SOUNDFONT_SET := --clips 2000 --train-clips 16
+OTHER_SET = data/soundfont/$(notdir $(basename $(SOUNDFONT)))
 DEMO := baseline combined negclap
 TRIALS ?= 20
 SWEEP := configs/sweeps/loss_weights.yaml
@@ -61,10 +62,11 @@ study: $(READY) $(if $(SMALL),,$(SET) $(LARGE_SET))  ## Run the study (experimen
 
 .PHONY: soundfont
 soundfont: $(READY)  ## How a run does with sounds it never heard: RUN=... SOUNDFONT=X.sf2
+	@test -f "$(SOUNDFONT)" || { echo "make soundfont: say SOUNDFONT=X.sf2 and RUN=a run folder"; exit 2; }
+	$(BIN)/negclap prepare chorales --out $(OTHER_SET) $(SOUNDFONT_SET) --soundfont $(SOUNDFONT)
 	$(BIN)/negclap prepare chorales --out data/soundfont/own $(SOUNDFONT_SET)
-	$(BIN)/negclap prepare chorales --out data/soundfont/other $(SOUNDFONT_SET) --soundfont $(SOUNDFONT)
 	$(BIN)/python experiments/soundfont/soundfont.py $(RUN) \
-		--own data/soundfont/own/manifest.jsonl --other data/soundfont/other/manifest.jsonl
+		--own data/soundfont/own/manifest.jsonl --other $(OTHER_SET)/manifest.jsonl
 
 .PHONY: sweep
 sweep: $(READY) $(SET)  ## Search the loss weights: LOCAL=1 here, else how to start W&B's sweep

@@ -57,7 +57,7 @@ class NegClapModule(pl.LightningModule):
         galleries: Random galleries in the test.
         recall_floor: Recall@10 of captions below which ``val/understanding`` is scaled down.
         audio_run: A run whose audio tower and projection, of the same shapes, are taken over and
-            kept as they are: only the text tower is trained (LiT, arXiv 2111.07991).
+            kept as they are: text tower and scale alone are trained (LiT, arXiv 2111.07991).
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class NegClapModule(pl.LightningModule):
 
     def on_fit_start(self) -> None:
         """Take over the audio tower, or fit its input statistics; the same on every rank."""
-        if self.audio_run is not None:
+        if self.audio_run is not None and not self.trainer.ckpt_path:  # else they are restored
             self.model.take_audio_from(load(self.audio_run).model)
         data = self._data()
         if not self.model.audio_encoder.calibrated:

@@ -15,6 +15,8 @@ import yaml
 import negclap
 from negclap.cli import main
 from negclap.data.manifest import read_manifest, write_manifest
+from negclap.models.clap import NegClap
+from negclap.training_cli import parse
 from tests.conftest import CONFIGS
 
 COMBINED = ["-c", str(CONFIGS / "methods" / "combined.yaml")]
@@ -283,10 +285,36 @@ def test_the_ears_of_a_run_are_taken_over_and_stay_as_they_are(run, tiny_args, t
     np.testing.assert_array_equal(ours.encode_audio(noise), theirs.encode_audio(noise))
     assert np.abs(ours.encode_text(["piano"]) - theirs.encode_text(["piano"])).max() > 1e-3
 
-    other = ["--model.embed_dim=8", f"--run_dir={tmp_path / 'other'}"]
-    status, line = complaint(capfd, ["fit", *tiny_args, ears, *other])
-    assert status == 2
-    assert "audio tower of another shape: size mismatch for" in line
+    for other, message in (
+        ("--model.embed_dim=8", "audio tower of another shape: size mismatch for"),
+        ("--model.audio_encoder.init_args.mel.hop_length=320", "of another front end: MelConfig("),
+    ):
+        status, line = complaint(
+            capfd, ["fit", *tiny_args, ears, other, f"--run_dir={tmp_path / 'other'}"]
+        )
+        assert status == 2
+        assert message in line
+
+
+def test_frozen_ears_stay_in_evaluation_and_are_taken_once(run, tiny_args, tmp_path, monkeypatch):
+    cli = parse(["fit", *tiny_args, f"--model.audio_run={run}", f"--run_dir={tmp_path}"])
+    modes = []
+    step = cli.model.training_step
+
+    def observed(batch, batch_idx):
+        encoders = (cli.model.model.audio_encoder, cli.model.model.text_encoder)
+        modes.append(tuple(encoder.training for encoder in encoders))
+        return step(batch, batch_idx)
+
+    cli.model.training_step = observed
+    cli.trainer.fit_loop.max_epochs = 2  # the second follows a validation
+    cli.trainer.fit(cli.model, cli.datamodule)
+    assert set(modes) == {(False, True)}
+    assert len(modes) > 2
+    monkeypatch.setattr(NegClap, "take_audio_from", lambda *_: pytest.fail("taken on a resume"))
+    resumed = parse(["fit", *tiny_args, f"--model.audio_run={run}", f"--run_dir={tmp_path}"])
+    resumed.trainer.fit_loop.max_epochs = 2
+    resumed.trainer.fit(resumed.model, resumed.datamodule, ckpt_path="last")
 
 
 def test_a_checkpoint_of_another_configuration_is_refused(capfd, run):

@@ -52,13 +52,20 @@ P_AXIS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 K_AXIS = (1e-1, 1e-2, 1e-3, 1e-4)
 FULL = ("-c", "configs/budgets/study.yaml")
 TOWERS: dict[str, tuple[str, ...]] = {
-    "convolutions": (*FULL, "--trainer.max_epochs=5"),
+    "convolutions": (*FULL, "--trainer.max_epochs=6"),
     "bag of words": (
         *FULL,
-        "--trainer.max_epochs=5",
+        "--trainer.max_epochs=6",
         "--model.text_encoder.init_args.scratch=[128,0]",
     ),
+    "convolutions, many words": (*FULL, "--trainer.max_epochs=6", "--data.exclude.words=many"),
     "minilm": (*FULL, "-c", "configs/budgets/minilm.yaml"),
+    "minilm, seen words": (
+        *FULL,
+        "-c",
+        "configs/budgets/minilm.yaml",
+        "--data.exclude.words=seen",
+    ),
 }
 """Text towers trained beside the finished ears of negclap's recipe."""
 SMALL = (
@@ -124,7 +131,7 @@ def axes(p_axis: Sequence[float], k_axis: Sequence[float], grid: bool) -> Iterat
 def run_all(chosen: Sequence[Cell], out: Path, manifest: Path | None, jobs: int) -> None:
     """Run the cells that are missing, ``jobs`` at a time on as many parts of the cores."""
     threads = max(1, (os.cpu_count() or 1) // jobs)
-    environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
+    environment = os.environ | ({"OMP_NUM_THREADS": str(threads)} if jobs > 1 else {})
 
     def one(numbered: tuple[int, Cell]) -> None:
         number, cell = numbered
@@ -137,17 +144,25 @@ def run_all(chosen: Sequence[Cell], out: Path, manifest: Path | None, jobs: int)
             pass  # raises what a cell raised
 
 
+def arguments_of(cell: Cell) -> list[str]:
+    """What `negclap fit` is called with, files relative to the repository."""
+    method = f"{METHODS}/{cell.method}.yaml"
+    return ["-c", CHORALES, "-c", method, *cell.arguments, f"--seed_everything={cell.seed}"]
+
+
 def run(cell: Cell, out: Path, manifest: Path | None, environment: dict[str, str]) -> None:
     """Train and test a cell, unless that is done with the same arguments and configurations."""
     folder = (out / cell.folder).absolute()
-    arguments = ["-c", CHORALES, "-c", f"{METHODS}/{cell.method}.yaml", *cell.arguments]
+    arguments = arguments_of(cell)
     arguments += [f"--data.manifest={manifest.absolute()}", *SMALL] if manifest else []
-    arguments += [f"--seed_everything={cell.seed}"]
     files = [part for part in arguments if part.endswith(".yaml")]
     configs = [(ROOT / path).read_text() for path in files]
     recipe = {"arguments": arguments, "configs": configs}
     if cell.ears:
-        recipe["ears"] = json.loads((out / cell.ears / "cell.json").read_text())["recipe"]
+        ears_record = out / cell.ears / "cell.json"
+        if not ears_record.is_file():
+            raise SystemExit(f"{cell.folder} takes over the ears of {cell.ears}: run that first")
+        recipe["ears"] = json.loads(ears_record.read_text())["recipe"]
     record = folder / "cell.json"
     if record.is_file() and json.loads(record.read_text())["recipe"] == recipe:
         return
@@ -208,8 +223,18 @@ def plot_axis(group: str, out: Path, target: Path) -> None:
 
 def benchmark(out: Path, target: Path) -> None:
     """What can be gamed: recipes, their free alternatives, a bag of words and the toys at once."""
-    runs = [str(out / name) for name in COMPARED if (out / name / "cell.json").is_file()]
-    if runs and negclap(["benchmark", *runs, "--free", "--toys", "--out", str(target / "gamed")]):
+    runs = [out / name for name in COMPARED]
+    missing = [run.name for run in runs if not (run / "cell.json").is_file()]
+    if missing:
+        sys.stdout.write(f"no benchmark yet: {', '.join(missing)} not finished\n")
+        return
+    done = target / "gamed" / "results.json"
+    newest = max((run / "cell.json").stat().st_mtime for run in runs)
+    if done.is_file() and done.stat().st_mtime > newest:
+        return
+    manifest = ROOT / "data" / "chorales" / "manifest.jsonl"
+    arguments = ["--manifest", str(manifest), "--free", "--toys", "--out", str(done.parent)]
+    if negclap(["benchmark", *map(str, runs), *arguments]):
         raise SystemExit("the benchmark failed")
 
 

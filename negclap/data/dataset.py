@@ -68,8 +68,9 @@ class Exclude:
             terms that need them. Texts cost little beside audio, and each asks about other tags.
         absent_from: What the negated tags must be absent from: "absent_tags", or "tags" where it
             is not known what a track lacks (nothing related to the track's tags).
-        words: Of the negations of nouns: the "seen" cues of the benchmark, or "many" more. Neither
-            has held-out cues; of many, a pretrained text tower learns what cues have in common.
+        words: What texts have for "there is" and "there is not" a noun: the "seen" cues of the
+            benchmark, or "many" more, and more ways to affirm. Neither has held-out cues; from many
+            a pretrained text tower learns what cues have in common.
     """
 
     share: float = 0.0

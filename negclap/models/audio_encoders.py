@@ -25,17 +25,20 @@ class AudioEncoder(nn.Module, ABC):
 
     Attributes:
         sample_rate: Hz of the waveforms that it takes.
+        mel: Its front end.
         dim: Size of its output.
         calibrated: Whether the input statistics have been fitted.
     """
 
     sample_rate: int
+    mel: MelConfig
     dim: int
     calibrated: Tensor
 
     def __init__(self, mel: MelConfig, augment: SpecAugment) -> None:
         super().__init__()
         self.sample_rate = mel.sample_rate
+        self.mel = mel
         self.log_mel = LogMel(mel, augment)
         self.register_buffer("calibrated", torch.tensor(False))
 
@@ -214,7 +217,7 @@ def _load_clap_audio(path: Path) -> ClapAudioModel:
         raise InputError(
             f"audio encoder {path}: no weights for {sorted(info['missing_keys'])[0]!r}"
         )
-    audio = model.audio_model if whole else model
+    audio = (model.audio_model if whole else model).train()  # it comes with dropout off
     if audio.config.enable_fusion:
         raise InputError(f"audio encoder {path}: fusion models are not supported")
     return audio

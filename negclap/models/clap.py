@@ -59,8 +59,11 @@ class NegClap(nn.Module):
         """Take over the audio tower, its projection and the scale.
 
         Raises:
-            InputError: If they do not have the shapes of this model's.
+            InputError: If it hears otherwise than this model's, or has other shapes.
         """
+        ours, given = self.audio_encoder.mel, other.audio_encoder.mel
+        if ours != given:
+            raise InputError(f"audio tower of another front end: {given}, expected {ours}")
         for mine, theirs in zip(self._audio_parts, other._audio_parts, strict=True):
             try:
                 mine.load_state_dict(theirs.state_dict())

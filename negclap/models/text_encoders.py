@@ -56,7 +56,7 @@ class TextEncoder(nn.Module):
         try:
             self.tokenizer = AutoTokenizer.from_pretrained(str(source))
             model: Any = (
-                AutoModel.from_pretrained(str(source))
+                AutoModel.from_pretrained(str(source)).train()  # it comes with dropout off
                 if scratch is None
                 else ConvText(len(self.tokenizer), *scratch, dropout)
             )

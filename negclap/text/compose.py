@@ -32,7 +32,7 @@ class Lexicon:
     Attributes:
         cues: Negate nouns.
         joiners: Lead to the present nouns.
-        suffixes: Affirm the first of them ("piano-led"); may be empty.
+        suffixes: Affirm one of them instead ("piano-led"); may be empty.
     """
 
     cues: tuple[Cue, ...]
@@ -79,6 +79,7 @@ class _Wording:
     marked: bool
     lexicalised: bool
     suffix: str
+    led: float
 
 
 def compose(
@@ -117,6 +118,7 @@ def _draw_wording(rng: random.Random, cue: Cue | None, lexicon: Lexicon) -> _Wor
         marked=rng.random() < 0.3,
         lexicalised=rng.random() < _LEXICALISED_SHARE,
         suffix=rng.choice(lexicon.suffixes or ("",)) if rng.random() < _SUFFIX_SHARE else "",
+        led=rng.random(),
     )
     if cue is None:
         return wording
@@ -173,9 +175,12 @@ def _sentence(
     if wording.cue.suffix and not wording.cue.clause:  # "a drums-less piece"
         before += [wording.cue.phrase(name) for name in absent]
         absent = []
-    nouns = [surfaces[tag] for tag in chosen("noun", True)]
-    if nouns and wording.suffix:  # "a piano-led piece"
-        before.append(nouns.pop(0) + wording.suffix)
+    present = chosen("noun", True)
+    led = _led(claims, vocabulary, wording)
+    if led in present:  # "a piano-led piece"
+        present.remove(led)
+        before.append(surfaces[led] + wording.suffix)
+    nouns = [surfaces[tag] for tag in present]
     text = wording.subject.format("".join(f"{word} " for word in before))
     if text.startswith("a ") and text[2] in "aeio":
         text = f"an {text[2:]}"
@@ -191,6 +196,12 @@ def _sentence(
             needs_comma = wording.comma or wording.cue.clause or wording.cue.name in ("no", "not")
             text += f", {negated}" if needs_comma or negated.startswith("not ") else f" {negated}"
     return text
+
+
+def _led(claims: Sequence[Claim], vocabulary: Vocabulary, wording: _Wording) -> str | None:
+    """The noun that takes the affirming suffix where it is present, whatever is claimed."""
+    nouns = [tag for tag, _ in claims if vocabulary[tag].part_of_speech == "noun"]
+    return nouns[int(wording.led * len(nouns))] if nouns and wording.suffix else None
 
 
 def _negated(names: list[str], cue: Cue, together: bool) -> str:

@@ -84,7 +84,7 @@ def is_negated(caption: str, mentions: list[Mention], index: int) -> bool:
     before = caption[max(0, mention.start - _CONTEXT) : mention.start]
     if _PSEUDO_BEFORE.search(before):
         return False
-    if BEFORE_NEGATED.search(before) or caption.startswith(AFTER_NEGATED, mention.end):
+    if BEFORE_NEGATED.search(before) or AFTER_NEGATED.match(caption, mention.end):
         return True
     if index == 0:
         return False

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -69,6 +71,31 @@ def test_exclusions_are_true_and_their_false_forms_false(tags, seed):
     told = [tag for tag, _ in exclusion.claims]
     for i, one in enumerate(told):
         assert not any(VOCABULARY.excludes(one, other) for other in told[:i])
+
+
+@settings(max_examples=300, deadline=None)
+@given(tags=st.sets(st.sampled_from(VOCABULARY.names)), seed=st.integers(0, 10**6))
+def test_what_is_not_flipped_keeps_its_words(tags, seed):
+    """Also of many words, true and false texts are minimal pairs."""
+    absent = [name for name in VOCABULARY.names if name not in tags]
+    exclusion = draw_exclusion(sorted(tags), absent, VOCABULARY, seed, MANY)
+    for text in exclusion.false.values() if exclusion else ():
+        read_so = read(text)
+        for tag, has in exclusion.claims:
+            if read_so[tag] == has:
+                assert led(tag, text) == led(tag, exclusion.text)
+
+
+def led(tag, text):
+    """The affirming suffixes that the tag has in the text."""
+    ends = [mention.end for mention in VOCABULARY.find(text) if mention.tag == tag]
+    return {suffix for suffix in MANY.suffixes for end in ends if text.startswith(suffix, end)}
+
+
+def test_more_cues_give_no_held_out_cue_away():
+    words = {word for cue in HELD_OUT for word in re.findall(r"\w+", cue.name)} - {"of"}
+    for cue in MORE_CUES:
+        assert not words & set(re.findall(r"\w+", cue.name))
 
 
 @pytest.mark.parametrize(("tags", "absent"), [((), ("drums",)), (("drums",), ()), ((), ())])
