@@ -58,7 +58,7 @@ $(LARGE_SET): | $(READY)
 
 .PHONY: study
 study: $(READY) $(if $(SMALL),,$(SET) $(LARGE_SET))  ## Run the study (experiments/study), cell by cell, JOBS at a time; SMALL=1 is minutes long
-	$(BIN)/python experiments/study/study.py $(if $(SMALL),--small) $(if $(ONLY),--only $(ONLY)) $(if $(JOBS),--jobs $(JOBS))
+	$(BIN)/python experiments/study/study.py $(if $(SMALL),--small) $(if $(ONLY),--only $(ONLY)) $(if $(JOBS),--jobs $(JOBS)) $(if $(REPORT),--report-only)
 
 .PHONY: soundfont
 soundfont: $(READY)  ## How a run does with sounds it never heard: RUN=... SOUNDFONT=X.sf2

@@ -3,6 +3,7 @@
     make study            # everything, cell by cell; finished cells are kept, so it resumes
     make study SMALL=1    # the same on a tiny set with tiny towers; its figures mean nothing
     make study ONLY=recipes
+    make study REPORT=1   # train nothing, write the tables of what is finished
     make study JOBS=2     # two cells at a time, which share the cores
 
 A cell is one training and its test. It is done when its folder holds cell.json with the same
@@ -256,6 +257,9 @@ def main() -> None:
     parser.add_argument(
         "--jobs", type=int, default=1, choices=range(1, 65), metavar="N", help="cells at a time"
     )
+    parser.add_argument(
+        "--report-only", action="store_true", help="train nothing, show what there is"
+    )
     parser.add_argument("--out", type=Path, help="where runs are kept")
     parser.add_argument("--report", type=Path, help="where tables and pictures go")
     options = parser.parse_args()
@@ -268,7 +272,8 @@ def main() -> None:
         manifest = data / "manifest.jsonl"
     every = cells(options.small, options.grid or options.only == "grid")
     chosen = [cell for cell in every if options.only in (None, cell.group)]
-    run_all(chosen, out, manifest, options.jobs)
+    if not options.report_only:
+        run_all(chosen, out, manifest, options.jobs)
     for group in dict.fromkeys(cell.group for cell in chosen):
         report(group, out, target)
         if group in ("p", "k"):
