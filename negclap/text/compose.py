@@ -7,7 +7,7 @@ only in what they claim. That makes the true text and its false ones minimal pai
 
 import random
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from negclap.rng import stream
@@ -67,8 +67,9 @@ class Exclusion(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Wording:
-    """All that is drawn about how a text is written, whatever it claims."""
+    """All that is drawn about how a text is written, whatever it claims of its tags."""
 
+    surfaces: dict[str, str]
     listed: bool
     negated_first: bool
     subject: str
@@ -99,15 +100,22 @@ def compose(
             cue.
         lexicon: The words to draw from.
     """
-    wording = _draw_wording(stream(seed), cue, lexicon)
-    surfaces = {tag: _surface(vocabulary[tag], stream(seed, tag)) for tag, _ in claims}
-    if wording.listed:
-        return _list(claims, vocabulary, surfaces, wording)
-    return _sentence(claims, vocabulary, surfaces, wording)
+    wording = _draw_wording([tag for tag, _ in claims], vocabulary, seed, lexicon)
+    if cue is not None:
+        wording = replace(wording, cue=cue, lexicalised=False)
+    return _write(claims, vocabulary, wording)
 
 
-def _draw_wording(rng: random.Random, cue: Cue | None, lexicon: Lexicon) -> _Wording:
-    wording = _Wording(
+def _write(claims: Sequence[Claim], vocabulary: Vocabulary, wording: _Wording) -> str:
+    return (_list if wording.listed else _sentence)(claims, vocabulary, wording)
+
+
+def _draw_wording(
+    tags: Sequence[str], vocabulary: Vocabulary, seed: int | str, lexicon: Lexicon
+) -> _Wording:
+    rng = stream(seed)
+    return _Wording(
+        surfaces={tag: _surface(vocabulary[tag], stream(seed, tag)) for tag in tags},
         listed=rng.random() < 0.4,
         negated_first=rng.random() < 0.3,
         subject=rng.choice(_SUBJECTS),
@@ -120,10 +128,6 @@ def _draw_wording(rng: random.Random, cue: Cue | None, lexicon: Lexicon) -> _Wor
         suffix=rng.choice(lexicon.suffixes or ("",)) if rng.random() < _SUFFIX_SHARE else "",
         led=rng.random(),
     )
-    if cue is None:
-        return wording
-    values = {name: getattr(wording, name) for name in wording.__slots__}
-    return _Wording(**values | {"cue": cue, "lexicalised": False})
 
 
 def _surface(tag: Tag, rng: random.Random) -> str:
@@ -141,10 +145,9 @@ def _lexicalised(tag: str, vocabulary: Vocabulary, wording: _Wording) -> str | N
     return next((word for word in words if word not in vocabulary), None)
 
 
-def _list(
-    claims: Sequence[Claim], vocabulary: Vocabulary, surfaces: dict[str, str], wording: _Wording
-) -> str:
+def _list(claims: Sequence[Claim], vocabulary: Vocabulary, wording: _Wording) -> str:
     """Search words: "slow, with piano, no drums, not loud"."""
+    surfaces = wording.surfaces
 
     def phrase(tag: str, present: bool) -> str:
         noun = vocabulary[tag].part_of_speech == "noun"
@@ -156,10 +159,9 @@ def _list(
     return ", ".join(phrase(tag, present) for tag, present in claims)
 
 
-def _sentence(
-    claims: Sequence[Claim], vocabulary: Vocabulary, surfaces: dict[str, str], wording: _Wording
-) -> str:
+def _sentence(claims: Sequence[Claim], vocabulary: Vocabulary, wording: _Wording) -> str:
     """Prose: "a slow piece with piano, no drums or vocals, not loud"."""
+    surfaces = wording.surfaces
 
     def chosen(part_of_speech: str, polarity: bool) -> list[str]:
         return [
@@ -250,9 +252,11 @@ def draw_exclusion(
     one, other = rng.choice(present), rng.choice(denied)
     flipped = {"denied": {one}, "affirmed": {other}, "swapped": {one, other}}
 
+    wording = _draw_wording([tag for tag, _ in claims], vocabulary, seed, lexicon)
+
     def text(flip: Collection[str]) -> str:
         flipped_claims = [(tag, is_so != (tag in flip)) for tag, is_so in claims]
-        return compose(flipped_claims, vocabulary, seed, lexicon=lexicon)
+        return _write(flipped_claims, vocabulary, wording)
 
     return Exclusion(text(()), claims, {kind: text(flip) for kind, flip in flipped.items()})
 
