@@ -25,7 +25,7 @@ from negclap.metrics.retrieval import draw_galleries
 from negclap.metrics.scores import Scores, check_embeddings
 from negclap.metrics.toys import CONSTANT, ORACLE, Toy
 from negclap.text.cues import CUES
-from negclap.text.exam import PLAIN, WITHOUT, Exam
+from negclap.text.exam import MIXED, PLAIN, Exam
 from negclap.text.probes import Probe, Statement, Subject
 
 ROLES = (
@@ -224,9 +224,9 @@ class Suite:
                 torch.stack([lacks[query.unwanted] for query in asked]),
                 galleries,
                 self.at,
-                with_auc=wording in (WITHOUT, PLAIN),
+                with_auc=wording in (MIXED, PLAIN),
             )
-            prefix = {WITHOUT: "exclusion", PLAIN: "exclusion/plain"}.get(wording, f"cue/{wording}")
+            prefix = {MIXED: "exclusion", PLAIN: "exclusion/plain"}.get(wording, f"cue/{wording}")
             scores |= {f"{prefix}/{name}": each for name, each in found.items()}
         return scores
 

@@ -34,7 +34,7 @@ from negclap.text.probes import (
 from negclap.text.rewrite import affirm
 from negclap.text.vocabulary import Vocabulary
 
-WITHOUT = "without"
+MIXED = "mixed seen cues"
 """The wording of an exclusion query with mixed seen cues; other wordings are cue names."""
 PLAIN = "plain"
 """The query "A" alone."""
@@ -58,7 +58,7 @@ class ExclusionQuery:
     Attributes:
         wanted: A.
         unwanted: B.
-        texts: By wording: `WITHOUT`, `PLAIN`, and where B is a noun each cue's name.
+        texts: By wording: `MIXED`, `PLAIN`, and where B is a noun each cue's name.
     """
 
     wanted: str
@@ -300,7 +300,7 @@ def _queries(
         key = f"{seed}/query/{a}/{b}"
         claims = ((a, True), (b, False))
         texts = {
-            WITHOUT: Statement(compose(claims, vocabulary, key), claims),
+            MIXED: Statement(compose(claims, vocabulary, key), claims),
             PLAIN: Statement(compose(claims[:1], vocabulary, key), claims[:1]),
         }
         if by_cue and vocabulary[b].part_of_speech == "noun":

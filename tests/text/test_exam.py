@@ -1,7 +1,7 @@
 from collections import Counter
 
 from negclap.text.cues import CUES
-from negclap.text.exam import PLAIN, WITHOUT, build_exam
+from negclap.text.exam import MIXED, PLAIN, build_exam
 from negclap.text.probes import statement
 
 
@@ -52,7 +52,9 @@ def test_queries_have_clips_on_both_sides_and_every_wording(exam_clips):
         assert both >= 5
         assert wanted - both >= 5
         noun = vocabulary[query.unwanted].part_of_speech == "noun"
-        assert set(query.texts) == {WITHOUT, PLAIN} | ({c.name for c in CUES} if noun else set())
+        cues = {c.name for c in CUES} if noun else set()
+        assert set(query.texts) == {MIXED, PLAIN} | cues
+        assert not {MIXED, PLAIN} & cues
         assert query.texts[PLAIN].claims == ((query.wanted, True),)
 
 
