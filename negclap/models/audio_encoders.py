@@ -183,7 +183,7 @@ class HtsatEncoder(AudioEncoder):
             self.model = _load_clap_audio(path)
             self.calibrated.fill_(True)
         self.dim = int(self.model.config.hidden_size)
-        self.input_norm = self.model.audio_encoder.batch_norm
+        self.input_norm = self.model.audio_encoder.batch_norm.eval()  # also before any train()
 
     def train(self, mode: bool = True) -> "HtsatEncoder":
         """Training mode, but for the input BatchNorm, whose statistics are fixed."""

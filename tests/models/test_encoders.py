@@ -73,6 +73,13 @@ def test_calibrated_bands_have_mean_zero():
     assert normalised.std() == pytest.approx(1.0, abs=0.05)
 
 
+def test_a_loaded_htsat_trains_with_dropout_and_fixed_input_statistics(tmp_path):
+    ClapAudioModel(ClapAudioConfig(**TINY_HTSAT)).save_pretrained(tmp_path)
+    for encoder in (HtsatEncoder(tmp_path), HtsatEncoder(overrides=TINY_HTSAT)):
+        assert encoder.model.training
+        assert not encoder.input_norm.training
+
+
 def test_htsat_loads_a_local_folder_equal(tmp_path):
     torch.manual_seed(0)
     model = ClapAudioModel(ClapAudioConfig(**TINY_HTSAT)).eval()
