@@ -176,8 +176,8 @@ def _compare(runs: Sequence[Path], out: Path | None) -> None:
 
         out.mkdir(parents=True, exist_ok=True)
         write_json(out / "results.json", {name: s.mean for name, s in summaries.items()})
-        spread = {name: s.deviation for name, s in summaries.items() if s.runs > 1}
-        write_json(out / "deviations.json", spread)
+        sure = {name: s.half_width for name, s in summaries.items() if s.runs > 1}
+        write_json(out / "half_widths.json", sure)
         write_json(
             out / "differences.json",
             {name: {key: gain._asdict() for key, gain in of.items()} for name, of in gains.items()},

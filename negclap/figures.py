@@ -72,7 +72,7 @@ def _panel(axis: Axes, summaries: Summaries, keys: Mapping[str, str], title: str
     for index, (name, summary) in enumerate(summaries.items()):
         places = [place - 0.42 + width * (index + 0.5) for place in range(len(shown))]
         values = [summary.mean.get(key, 0.0) for key in shown.values()]
-        spread = [summary.deviation.get(key, 0.0) for key in shown.values()]
+        spread = [summary.half_width.get(key, 0.0) for key in shown.values()]
         bars = axis.bar(
             places,
             values,

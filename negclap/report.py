@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
+from scipy import stats
 
 from negclap.data.manifest import Track
 from negclap.errors import InputError
@@ -126,10 +127,10 @@ def write_json(path: Path, data: object) -> None:
 
 @dataclass(frozen=True)
 class Summary:
-    """Results of one method: the mean over its runs (seeds) and their standard deviation."""
+    """Results of one method: the mean over its runs (seeds), and how sure it is."""
 
     mean: dict[str, float]
-    deviation: dict[str, float]
+    half_width: dict[str, float]  # of the mean's 95 % interval (Student's t); 0 with one run
     runs: int
 
 
@@ -164,15 +165,12 @@ def beside(run: str, addition: str) -> str:
 def _summarise(results: list[dict[str, float]]) -> Summary:
     keys = [key for key in results[0] if all(key in result for result in results)]
     mean = {key: math.fsum(r[key] for r in results) / len(results) for key in keys}
-    spread = {
-        key: math.sqrt(
-            math.fsum((r[key] - mean[key]) ** 2 for r in results) / max(1, len(results) - 1)
-        )
-        for key in keys
-    }
-    if len(results) > 1:  # a mean of intervals is no interval; the deviation stands for it
+    n = len(results)
+    t = float(stats.t.ppf(0.975, n - 1)) / math.sqrt(n) if n > 1 else 0.0
+    half_width = {k: t * float(np.std([r[k] for r in results], ddof=min(1, n - 1))) for k in keys}
+    if n > 1:  # a mean of intervals is no interval
         mean = {key: v for key, v in mean.items() if not key.endswith(("/low", "/high", "/n"))}
-    return Summary(mean, spread, len(results))
+    return Summary(mean, half_width, n)
 
 
 def print_comparison(summaries: Mapping[str, Summary]) -> None:
@@ -206,6 +204,8 @@ def _print_columns(summaries: Mapping[str, Summary]) -> None:
     for name, summary in summaries.items():
         runs = f" ({summary.runs} runs)" if summary.runs > 1 else ""
         table.add_column(f"{name}{runs}", justify="right")
+    if any(summary.runs > 1 for summary in summaries.values()):
+        table.caption = "± half of the mean's 95 % interval over the runs (Student's t)"
     table.add_column("chance", justify="right")
     table.add_column("oracle", justify="right")
     for key in HEADLINE:
@@ -278,7 +278,7 @@ def print_differences(found: Mapping[str, Mapping[str, Difference]], first: str)
 
 def _cell(summary: Summary, key: str) -> str:
     value = _number(summary.mean.get(key))
-    return f"{value} ± {summary.deviation[key]:.3f}" if summary.runs > 1 and value else value
+    return f"{value} ± {summary.half_width[key]:.3f}" if summary.runs > 1 and value else value
 
 
 def print_manifest_summary(path: Path, tracks: Sequence[Track]) -> None:

@@ -14,7 +14,8 @@ import yaml
 
 import negclap
 from negclap.cli import main
-from negclap.data.manifest import read_manifest, write_manifest
+from negclap.data.manifest import write_manifest
+from negclap.data.tracks import read_manifest
 from negclap.models.clap import NegClap
 from negclap.training_cli import parse
 from tests.conftest import CONFIGS
@@ -122,7 +123,8 @@ def test_report_compares_runs_side_by_side(run, tmp_path, capsys):
     assert "combined (2 runs)" in capsys.readouterr().out
     gains = json.loads((tmp_path / "out" / "differences.json").read_text())
     assert gains["other"]["true_absence"] == {"value": 0.0, "low": 0.0, "high": 0.0}
-    assert "| `chain` | 0.050" in (tmp_path / "out" / "table.md").read_text()
+    half_width = 12.706 * 0.05  # Student's t with one degree of freedom, times the standard error
+    assert f"| `chain` | 0.050 ± {half_width:.3f} " in (tmp_path / "out" / "table.md").read_text()
 
 
 def test_results_of_different_exams_are_not_compared(run, tmp_path, capfd):

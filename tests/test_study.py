@@ -23,10 +23,28 @@ def test_every_kind_of_cell_parses_and_is_validated_at_its_end(cell, monkeypatch
     assert trainer.max_epochs % trainer.check_val_every_n_epoch == 0
 
 
-def test_ears_that_are_not_there_are_named(tmp_path):
-    cell = next(cell for cell in KINDS.values() if cell.ears)
-    with pytest.raises(SystemExit, match=r"ears of recipes/negclap-2: run that first"):
-        study.run(cell, tmp_path, None, {})
+def test_a_recorded_cell_is_done_and_its_ears_are_run_again_where_they_are_not(tmp_path):
+    kept = study.Study(tmp_path / "runs", tmp_path / "report")
+    tower = next(cell for cell in KINDS.values() if cell.ears)
+    assert kept.missing([tower.ears, tower]) == kept.missing([tower]) == [tower.ears, tower]
+    record(kept.records, tower.ears, kept.recipe(tower.ears))
+    assert kept.missing([tower.ears]) == []
+    assert kept.missing([tower]) == [tower.ears, tower]
+    record(kept.out, tower.ears, kept.recipe(tower.ears))
+    assert kept.missing([tower]) == [tower]
+    record(kept.records, tower, kept.recipe(tower) | {"arguments": ["another one"]})
+    assert kept.missing([tower]) == [tower]
+
+
+def record(folder, cell, recipe):
+    (folder / cell.folder).mkdir(parents=True, exist_ok=True)
+    (folder / cell.folder / "cell.json").write_text(json.dumps({"recipe": recipe}))
+
+
+def test_the_records_of_the_repository_are_of_cells_that_the_study_has():
+    folders = {path.parent for path in (study.HERE / "cells").glob("*/*/results.json")}
+    known = {study.HERE / "cells" / cell.folder for cell in study.cells(small=False, grid=True)}
+    assert folders <= known
 
 
 @pytest.mark.slow

@@ -2,12 +2,14 @@
 
     make study            # everything, cell by cell; finished cells are kept, so it resumes
     make study SMALL=1    # the same on a tiny set with tiny towers; its figures mean nothing
-    make study ONLY=recipes
+    make study ONLY=recipes              # a group
+    make study ONLY=recipes/negclap      # cells whose folder begins so
     make study REPORT=1   # train nothing, write the tables of what is finished
     make study JOBS=2     # two cells at a time, which share the cores
 
-A cell is one training and its test. It is done when its folder holds cell.json with the same
-arguments and configurations; another recipe in its place is trained anew.
+A cell is one training and its test. What it found is kept in cells/ beside this file, so a study of
+days goes on wherever the repository is. A cell is done when its record there has the same arguments
+and configurations; another recipe in its place is trained anew.
 """
 
 import argparse
@@ -17,15 +19,18 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
+from typing import Any
 
+import yaml
 from matplotlib.figure import Figure
 
 from negclap.cli import main as negclap
+from negclap.report import write_json
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -33,6 +38,7 @@ CHORALES = "configs/chorales.yaml"  # relative to ROOT, so that a cell is the sa
 METHODS = "configs/methods"
 GROUPS = ("recipes", "ablations", "towers", "p", "k", "grid", "benchmark")
 LEVELS = ("original", "half", "fully")
+RECORD = ("results.json", "scores.npz", "cell.json")  # the last one makes it whole
 
 RECIPES = ("baseline", "insert", "dissimilarity", "combined", "negclap")
 SMALL_RECIPES = ("baseline", "combined", "negclap")
@@ -91,7 +97,7 @@ class Cell:
     seed: int
     method: str
     arguments: tuple[str, ...] = ()
-    ears: str = ""  # folder of the cell whose audio tower is taken over
+    ears: "Cell | None" = None  # whose audio tower is taken over
 
     @property
     def folder(self) -> str:
@@ -104,15 +110,18 @@ def cells(small: bool, grid: bool) -> Iterator[Cell]:
     seeds = (0,) if small else (0, 1, 2)
     ablations = dict(list(ABLATIONS.items())[:2]) if small else ABLATIONS
     p_axis, k_axis = ((0.0, 1.0), (1e-1,)) if small else (P_AXIS, K_AXIS)
-    for seed in seeds:
-        for method in SMALL_RECIPES if small else RECIPES:
-            yield Cell("recipes", method, seed, method, () if small else FULL)
+    recipes = {
+        (method, seed): Cell("recipes", method, seed, method, () if small else FULL)
+        for seed in seeds
+        for method in (SMALL_RECIPES if small else RECIPES)
+    }
+    yield from recipes.values()
     for seed in seeds:
         for name, arguments in ablations.items():
             yield Cell("ablations", name, seed, "negclap", arguments)
     for seed in () if small else seeds:
         for name, arguments in TOWERS.items():
-            yield Cell("towers", name, seed, "negclap", arguments, f"recipes/negclap-{seed}")
+            yield Cell("towers", name, seed, "negclap", arguments, recipes["negclap", seed])
     yield from axes(p_axis, k_axis, grid)
 
 
@@ -129,20 +138,85 @@ def axes(p_axis: Sequence[float], k_axis: Sequence[float], grid: bool) -> Iterat
             yield Cell("grid", f"p={p:g} k={k:g}", 0, "combined", (insert, weight))
 
 
-def run_all(chosen: Sequence[Cell], out: Path, manifest: Path | None, jobs: int) -> None:
-    """Run the cells that are missing, ``jobs`` at a time on as many parts of the cores."""
-    threads = max(1, (os.cpu_count() or 1) // jobs)
-    environment = os.environ | ({"OMP_NUM_THREADS": str(threads)} if jobs > 1 else {})
+@dataclass(frozen=True)
+class Study:
+    """Where a study is kept, and what it is made from."""
 
-    def one(numbered: tuple[int, Cell]) -> None:
-        number, cell = numbered
-        sys.stdout.write(f"[{number}/{len(chosen)}] {cell.folder}\n")
-        sys.stdout.flush()
-        run(cell, out, manifest, environment)
+    out: Path  # runs with their checkpoints
+    target: Path  # records of finished cells, tables, pictures
+    manifest: Path | None = None  # of the tiny set, with SMALL
 
-    with ThreadPoolExecutor(jobs) as pool:
-        for _ in pool.map(one, enumerate(chosen, start=1)):
-            pass  # raises what a cell raised
+    @property
+    def records(self) -> Path:
+        """What finished cells found."""
+        return self.target / "cells"
+
+    def arguments(self, cell: Cell) -> list[str]:
+        """What `negclap fit` is called with in this study."""
+        small = [f"--data.manifest={self.manifest.absolute()}", *SMALL] if self.manifest else []
+        return arguments_of(cell) + small
+
+    def recipe(self, cell: Cell) -> dict[str, Any]:
+        """What makes a cell the same wherever it is run: arguments, configurations, its ears."""
+        arguments = self.arguments(cell)
+        configs = [yaml.safe_load((ROOT / a).read_text()) for a in arguments if a.endswith(".yaml")]
+        recipe: dict[str, Any] = {"arguments": arguments, "configs": configs}
+        return recipe | ({"ears": self.recipe(cell.ears)} if cell.ears else {})
+
+    def is_recorded(self, cell: Cell) -> bool:
+        """Whether the cell is done, here or elsewhere."""
+        return _recipe_in(self.records / cell.folder) == self.recipe(cell)
+
+    def is_run(self, cell: Cell) -> bool:
+        """Whether its checkpoint is here, too."""
+        return _recipe_in(self.out / cell.folder) == self.recipe(cell)
+
+    def missing(self, chosen: Sequence[Cell]) -> list[Cell]:
+        """What is left to run: cells without a record, and before them the ears that they need."""
+        left = [cell for cell in chosen if not self.is_recorded(cell)]
+        ears = {cell.ears: None for cell in left if cell.ears and not self.is_run(cell.ears)}
+        return [*ears, *(cell for cell in left if cell not in ears)]
+
+    def run(self, cell: Cell, environment: Mapping[str, str]) -> None:
+        """Train and test a cell and record what it found."""
+        folder = (self.out / cell.folder).absolute()
+        shutil.rmtree(folder, ignore_errors=True)
+        start = time.time()
+        arguments = self.arguments(cell)
+        if cell.ears:
+            arguments += [f"--model.audio_run={(self.out / cell.ears.folder).absolute()}"]
+        for command in (
+            ["fit", *arguments, f"--run_dir={folder}"],
+            ["test", "-c", str(folder / "config.yaml")],
+        ):
+            whole = [sys.executable, "-m", "negclap.cli", *command]
+            if subprocess.run(whole, check=False, cwd=ROOT, env=environment).returncode:
+                raise SystemExit(f"{cell.folder}: negclap {command[0]} failed")
+        found = {"seconds": round(time.time() - start), "recipe": self.recipe(cell)}
+        write_json(folder / "cell.json", found)
+        record = self.records / cell.folder
+        record.mkdir(parents=True, exist_ok=True)
+        for name in RECORD:
+            shutil.copy(folder / name, record / name)
+
+    def run_all(self, chosen: Sequence[Cell], jobs: int) -> None:
+        """Run the cells, ``jobs`` at a time on as many parts of the cores; ears before towers."""
+        threads = max(1, (os.cpu_count() or 1) // jobs)
+        environment = os.environ | ({"OMP_NUM_THREADS": str(threads)} if jobs > 1 else {})
+        started: dict[Cell, Future[None]] = {}
+
+        def one(number: int, cell: Cell) -> None:
+            if cell.ears in started:
+                started[cell.ears].result()
+            sys.stdout.write(f"[{number}/{len(chosen)}] {cell.folder}\n")
+            sys.stdout.flush()
+            self.run(cell, environment)
+
+        with ThreadPoolExecutor(jobs) as pool:
+            for number, cell in enumerate(chosen, start=1):
+                started[cell] = pool.submit(one, number, cell)
+            for future in started.values():
+                future.result()  # raises what a cell raised
 
 
 def arguments_of(cell: Cell) -> list[str]:
@@ -151,49 +225,24 @@ def arguments_of(cell: Cell) -> list[str]:
     return ["-c", CHORALES, "-c", method, *cell.arguments, f"--seed_everything={cell.seed}"]
 
 
-def run(cell: Cell, out: Path, manifest: Path | None, environment: dict[str, str]) -> None:
-    """Train and test a cell, unless that is done with the same arguments and configurations."""
-    folder = (out / cell.folder).absolute()
-    arguments = arguments_of(cell)
-    arguments += [f"--data.manifest={manifest.absolute()}", *SMALL] if manifest else []
-    files = [part for part in arguments if part.endswith(".yaml")]
-    configs = [(ROOT / path).read_text() for path in files]
-    recipe = {"arguments": arguments, "configs": configs}
-    if cell.ears:
-        ears_record = out / cell.ears / "cell.json"
-        if not ears_record.is_file():
-            raise SystemExit(f"{cell.folder} takes over the ears of {cell.ears}: run that first")
-        recipe["ears"] = json.loads(ears_record.read_text())["recipe"]
-    record = folder / "cell.json"
-    if record.is_file() and json.loads(record.read_text())["recipe"] == recipe:
-        return
-    shutil.rmtree(folder, ignore_errors=True)
-    start = time.time()
-    ears = [f"--model.audio_run={(out / cell.ears).absolute()}"] if cell.ears else []
-    for command in (
-        ["fit", *arguments, *ears, f"--run_dir={folder}"],
-        ["test", "-c", str(folder / "config.yaml")],
-    ):
-        whole = [sys.executable, "-m", "negclap.cli", *command]
-        if subprocess.run(whole, check=False, cwd=ROOT, env=environment).returncode:
-            raise SystemExit(f"{cell.folder}: negclap {command[0]} failed")
-    seconds = round(time.time() - start)
-    record.write_text(json.dumps({"seconds": seconds, "recipe": recipe}, indent=1) + "\n")
+def _recipe_in(folder: Path) -> object:
+    path = folder / "cell.json"
+    return json.loads(path.read_text())["recipe"] if path.is_file() else None
 
 
-def report(group: str, out: Path, target: Path) -> None:
-    """The group's finished cells side by side: results.json, deviations, picture."""
-    finished = [path.parent for path in sorted((out / group).glob("*/results.json"))]
+def report(group: str, target: Path) -> None:
+    """The group's finished cells side by side: results.json, intervals, picture."""
+    finished = [path.parent for path in sorted((target / "cells" / group).glob("*/cell.json"))]
     order = {name: i for i, name in enumerate((*RECIPES, *ABLATIONS, *TOWERS))}
     finished.sort(key=lambda path: order.get(path.name.rpartition("-")[0], 99))
     if finished and negclap(["report", *map(str, finished), "--out", str(target / group)]):
         raise SystemExit(f"{group}: the report failed")
 
 
-def plot_axis(group: str, out: Path, target: Path) -> None:
+def plot_axis(group: str, target: Path) -> None:
     """The paper's picture: Recall@10 per negation level against p or k, and the pairwise bars."""
     found = {}
-    for path in (out / group).glob("*/results.json"):
+    for path in (target / "cells" / group).glob("*/results.json"):
         value = float(path.parent.name.split("=")[1].rsplit("-", 1)[0])
         found[value] = json.loads(path.read_text())
     if len(found) < 2:
@@ -227,7 +276,7 @@ def benchmark(out: Path, target: Path) -> None:
     runs = [out / name for name in COMPARED]
     missing = [run.name for run in runs if not (run / "cell.json").is_file()]
     if missing:
-        sys.stdout.write(f"no benchmark yet: {', '.join(missing)} not finished\n")
+        sys.stdout.write(f"no benchmark: the checkpoints of {', '.join(missing)} are not here\n")
         return
     folder = out / "gamed"
     done = folder / "results.json"
@@ -242,21 +291,14 @@ def benchmark(out: Path, target: Path) -> None:
         shutil.copy(folder / name, target / "gamed" / name)
 
 
-def write_costs(out: Path, target: Path) -> None:
-    """Seconds of each finished cell, training and test."""
-    seconds = {
-        str(path.parent.relative_to(out)): json.loads(path.read_text())["seconds"]
-        for path in sorted(out.glob("*/*/cell.json"))
-    }
-    (target / "seconds.json").write_text(json.dumps(seconds, indent=1) + "\n")
-
-
 def main() -> None:
     """Run what is missing, then report what there is."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--small", action="store_true", help="tiny set, tiny towers")
     parser.add_argument("--grid", action="store_true", help="also the rest of the p x k grid")
-    parser.add_argument("--only", choices=GROUPS)
+    parser.add_argument(
+        "--only", default="", metavar="GROUP[/NAME[-SEED]]", help=f"a group: {', '.join(GROUPS)}"
+    )
     parser.add_argument(
         "--jobs", type=int, default=1, choices=range(1, 65), metavar="N", help="cells at a time"
     )
@@ -273,17 +315,21 @@ def main() -> None:
         data = out / "data"
         negclap(["prepare", "chorales", "--out", str(data), "--clips", "120", "--chorales", "30"])
         manifest = data / "manifest.jsonl"
-    every = cells(options.small, options.grid or options.only == "grid")
-    chosen = [cell for cell in every if options.only in (None, cell.group)]
+    study = Study(out, target, manifest)
+    every = cells(options.small, options.grid or options.only.startswith("grid"))
+    chosen = [cell for cell in every if f"{cell.folder}/".startswith(options.only)]
+    if not chosen and options.only != "benchmark":
+        parser.error(f"no cell is called {options.only}")
+    left = study.missing(chosen)
+    sys.stdout.write(f"{len(chosen)} cells, {len(left)} to be run\n")
     if not options.report_only:
-        run_all(chosen, out, manifest, options.jobs)
+        study.run_all(left, options.jobs)
     for group in dict.fromkeys(cell.group for cell in chosen):
-        report(group, out, target)
+        report(group, target)
         if group in ("p", "k"):
-            plot_axis(group, out, target)
-    if options.only in (None, "benchmark") and not options.small:
+            plot_axis(group, target)
+    if options.only in ("", "benchmark") and not options.small:
         benchmark(out, target)
-    write_costs(out, target)
 
 
 if __name__ == "__main__":
