@@ -2,10 +2,18 @@
 
 Decoding is `soundfile`'s (wav, flac, ogg, mp3), resampling is `soxr`'s. Only the excerpt is
 decoded, not the whole file. Waveforms are mono float32 in [-1, 1], sample rates are in Hz.
+
+Audio is named by a location (`storage`): a path, a URL, or a window of a larger file, as shards
+have them: ``train-000012.tar#1536+231234.flac`` is a flac of 231,234 bytes that begins at byte
+1,536; ``...#1580+1323000.s16@22050`` are bare samples, 16-bit little-endian, mono, at 22,050 Hz.
+A ``.npy`` holds mono samples at 16,000 Hz, as LP-MusicCaps keeps them.
 """
 
+import io
+import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import soundfile as sf
@@ -13,6 +21,7 @@ import soxr
 from numpy.typing import NDArray
 
 from negclap.errors import InputError
+from negclap.storage import StorageError, is_remote, local_path, read, read_range
 
 Waveform = NDArray[np.float32]
 
@@ -20,6 +29,9 @@ _TOLERANCE_S = 0.05  # encoders cut or pad by a frame or two
 # The first frames after a seek in an mp3 lack the bits that earlier frames hold for them, and come
 # out silent: decode some frames ahead of the excerpt and drop them.
 _MP3_LEAD = 12 * 1152
+_NPY_RATE = 16_000
+_WINDOW = re.compile(r"(?P<file>.+)#(?P<start>\d+)\+(?P<size>\d+)\.(?P<form>\w+(?:@\d+)?)$")
+_BARE = "s16"
 
 
 class AudioError(InputError):
@@ -35,20 +47,54 @@ class AudioInfo:
     duration_s: float
 
 
-def probe(path: Path) -> AudioInfo:
-    """Read the header of an audio file.
+class Window(NamedTuple):
+    """Audio inside a larger file: ``size`` bytes from byte ``start`` on.
+
+    ``form`` is the file name extension that it would have alone, or ``s16@RATE``.
+    """
+
+    file: str
+    start: int
+    size: int
+    form: str
+
+    def __str__(self) -> str:
+        """The location."""
+        return f"{self.file}#{self.start}+{self.size}.{self.form}"
+
+    @classmethod
+    def parse(cls, location: str) -> "Window | None":
+        """The window that a location names, if it names one."""
+        match = _WINDOW.match(location)
+        if match is None:
+            return None
+        return cls(match["file"], int(match["start"]), int(match["size"]), match["form"])
+
+
+def probe(location: str | Path) -> AudioInfo:
+    """Read the header of audio.
 
     Raises:
-        AudioError: If the file is missing or cannot be opened as audio.
+        AudioError: If it is missing or cannot be opened as audio.
     """
+    location = str(location)
+    if location.endswith(".npy"):
+        samples = _npy(location)
+        return AudioInfo(_NPY_RATE, 1, len(samples) / _NPY_RATE)
+    window = Window.parse(location)
+    if window and window.form.startswith(_BARE):
+        rate = _bare_rate(window)
+        return AudioInfo(rate, 1, window.size / 2 / rate)
     try:
-        info = sf.info(str(path))
+        info = sf.info(_openable(location, window))
     except (sf.LibsndfileError, RuntimeError, OSError) as error:
-        raise _unreadable(path, error) from None
+        raise _unreadable(location, error) from None
     return AudioInfo(info.samplerate, info.channels, info.frames / info.samplerate)
 
 
-def read_excerpt(path: Path, start_s: float, duration_s: float, sample_rate: int) -> Waveform:
+def read_excerpt(
+    location: str | Path, start_s: float, duration_s: float, sample_rate: int
+) -> Waveform:
     """Decode ``duration_s`` seconds from ``start_s`` on, mono, at ``sample_rate``.
 
     Channels are averaged. An end that is missing by no more than 50 ms is padded with zeros.
@@ -60,17 +106,19 @@ def read_excerpt(path: Path, start_s: float, duration_s: float, sample_rate: int
         AudioError: If the file is missing or broken, ends too early, holds NaN or infinite
             samples, or the excerpt is digital silence.
     """
-    native, rate = _decode(path, start_s, duration_s)
+    location = str(location)
+    native, rate = _decode(location, start_s, duration_s)
     got_s = len(native) / rate
     if got_s < duration_s - _TOLERANCE_S:
         raise AudioError(
-            f"{path}: too short, {got_s:.3f} s from {start_s:.3f} s on, expected {duration_s:.3f} s"
+            f"{location}: too short, {got_s:.3f} s from {start_s:.3f} s on, "
+            f"expected {duration_s:.3f} s"
         )
-    mono = native.mean(axis=1, dtype=np.float32)
+    mono = native.mean(axis=1, dtype=np.float32) if native.ndim > 1 else native
     if not np.isfinite(mono).all():
-        raise AudioError(f"{path}: holds NaN or infinite samples")
+        raise AudioError(f"{location}: holds NaN or infinite samples")
     if not mono.any():
-        raise AudioError(f"{path}: silent from {start_s:.3f} s for {duration_s:.3f} s")
+        raise AudioError(f"{location}: silent from {start_s:.3f} s for {duration_s:.3f} s")
     return _fit(resample(mono, rate, sample_rate), round(duration_s * sample_rate))
 
 
@@ -82,33 +130,97 @@ def resample(mono: Waveform, rate: int, wanted: int) -> Waveform:
     return resampled
 
 
-def _decode(path: Path, start_s: float, duration_s: float) -> tuple[Waveform, int]:
+def _decode(location: str, start_s: float, duration_s: float) -> tuple[Waveform, int]:
+    """``(samples,)`` or ``(samples, channels)`` as they are stored, and their rate."""
+    if location.endswith(".npy"):
+        first, last = (round(at * _NPY_RATE) for at in (start_s, start_s + duration_s))
+        return np.array(_npy(location)[first:last], dtype=np.float32), _NPY_RATE
+    window = Window.parse(location)
+    if window and window.form.startswith(_BARE):
+        return _decode_bare(window, start_s, duration_s)
     try:
-        with sf.SoundFile(str(path)) as file:
+        with sf.SoundFile(_openable(location, window)) as file:
             rate: int = file.samplerate
             first = round(start_s * rate)
             if first >= file.frames:
                 raise AudioError(
-                    f"{path}: too short, {file.frames / rate:.3f} s, "
+                    f"{location}: too short, {file.frames / rate:.3f} s, "
                     f"excerpt starts at {start_s:.3f} s"
                 )
             lead = min(first, _MP3_LEAD if file.format == "MP3" else 0)
             file.seek(first - lead)
             samples = file.read(lead + round(duration_s * rate), dtype="float32", always_2d=True)
     except (sf.LibsndfileError, RuntimeError, OSError) as error:
-        raise _unreadable(path, error) from None
+        raise _unreadable(location, error) from None
     return samples[lead:], rate
 
 
-def _unreadable(path: Path, error: Exception) -> AudioError:
-    if not path.exists():
-        return AudioError(f"{path}: no such audio file")
-    if path.is_dir():
-        return AudioError(f"{path}: a folder, expected an audio file")
-    if path.stat().st_size == 0:
-        return AudioError(f"{path}: empty file")
+def _openable(location: str, window: Window | None) -> str | io.BytesIO:
+    """What soundfile takes: a path, or the bytes of what is no file of this machine."""
+    try:
+        if window:
+            return io.BytesIO(read_range(*window[:3]))
+        return io.BytesIO(read(location)) if is_remote(location) else str(local_path(location))
+    except StorageError as error:
+        raise AudioError(str(error)) from None
+
+
+def _decode_bare(window: Window, start_s: float, duration_s: float) -> tuple[Waveform, int]:
+    """Only the bytes of the excerpt."""
+    rate = _bare_rate(window)
+    first = min(round(start_s * rate), window.size // 2)
+    count = min(round(duration_s * rate), window.size // 2 - first)
+    if count <= 0:
+        return np.empty(0, np.float32), rate
+    try:
+        data = read_range(window.file, window.start + 2 * first, 2 * count)
+    except StorageError as error:
+        raise AudioError(str(error)) from None
+    return np.frombuffer(data, "<i2") * np.float32(2**-15), rate
+
+
+def _bare_rate(window: Window) -> int:
+    rate = window.form.partition("@")[2]
+    if not rate or not int(rate):
+        raise AudioError(f"{window}: says no sample rate")
+    return int(rate)
+
+
+def _npy(location: str) -> Waveform:
+    """The samples, mapped into memory."""
+    path = local_path(location)
+    try:
+        if is_remote(location):
+            samples = np.load(io.BytesIO(read(location)), allow_pickle=False)
+        else:
+            samples = np.load(path, mmap_mode="r", allow_pickle=False)
+    except StorageError as error:
+        raise AudioError(str(error)) from None
+    except (OSError, ValueError, EOFError) as error:
+        raise _unreadable(location, error) from None
+    if samples.ndim == 2 and 1 in samples.shape:
+        samples = samples.reshape(-1)
+    if samples.ndim != 1 or samples.dtype.kind != "f":
+        raise AudioError(
+            f"{location}: an array of {samples.dtype} of shape {samples.shape}, "
+            "expected mono samples as floats"
+        )
+    mono: Waveform = samples
+    return mono
+
+
+def _unreadable(location: str, error: Exception) -> AudioError:
+    path = local_path(location)
+    window = Window.parse(location)
+    if window is None and not is_remote(location):
+        if not path.exists():
+            return AudioError(f"{location}: no such audio file")
+        if path.is_dir():
+            return AudioError(f"{location}: a folder, expected an audio file")
+        if path.stat().st_size == 0:
+            return AudioError(f"{location}: empty file")
     reason = " ".join(str(getattr(error, "error_string", error)).split())
-    return AudioError(f"{path}: cannot be read as audio ({reason})")
+    return AudioError(f"{location}: cannot be read as audio ({reason})")
 
 
 def _fit(samples: Waveform, length: int) -> Waveform:

@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from negclap.audio import read_excerpt
 from negclap.data.dataset import Excerpts
 from negclap.data.exams import make_exam
-from negclap.data.manifest import Track, read_manifest
+from negclap.data.tracks import Tracks, read_manifest, read_vocabulary
 from negclap.errors import InputError
 from negclap.inference import GRIDS, EmbedTexts, Method, embed_with
 from negclap.metrics.scores import check_embeddings
+from negclap.storage import folder_of
 from negclap.suite import Bounds, Estimate, Results, Suite
 from negclap.text.exam import Exam
 from negclap.text.probes import Statement
@@ -67,8 +67,8 @@ class Material(NamedTuple):
         seed: Of the questions.
     """
 
-    tracks: Sequence[Track]
-    root: Path
+    tracks: Tracks
+    root: str
     vocabulary: Vocabulary
     excerpt_s: float
     seed: int = 0
@@ -76,34 +76,29 @@ class Material(NamedTuple):
     @classmethod
     def read(cls, manifest: Path, excerpt_s: float) -> "Material":
         """The manifest with the ``vocabulary.json`` beside it."""
-        vocabulary = Vocabulary.load(manifest.with_name("vocabulary.json"))
-        return cls(read_manifest(manifest), manifest.parent, vocabulary, excerpt_s)
+        root = folder_of(str(manifest))
+        return cls(read_manifest(manifest), root, read_vocabulary(manifest), excerpt_s)
 
     def hear(self, model: Model, split: str, twin_split: str, progress: Progress) -> Heard:
         """Embed a split and its twins."""
-        tracks, twins = (
-            [track for track in self.tracks if track.split == name] for name in (split, twin_split)
-        )
+        tracks, twins = (self.tracks.split(name) for name in (split, twin_split))
         if not tracks:
-            there = sorted({track.split for track in self.tracks})
-            raise InputError(f"no track of split {split!r}, there are {there}")
+            raise InputError(
+                f"no track of split {split!r}, there are {sorted(self.tracks.splits())}"
+            )
         exam = make_exam(tracks, twins, self.vocabulary, self.seed)
         audio = self._embed(model, tracks, f"hearing {split}", progress)
         heard_twins = self._embed(model, twins, f"hearing {twin_split}", progress)
         return Heard(exam, audio, heard_twins)
 
-    def _embed(
-        self, model: Model, tracks: Sequence[Track], title: str, progress: Progress
-    ) -> Tensor:
+    def _embed(self, model: Model, tracks: Tracks, title: str, progress: Progress) -> Tensor:
         cut = Excerpts(model.sample_rate, self.excerpt_s, None)
-
-        def read(track: Track) -> Any:
-            start_s = cut.start_s(track, 0)
-            return read_excerpt(self.root / track.audio, start_s, cut.length_s, cut.sample_rate)
 
         chunks = [tracks[i : i + _AT_ONCE] for i in range(0, len(tracks), _AT_ONCE)]
         parts = [
-            torch.from_numpy(np.asarray(model.encode_audio(np.stack([read(t) for t in chunk]))))
+            torch.from_numpy(
+                np.asarray(model.encode_audio(np.stack([cut.read(self.root, t, 0) for t in chunk])))
+            )
             for chunk in progress(title, len(chunks), chunks)
         ]
         return torch.cat(parts) if parts else torch.empty(0, 0)

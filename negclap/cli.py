@@ -124,13 +124,12 @@ def _add_inspect(parser: argparse.ArgumentParser) -> None:
 
 
 def _inspect_text(options: argparse.Namespace) -> None:
-    from negclap.data.manifest import read_manifest
+    from negclap.data.tracks import read_manifest, read_vocabulary
     from negclap.report import print_text_inspection, write_json
     from negclap.text.inspection import inspect_insertions
-    from negclap.text.vocabulary import Vocabulary
 
     tracks = read_manifest(options.manifest)
-    vocabulary = Vocabulary.load(options.manifest.with_name("vocabulary.json"))
+    vocabulary = read_vocabulary(options.manifest)
     inspection = inspect_insertions(
         tracks,
         vocabulary,

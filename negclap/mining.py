@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from negclap.data.manifest import read_manifest
+from negclap.data.tracks import read_manifest
 from negclap.errors import InputError
 from negclap.text.detect import Kind, Negation, find_negations
 from negclap.text.rewrite import affirm

@@ -8,8 +8,9 @@ import pytest
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
-from negclap.data.manifest import Track, read_manifest
+from negclap.data.manifest import Track
 from negclap.data.sources.chorales import BuildPlan, build
+from negclap.data.tracks import read_manifest
 from negclap.text.exam import Exam, TwinClip, build_exam
 from negclap.text.vocabulary import Tag, Vocabulary
 
@@ -31,7 +32,7 @@ def chorales(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def tracks(chorales) -> list[Track]:
-    return read_manifest(chorales / "manifest.jsonl")
+    return list(read_manifest(chorales / "manifest.jsonl"))
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
@@ -22,11 +21,12 @@ from negclap.data.dataset import (
     TrainingTexts,
 )
 from negclap.data.exams import make_exam
-from negclap.data.manifest import Track, read_manifest
+from negclap.data.manifest import Track
+from negclap.data.tracks import Tracks, read_manifest, read_vocabulary
 from negclap.errors import InputError
+from negclap.storage import folder_of
 from negclap.text.exam import Exam
 from negclap.text.probes import Probe, TextKind
-from negclap.text.vocabulary import Vocabulary
 
 _CALIBRATION_CLIPS = 256
 
@@ -37,7 +37,7 @@ class NegClapDataModule(pl.LightningDataModule):
     Sample rate and tokenizer are the model's; the module that is trained is asked for them.
 
     Args:
-        manifest: JSONL manifest; ``vocabulary.json`` lies beside it.
+        manifest: Manifest (JSONL or Parquet), a path or a URL; ``vocabulary.json`` lies beside it.
         batch_size: Clips per process and step.
         excerpt_s: Seconds of audio per clip: random in training, the middle in evaluation.
         insert: Negation insert.
@@ -51,11 +51,12 @@ class NegClapDataModule(pl.LightningDataModule):
         max_bad_fraction: With "skip", the largest share of a split that may be unreadable.
         seed: Order, excerpts, caption choice and insertions.
         eval_seed: Probes of validation and test; not the training seed, so that runs compare.
+        root: Folder or URL that audio is relative to; empty means the manifest's.
     """
 
     def __init__(
         self,
-        manifest: Path,
+        manifest: str,
         batch_size: int = 128,
         excerpt_s: float = 4.0,
         insert: Insert = Insert(),  # noqa: B008  # frozen, safe to share
@@ -69,6 +70,7 @@ class NegClapDataModule(pl.LightningDataModule):
         max_bad_fraction: float = 0.01,
         seed: int = 0,
         eval_seed: int = 0,
+        root: str = "",
     ) -> None:
         super().__init__()
         if batch_size < 1:
@@ -81,7 +83,8 @@ class NegClapDataModule(pl.LightningDataModule):
             raise InputError(f"data.num_workers is {num_workers}, expected at least 0")
         if not 0 <= max_bad_fraction < 1:
             raise InputError(f"data.max_bad_fraction is {max_bad_fraction}, expected 0 to below 1")
-        self.manifest = Path(manifest)
+        self.manifest = str(manifest)
+        self.root = root or folder_of(self.manifest)
         self.batch_size = batch_size
         self.excerpt_s = excerpt_s
         self.insert = insert
@@ -106,19 +109,18 @@ class NegClapDataModule(pl.LightningDataModule):
         if all(name in self.datasets for name in wanted):
             return
         tracks = read_manifest(self.manifest)
-        self.vocabulary = Vocabulary.load(self.manifest.with_name("vocabulary.json"))
+        self.vocabulary = read_vocabulary(self.manifest)
         for name in wanted:
-            self._make_dataset(name, [t for t in tracks if t.split == self.splits[name]], tracks)
+            self._make_dataset(name, tracks.split(self.splits[name]), tracks)
 
-    def _make_dataset(self, name: str, tracks: list[Track], every: list[Track]) -> None:
+    def _make_dataset(self, name: str, tracks: Tracks, every: Tracks) -> None:
         if not tracks:
             raise InputError(
                 f"{self.manifest}: no track of split {self.splits[name]!r}, "
-                f"there are {sorted({track.split for track in every})}"
+                f"there are {sorted(every.splits())}"
             )
-        for track in tracks:
-            if not track.captions:
-                raise InputError(f"{self.manifest}: track {track.track_id!r} has no caption")
+        if mute := tracks.without_caption():
+            raise InputError(f"{self.manifest}: track {mute[0].track_id!r} has no caption")
         module: Any = self.trainer.lightning_module if self.trainer else None
         if module is None:
             raise InputError("the data module needs a trainer with a NegClapModule")
@@ -131,21 +133,21 @@ class NegClapDataModule(pl.LightningDataModule):
             )
             excerpts = Excerpts(sample_rate, self.excerpt_s, self.seed)
             self.datasets[name] = ClipDataset(
-                tracks, self.manifest.parent, excerpts, training_texts, self.on_bad_audio
+                tracks, self.root, excerpts, training_texts, self.on_bad_audio
             )
             return
         texts: Texts = _original_text
         if name == "test":
-            twins = [track for track in every if track.split == self.twin_split]
+            twins = every.split(self.twin_split)
             self.datasets["twins"] = self._evaluation_set(twins, texts, sample_rate)
         self.datasets[name] = self._evaluation_set(tracks, texts, sample_rate)
         self.exams[name] = self._exam(name, tracks, twins if name == "test" else ())
         if name == "validation":
             self.datasets[name].texts = partial(_probe_texts, self.exams[name].probes)
 
-    def _evaluation_set(self, tracks: list[Track], texts: Texts, sample_rate: int) -> ClipDataset:
+    def _evaluation_set(self, tracks: Tracks, texts: Texts, sample_rate: int) -> ClipDataset:
         excerpts = Excerpts(sample_rate, self.excerpt_s, None)
-        return ClipDataset(tracks, self.manifest.parent, excerpts, texts, self.on_bad_audio)
+        return ClipDataset(tracks, self.root, excerpts, texts, self.on_bad_audio)
 
     def exam_of(self, name: str, rows: Sequence[int], twin_rows: Sequence[int] = ()) -> Exam:
         """The exam of these rows of a split and of the twins: of what could be read."""
@@ -161,20 +163,19 @@ class NegClapDataModule(pl.LightningDataModule):
         testing = name == "test"
         return make_exam(tracks, twins, self.vocabulary, self.eval_seed, by_cue=testing)
 
-    def _check_absence(self, tracks: list[Track], kinds: frozenset[TextKind]) -> None:
+    def _check_absence(self, tracks: Tracks, kinds: frozenset[TextKind]) -> None:
         """Refuse tracks that do not say what they lack where training texts rely on it."""
         relying = {
             "data.insert": self.insert.p and self.insert.absent_from == "absent_tags",
             "data.exclude": (self.exclude.share or kinds & {"absence", "exclusion"})
             and self.exclude.absent_from == "absent_tags",
         }
-        for option in (name for name, relies in relying.items() if relies):
-            for track in tracks:
-                if track.absent_tags is None:
-                    raise InputError(
-                        f"{self.manifest}: {option}.absent_from is 'absent_tags', but track "
-                        f"{track.track_id!r} does not say what it lacks"
-                    )
+        unknown = tracks.of_unknown_absence()
+        for option in (name for name, relies in relying.items() if relies and unknown):
+            raise InputError(
+                f"{self.manifest}: {option}.absent_from is 'absent_tags', but track "
+                f"{unknown[0].track_id!r} does not say what it lacks"
+            )
 
     def _loader(self, name: str) -> DataLoader[Clip]:
         dataset = self.datasets[name]

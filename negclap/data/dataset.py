@@ -4,19 +4,20 @@ An item is a pure function of (seed, epoch, track_id): the sampler hands out ``(
 keys, so the epoch reaches persistent workers with the item itself.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import torch
 from torch.utils.data import Dataset, Sampler
 
-from negclap.audio import AudioError, read_excerpt
+from negclap.audio import AudioError, Waveform, read_excerpt
 from negclap.data.batch import Clip
 from negclap.data.manifest import Track
+from negclap.data.tracks import Tracks
 from negclap.errors import InputError
 from negclap.rng import derive_seed, stream
+from negclap.storage import join
 from negclap.text.compose import MANY, SEEN, Exclusion, Lexicon, draw_exclusion
 from negclap.text.cues import NOT
 from negclap.text.negate import AbsentFrom, insert_negation, negation_levels
@@ -199,13 +200,22 @@ class Excerpts:
             return track.start_s + slack / 2
         return track.start_s + slack * stream(self.seed, epoch, track.track_id, "excerpt").random()
 
+    def read(self, root: str, track: Track, epoch: int) -> Waveform:
+        """The samples of the excerpt.
+
+        Raises:
+            AudioError: If they cannot be had.
+        """
+        location = join(root, track.audio)
+        return read_excerpt(location, self.start_s(track, epoch), self.length_s, self.sample_rate)
+
 
 class ClipDataset(Dataset[Clip]):
     """Clips of one split.
 
     Args:
         tracks: The tracks.
-        root: The folder that their audio paths are relative to.
+        root: The folder or URL that their audio is relative to.
         excerpts: Which part is read.
         texts: Their texts.
         on_bad_audio: "error" stops at an unreadable track with its id; "skip" lets the next
@@ -218,18 +228,17 @@ class ClipDataset(Dataset[Clip]):
 
     def __init__(
         self,
-        tracks: Sequence[Track],
-        root: Path,
+        tracks: Tracks,
+        root: str,
         excerpts: Excerpts,
         texts: Texts,
         on_bad_audio: OnBadAudio = "error",
     ) -> None:
-        for track in tracks:
-            if track.duration_s < excerpts.length_s - 1e-6:
-                raise InputError(
-                    f"track {track.track_id!r} lasts {track.duration_s} s, "
-                    f"shorter than the excerpts of {excerpts.length_s} s"
-                )
+        for track in tracks.shorter_than(excerpts.length_s - 1e-6)[:1]:
+            raise InputError(
+                f"track {track.track_id!r} lasts {track.duration_s} s, "
+                f"shorter than the excerpts of {excerpts.length_s} s"
+            )
         self.tracks = tracks
         self.root = root
         self.excerpts = excerpts
@@ -257,11 +266,8 @@ class ClipDataset(Dataset[Clip]):
 
     def _clip(self, epoch: int, index: int, unreadable: tuple[str, ...]) -> Clip:
         track = self.tracks[index]
-        start_s = self.excerpts.start_s(track, epoch)
         try:
-            waveform = read_excerpt(
-                self.root / track.audio, start_s, self.excerpts.length_s, self.excerpts.sample_rate
-            )
+            waveform = self.excerpts.read(self.root, track, epoch)
         except AudioError as error:
             raise AudioError(f"track {track.track_id!r}: {error}") from None
         texts = self.texts(index, track, epoch)

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from negclap.data.manifest import read_manifest
 from negclap.data.sources.chorales import BuildPlan, build
 from negclap.data.sources.chorales.arrangement import (
     CLIP_S,
@@ -21,6 +20,7 @@ from negclap.data.sources.chorales.arrangement import (
 from negclap.data.sources.chorales.build import SPLIT_CLIPS, split_scores
 from negclap.data.sources.chorales.render import SAMPLE_RATE, SOUNDFONT, _render_stem
 from negclap.data.sources.chorales.scores import corpus_files, load_scores
+from negclap.data.tracks import read_manifest
 from negclap.errors import InputError
 from negclap.rng import stream
 from negclap.text.negate import is_negated

@@ -1,6 +1,5 @@
 from collections import Counter
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,6 +18,7 @@ from negclap.data.dataset import (
     TrainingTexts,
 )
 from negclap.data.manifest import Caption, Track
+from negclap.data.tracks import Tracks
 from negclap.errors import InputError
 from negclap.text.cues import MORE_CUES
 from negclap.text.probes import statement
@@ -44,7 +44,8 @@ def training_texts(vocabulary, insert=None, exclude=None, kinds=ALL_KINDS):
 def training_set(chorales, tracks, on_bad_audio="error", root=None):
     clips = [track for track in tracks if track.split == "train"]
     texts = training_texts(Vocabulary.load(chorales / "vocabulary.json"), Insert(p=0.6))
-    return ClipDataset(clips, root or chorales, Excerpts(RATE, 4.0, 7), texts, on_bad_audio)
+    clips, root = Tracks.of(clips), str(root or chorales)
+    return ClipDataset(clips, root, Excerpts(RATE, 4.0, 7), texts, on_bad_audio)
 
 
 def run_epochs(dataset, workers, epochs):
@@ -156,15 +157,15 @@ def two_tracks(folder, broken):
         sf.write(folder / f"{name}.wav", wave, RATE)
     for name in broken:
         (folder / f"{name}.wav").write_bytes(b"")
-    return [
+    return Tracks.of(
         Track(name, f"{name}.wav", 0.0, 5.0, (Caption("piano"),), ("piano",), None, "train")
         for name in ("a", "b", "c")
-    ]
+    )
 
 
 def piano_set(folder, broken, on_bad_audio):
     return ClipDataset(
-        two_tracks(folder, broken), folder, Excerpts(RATE, 4.0, 0), lambda *_: {}, on_bad_audio
+        two_tracks(folder, broken), str(folder), Excerpts(RATE, 4.0, 0), lambda *_: {}, on_bad_audio
     )
 
 
@@ -190,7 +191,7 @@ def test_tracks_shorter_than_the_excerpt_are_refused(tmp_path):
     with pytest.raises(
         InputError, match=r"track 'a' lasts 5.0 s, shorter than the excerpts of 6.0 s"
     ):
-        ClipDataset(two_tracks(tmp_path, ""), Path(), Excerpts(RATE, 6.0, 0), lambda *_: {})
+        ClipDataset(two_tracks(tmp_path, ""), "", Excerpts(RATE, 6.0, 0), lambda *_: {})
 
 
 def test_collate_encodes_each_text_once():

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from negclap.data.manifest import Caption, Track, read_manifest, write_manifest
+from negclap.data.manifest import Caption, Track, write_manifest
+from negclap.data.tracks import read_manifest
 from negclap.errors import InputError
 
 GOOD = {
@@ -32,8 +33,9 @@ def test_written_and_read_again(tmp_path):
         "t", "a.wav", 1.5, 5.0, (Caption("ünï piano", "human"),), ("piano",), (), "test", {"x": 1}
     )
     write_manifest(tmp_path / "m.jsonl", [track])
-    assert read_manifest(tmp_path / "m.jsonl") == [track]
-    assert [path.name for path in tmp_path.iterdir()] == ["m.jsonl"]
+    assert list(read_manifest(tmp_path / "m.jsonl")) == [track]
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert left == ["m.jsonl", "m.jsonl.arrow"]
 
 
 def test_unknown_absence_is_kept_apart_from_none(tmp_path):
