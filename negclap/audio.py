@@ -25,7 +25,7 @@ from negclap.storage import StorageError, is_remote, local_path, read, read_rang
 
 Waveform = NDArray[np.float32]
 
-_TOLERANCE_S = 0.05  # encoders cut or pad by a frame or two
+TOLERANCE_S = 0.05  # encoders cut or pad by a frame or two; so much may be missing at an end
 # The first frames after a seek in an mp3 lack the bits that earlier frames hold for them, and come
 # out silent: decode some frames ahead of the excerpt and drop them.
 _MP3_LEAD = 12 * 1152
@@ -109,7 +109,7 @@ def read_excerpt(
     location = str(location)
     native, rate = _decode(location, start_s, duration_s)
     got_s = len(native) / rate
-    if got_s < duration_s - _TOLERANCE_S:
+    if got_s < duration_s - TOLERANCE_S:
         raise AudioError(
             f"{location}: too short, {got_s:.3f} s from {start_s:.3f} s on, "
             f"expected {duration_s:.3f} s"

@@ -1,9 +1,8 @@
 """The command line. Heavy modules are imported only by the command that needs them."""
 
 import argparse
-import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from negclap.errors import InputError
@@ -41,6 +40,11 @@ def _dispatch(arguments: list[str]) -> int:
 
         run(arguments)
         return 0
+    if arguments and arguments[0] == "prepare":
+        from negclap.prepare_cli import run as prepare
+
+        prepare(arguments[1:])
+        return 0
     options = _parser().parse_args(arguments)
     command: Callable[[argparse.Namespace], None] = options.run
     command(options)
@@ -52,57 +56,15 @@ def _parser() -> argparse.ArgumentParser:
         prog="negclap", description="Music audio-text models that understand negation."
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands.add_parser("prepare", help="make a manifest from what you have", add_help=False)
     for name, text in _TRAINING_COMMANDS.items():
         commands.add_parser(name, help=text, add_help=False)
-    _add_prepare(commands.add_parser("prepare", help="make a manifest and its audio from a source"))
     _add_inspect(commands.add_parser("inspect", help="look at what training is fed"))
     _add_report(commands.add_parser("report", help="compare the results of runs, side by side"))
     _add_benchmark(commands.add_parser("benchmark", help="measure models on negation"))
     _add_sweep(commands.add_parser("sweep", help="search loss weights, as W&B would, locally"))
     _add_mine(commands.add_parser("mine", help="find the negations in captions that people wrote"))
     return parser
-
-
-def _add_prepare(parser: argparse.ArgumentParser) -> None:
-    sources = parser.add_subparsers(required=True, metavar="SOURCE")
-    chorales = sources.add_parser(
-        "chorales",
-        help="the built-in set: Bach chorales, re-orchestrated and rendered",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
-    chorales.add_argument("--out", type=Path, required=True, help="folder of the set")
-    chorales.add_argument("--clips", type=int, default=6560, help="clips in all splits together")
-    chorales.add_argument("--seed", type=int, default=0, help="all randomness")
-    chorales.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
-    chorales.add_argument(
-        "--chorales", type=int, default=0, help="use only the first so many chorales; 0: all"
-    )
-    chorales.add_argument(
-        "--train-clips", type=int, default=0, help="clips in the training split; 0: in proportion"
-    )
-    chorales.add_argument(
-        "--soundfont", type=Path, help="another SoundFont (.sf2), for a test on unheard timbres"
-    )
-    chorales.set_defaults(run=_prepare_chorales)
-
-
-def _prepare_chorales(options: argparse.Namespace) -> None:
-    from dataclasses import replace
-
-    from negclap.data.sources.chorales import BuildPlan, build
-    from negclap.report import print_manifest_summary
-
-    plan = BuildPlan(options.clips, options.seed, options.chorales, options.train_clips)
-    if options.soundfont:
-        plan = replace(plan, soundfont=options.soundfont)
-    tracks = build(plan, options.out, options.jobs, _progress)
-    print_manifest_summary(options.out / "manifest.jsonl", tracks)
-
-
-def _progress(title: str, total: int, items: Iterable[object]) -> Iterable[object]:
-    from rich.progress import track
-
-    return track(items, description=title, total=total)
 
 
 def _add_inspect(parser: argparse.ArgumentParser) -> None:
@@ -215,7 +177,7 @@ def _benchmark(options: argparse.Namespace) -> None:
     from negclap.inference import GRIDS, embed_with
     from negclap.metrics.toys import TOYS
     from negclap.models.checkpoint import load
-    from negclap.report import beside, explain_exam, write_json, write_results
+    from negclap.report import beside, explain_exam, progress, write_json, write_results
     from negclap.suite import Suite
 
     names = [run.name for run in options.runs]
@@ -231,7 +193,7 @@ def _benchmark(options: argparse.Namespace) -> None:
     for run in options.runs:
         model = load(run)
         material = Material.read(options.manifest, model.excerpt_s)._replace(seed=options.seed)
-        heard = material.hear(model, options.split, options.twin_split, _progress)
+        heard = material.hear(model, options.split, options.twin_split, progress)
         if not folders:
             explain_exam(heard.exam)
             bounds = suite.bounds(heard.exam)
@@ -239,7 +201,7 @@ def _benchmark(options: argparse.Namespace) -> None:
         embed = texts_of(model)
         keep(run.name, score(suite, heard, embed, model.threshold), heard)
         if options.free:
-            validation = material.hear(model, options.validation_split, "", _progress)
+            validation = material.hear(model, options.validation_split, "", progress)
             for method in GRIDS:
                 parameter = tune(method, suite, validation, embed)
                 freely = embed_with(method, parameter, embed, material.vocabulary)

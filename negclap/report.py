@@ -3,21 +3,24 @@
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from rich import progress as bars
 from rich.console import Console
 from rich.table import Table
 from scipy import stats
 
+from negclap.data.gather import Summary as Gathered
 from negclap.data.manifest import Track
 from negclap.errors import InputError
 from negclap.metrics.scores import Difference, Scores, paired_difference
 from negclap.mining import Counts, Mined, TextOnly
+from negclap.storage import writing
 from negclap.suite import Estimate
 from negclap.text.exam import Exam
 from negclap.text.inspection import TextInspection
@@ -120,9 +123,8 @@ def write_results(
 
 def write_json(path: Path, data: object) -> None:
     """Write JSON; under its final name the file is always whole."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
-    partial.replace(path)
+    with writing(path) as file:
+        file.write(json.dumps(data, indent=1) + "\n")
 
 
 @dataclass(frozen=True)
@@ -296,6 +298,42 @@ def print_manifest_summary(path: Path, tracks: Sequence[Track]) -> None:
             f"{sum(len(track.tags) for track in chosen) / len(chosen):.1f}",
         )
     Console().print(table)
+
+
+def print_summary(path: Path, summary: Gathered) -> None:
+    """What a source became."""
+    console = Console()
+    table = Table(title=str(path))
+    for column in ("split", "tracks", "hours"):
+        table.add_column(column, justify="left" if column == "split" else "right")
+    for split, count in summary.tracks.items():
+        table.add_row(split, str(count), f"{summary.hours[split]:.2f}")
+    console.print(table)
+    for title, counts in (
+        ("captions by kind", summary.captions),
+        ("captions dropped", summary.dropped_captions),
+        ("rejected", summary.rejected),
+        ("tags left out", Counter(summary.left_out_tags.values())),
+    ):
+        if counts:
+            table = Table(title=title)
+            table.add_column(title)
+            table.add_column("n", justify="right")
+            for name, count in counts.most_common():
+                table.add_row(name, str(count))
+            console.print(table)
+    console.print(
+        f"{summary.read} recordings read, {sum(summary.tracks.values())} kept, "
+        f"{sum(summary.rejected.values())} rejected (rejected.jsonl); {summary.tags} tags, "
+        f"{summary.without_tags} tracks without any; {100 * summary.mention_rate:.1f} % of the "
+        f"captions mention a tag; {summary.denied} tracks say what they lack, "
+        f"{summary.contradicted} denials contradicted by another tag"
+    )
+
+
+def progress(title: str, total: int | None, items: Iterable[Any]) -> Iterable[Any]:
+    """The items, with a bar."""
+    return bars.track(items, description=title, total=total)
 
 
 def print_text_inspection(inspection: TextInspection) -> None:

@@ -7,12 +7,17 @@ asked for.
 """
 
 import hashlib
+import io
 import os
+import re
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
+from typing import IO
 from uuid import uuid4
 
 from fsspec.asyn import AsyncFileSystem, sync
@@ -24,6 +29,8 @@ _PIPE = "pipe:"
 _TRIES = 4
 _FIRST_WAIT_S = 0.5  # doubled from try to try
 _TIMEOUT_S = 60.0
+_BLOCK = 1 << 16
+_NUMBERS = re.compile(r"\{(\d+)\.\.(\d+)\}")
 _PERMANENT = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
 
 
@@ -122,6 +129,69 @@ def _read_once(location: str, start: int | None, end: int | None) -> bytes:
     else:
         data = system.cat_file(path, start=start, end=end)
     return bytes(data)
+
+
+def exists(location: str) -> bool:
+    """Whether there is something at a location; what cannot be asked is not there."""
+    if not _is_url(location):
+        return _local(location).exists()
+    try:
+        system, path = url_to_fs(location)
+        return bool(system.exists(path))
+    except Exception:  # every backend has its own
+        return False
+
+
+def open_binary(location: str) -> IO[bytes]:
+    """A location as a file that can be sought in; of a URL little more is read than is asked for.
+
+    Raises:
+        StorageError: If it cannot be had.
+    """
+    if not _is_url(location):
+        try:
+            return _local(location).open("rb")
+        except OSError as error:
+            raise StorageError(f"{location}: {error.strerror}") from None
+    try:
+        system, path = url_to_fs(location)
+        file: IO[bytes] = system.open(path, "rb", block_size=_BLOCK, cache_type="readahead")
+        return file if file.seekable() else io.BytesIO(read(location))
+    except _PERMANENT as error:
+        raise StorageError(f"{location}: {type(error).__name__}") from None
+
+
+def list_files(root: str, pattern: str) -> list[str]:
+    """Locations below ``root`` of a glob, or of numbers in braces ("train-{000..012}.tar"), sorted.
+
+    Braces are for servers that list nothing; their files are not looked for.
+    """
+    numbers = _NUMBERS.search(pattern)
+    if numbers:
+        first, last = numbers[1], numbers[2]
+        names = (f"{i:0{len(first)}d}" for i in range(int(first), int(last) + 1))
+        return [
+            file
+            for name in names
+            for file in list_files(root, pattern.replace(numbers[0], name, 1))
+        ]
+    if not any(sign in pattern for sign in "*?["):
+        return [pattern]
+    if _is_url(root):
+        system, path = url_to_fs(root)
+        found = system.glob(f"{path.rstrip('/')}/{pattern}")
+        return sorted(name.removeprefix(path.rstrip("/") + "/") for name in found)
+    base = local_path(root)
+    return sorted(str(path.relative_to(base)) for path in base.glob(pattern))
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[IO[str]]:
+    """A text file of this machine that has its name only when it is whole."""
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("w", encoding="utf-8") as file:
+        yield file
+    partial.replace(path)
 
 
 def local_copy(location: str) -> Path:

@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 from torch.utils.data import Dataset, Sampler
 
-from negclap.audio import AudioError, Waveform, read_excerpt
+from negclap.audio import TOLERANCE_S, AudioError, Waveform, read_excerpt
 from negclap.data.batch import Clip
 from negclap.data.manifest import Track
 from negclap.data.tracks import Tracks
@@ -234,7 +234,7 @@ class ClipDataset(Dataset[Clip]):
         texts: Texts,
         on_bad_audio: OnBadAudio = "error",
     ) -> None:
-        for track in tracks.shorter_than(excerpts.length_s - 1e-6)[:1]:
+        for track in tracks.shorter_than(excerpts.length_s - TOLERANCE_S)[:1]:
             raise InputError(
                 f"track {track.track_id!r} lasts {track.duration_s} s, "
                 f"shorter than the excerpts of {excerpts.length_s} s"

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from negclap.errors import InputError
+from negclap.storage import writing
 
 MAX_CAPTION_WORDS = 1000
 _ROWS_AT_ONCE = 1024
@@ -92,11 +93,9 @@ def _parquet_records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 def write_manifest(path: Path, tracks: Iterable[Track]) -> None:
     """Write a JSONL manifest; under its final name it is always whole."""
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("w", encoding="utf-8") as file:
+    with writing(path) as file:
         for track in tracks:
             file.write(json.dumps(asdict(track), ensure_ascii=False) + "\n")
-    partial.replace(path)
 
 
 def _parse_json(line: bytes, where: str) -> dict[str, Any]:

@@ -186,6 +186,10 @@ class Vocabulary:
         """The tag itself with all its broader and narrower tags."""
         return self._related.get(name) or frozenset((name,))
 
+    def ancestors(self, name: str) -> frozenset[str]:
+        """The more general tags of a tag, without itself."""
+        return frozenset(self._ancestors(self._by_name[name]))
+
     def held_by(self, names: Iterable[str]) -> set[str]:
         """Every tag that a text holds that mentions ``names``.
 

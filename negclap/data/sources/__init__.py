@@ -1,1 +1,1 @@
-"""One file per source: source to manifest."""
+"""One file per source: what its data set comes with, read into entries (or, built in, made)."""

@@ -19,17 +19,18 @@ from negclap.data.sources.chorales.arrangement import (
     draw_arrangement,
     toggle,
 )
-from negclap.data.sources.chorales.captions import write_captions
 from negclap.data.sources.chorales.render import SAMPLE_RATE, SOUNDFONT, render
 from negclap.data.sources.chorales.scores import Score, corpus_files, load_scores
 from negclap.errors import InputError
 from negclap.rng import derive_seed, stream
+from negclap.text.templates import write_captions
 
 SPLIT_CLIPS = {"train": 4000, "validation": 512, "test": 2048}
 TWIN_SPLIT = "test_twin"
 _TWIN_EVERY = 4  # one test clip in four has a counterfactual twin
 _SPLIT_SHARE = {"train": 0.7, "validation": 0.1, "test": 0.2}  # of the melodies
 _CAPTIONS_PER_CLIP = 3
+_CALLED = ("piece", "chorale", "track", "song", "recording", "tune")
 _FORMAT = 2  # of what is built; a folder of another format is refused
 
 Progress = Callable[[str, int, Iterable[object]], Iterable[object]]
@@ -189,7 +190,7 @@ def _render_to_file(out: Path, soundfont: Path, job: _Job) -> None:
 def _track(job: _Job, seed: int) -> Track:
     tags = job.arrangement.tags
     texts = write_captions(
-        tags, VOCABULARY, stream(seed, "caption", job.track_id), _CAPTIONS_PER_CLIP
+        tags, VOCABULARY, stream(seed, "caption", job.track_id), _CAPTIONS_PER_CLIP, _CALLED
     )
     return Track(
         track_id=job.track_id,

@@ -1,4 +1,4 @@
-"""Captions of the built-in set: natural templates that mention two to four of a clip's tags."""
+"""Captions for music that has none: natural templates that mention two to four of its tags."""
 
 import random
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from negclap.text.compose import enumerate_words
 from negclap.text.vocabulary import Vocabulary
 
-_NOUNS = ("piece", "chorale", "track", "song", "recording", "tune")
+NOUNS = ("piece", "track", "song", "recording", "tune")
 # {adjectives} ends with a space where it is not empty; {noun} is one of the words above.
 _BOTH = (
     "a {adjectives}{noun} with {nouns}",
@@ -28,13 +28,18 @@ _NOUNS_ONLY = (
 
 
 def write_captions(
-    tags: Sequence[str], vocabulary: Vocabulary, rng: random.Random, n: int
+    tags: Sequence[str],
+    vocabulary: Vocabulary,
+    rng: random.Random,
+    n: int,
+    nouns: Sequence[str] = NOUNS,
 ) -> list[str]:
-    """``n`` captions, each with its own draw of two to four unrelated tags of the clip.
+    """``n`` captions, each with its own draw of two to four unrelated tags.
 
-    Tags are mentioned by their name or one of their aliases, adjectives before nouns.
+    Tags are mentioned by their name or one of their aliases, adjectives before nouns; ``nouns`` is
+    what a track is called.
     """
-    return [_write(_choose(tags, vocabulary, rng), vocabulary, rng) for _ in range(n)]
+    return [_write(_choose(tags, vocabulary, rng), vocabulary, rng, nouns) for _ in range(n)]
 
 
 def _choose(tags: Sequence[str], vocabulary: Vocabulary, rng: random.Random) -> list[str]:
@@ -46,20 +51,30 @@ def _choose(tags: Sequence[str], vocabulary: Vocabulary, rng: random.Random) -> 
     return chosen
 
 
-def _write(chosen: Sequence[str], vocabulary: Vocabulary, rng: random.Random) -> str:
+def _write(
+    chosen: Sequence[str], vocabulary: Vocabulary, rng: random.Random, called: Sequence[str]
+) -> str:
     def surface(name: str) -> str:
         aliases = vocabulary[name].aliases
         readable = [a for a in aliases if vocabulary[name].part_of_speech == "noun"]
         return rng.choice(readable) if readable and rng.random() < 0.2 else name
 
-    in_order = [tag.name for tag in vocabulary.tags if tag.name in chosen]
-    adjectives = [t for t in in_order if vocabulary[t].part_of_speech == "adjective"]
-    nouns = [surface(t) for t in chosen if vocabulary[t].part_of_speech == "noun"]
-    templates = _BOTH if adjectives and nouns else _ADJECTIVES_ONLY if adjectives else _NOUNS_ONLY
+    in_order = [tag for tag in vocabulary.tags if tag.name in chosen]
+    adjectives = [tag.name for tag in in_order if tag.part_of_speech == "adjective"]
+    genres = [
+        tag.name for tag in in_order if tag.category == "genre" and tag.name not in adjectives
+    ]
+    attributes = [*adjectives, *genres]  # "a calm jazz track"
+    nouns = [surface(t) for t in chosen if t not in attributes]
+    templates: tuple[str, ...] = (
+        _BOTH if attributes and nouns else _ADJECTIVES_ONLY if attributes else _NOUNS_ONLY
+    )
+    if genres:  # nobody says "the track is jazz"
+        templates = tuple(template for template in templates if "trailing" not in template)
     text = rng.choice(templates).format(
-        adjectives="".join(f"{adjective} " for adjective in adjectives),
+        adjectives="".join(f"{attribute} " for attribute in attributes),
         trailing=enumerate_words(adjectives),
         nouns=enumerate_words(nouns),
-        noun=rng.choice(_NOUNS),
+        noun=rng.choice(called),
     )
     return text[0].upper() + text[1:] if text.endswith(".") else text

@@ -1,0 +1,169 @@
+"""LP-MusicCaps: captions that a language model wrote from tags (Doh et al., ISMIR 2023).
+
+    Doh, Choi, Lee, Nam: LP-MusicCaps: LLM-Based Pseudo Music Captioning. ISMIR 2023.
+
+Captions are CC BY-NC 4.0, for research. Audio comes with none of them.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, ClassVar, Literal
+
+from negclap.data.entries import Candidate, Entry, Rejection
+from negclap.data.manifest import Caption
+from negclap.data.tables import Row, find_files, read_parquet
+from negclap.errors import InputError
+
+Kind = Literal["writing", "summary", "paraphrase", "attribute_prediction"]
+KINDS: tuple[Kind, ...] = ("writing", "summary", "paraphrase")
+"""The kinds that say what the tags say; "attribute_prediction" invents attributes."""
+
+_SPLITS = ("train", "valid", "test")
+_ECALS = {
+    "train_track": "train",
+    "extra_track": "extra",
+    "valid_track": "valid",
+    "test_track": "test",
+}
+
+
+def captions_of(values: dict[str, Any], kinds: Sequence[str]) -> tuple[Caption, ...]:
+    """The chosen captions of a row, empty ones included, so that they are counted."""
+    return tuple(Caption(str(values.get(f"caption_{kind}") or ""), kind) for kind in kinds)
+
+
+def check_kinds(kinds: Sequence[Kind]) -> None:
+    """Refuse no captions at all.
+
+    Raises:
+        InputError: If ``kinds`` is empty.
+    """
+    if not kinds:
+        raise InputError(f"captions is empty, expected some of {(*KINDS, 'attribute_prediction')}")
+
+
+def names(value: Any) -> tuple[str, ...]:
+    """A list of strings, whatever came instead."""
+    listed = value if isinstance(value, list) else []
+    return tuple(str(name) for name in listed if name is not None)
+
+
+def split_of(path: Path) -> str:
+    """The split that a Parquet file, or its folder, is named after ("train-00000.parquet")."""
+    for split in _SPLITS:
+        if path.name.startswith(split) or path.parent.name == split:
+            return split
+    raise InputError(f"{path}: its name begins with none of {_SPLITS}, so its split is not known")
+
+
+def with_npy(path: str) -> tuple[Candidate, ...]:
+    """The audio file of a path, or samples at the same place (float, 16 kHz)."""
+    bare = str(PurePosixPath(path).with_suffix(""))
+    return Candidate(path), Candidate(f"{bare}.npy"), Candidate(f"{path}.npy")
+
+
+@dataclass(frozen=True)
+class LpMusicCapsMsd:
+    """LP-MusicCaps-MSD: the Million Song Dataset with captions (514,000 tracks).
+
+    Bring: the Parquet files of `LP-MusicCaps-MSD` (gated on its hub) as --metadata, and the 30 s
+    previews of 7digital as --audio, which nobody may hand on. Their layout is found out:
+    `8/1/8134074.clip.mp3` as the column `path` says, `.npy` at the same place (float, 16 kHz), or
+    `{id[2]}/{id[3]}/{id[4]}/{id}.mp3` by track id. Licence of the captions: CC BY-NC 4.0, research.
+    Source: Doh et al., LP-MusicCaps, ISMIR 2023; Bertin-Mahieux et al., The Million Song Dataset,
+    ISMIR 2011; the ECALS split: Doh et al., Toward Universal Text-to-Music Retrieval, ICASSP 2023.
+
+    Args:
+        metadata: Folder of train*.parquet, valid*.parquet and test*.parquet, or one of them.
+        ecals: ECALS split JSON (train_track, extra_track, valid_track, test_track); takes the place
+            of the splits of the Parquet files.
+        captions: Kinds of captions. "attribute_prediction" invents tags, so training with negation
+            refuses it.
+    """
+
+    metadata: Path
+    ecals: Path | None = None
+    captions: Sequence[Kind] = KINDS
+
+    name: ClassVar[str] = "lp-musiccaps-msd"
+    writes_captions: ClassVar[bool] = False
+
+    def entries(self, audio: str) -> Iterator[Entry | Rejection]:
+        """The rows, split by split."""
+        check_kinds(self.captions)
+        splits = _read_ecals(self.ecals) if self.ecals else None
+        for path in find_files(self.metadata, [".parquet"]):
+            named = "" if splits else split_of(path)
+            for row in read_parquet(path, ["track_id", "tag", "path"]):
+                yield self._entry(row, named, splits)
+
+    def _entry(self, row: Row, split: str, splits: dict[str, str] | None) -> Entry | Rejection:
+        values = row.values
+        track_id, path = str(values["track_id"] or ""), str(values["path"] or "")
+        if splits is not None:
+            if track_id not in splits:
+                return Rejection(row.place, track_id, "in no split", f"of {self.ecals}")
+            split = splits[track_id]
+        by_id = f"{'/'.join(track_id[2:5])}/{track_id}.mp3"
+        told = ("title", "artist_name", "release", "year")
+        return Entry(
+            row.place,
+            track_id,
+            (*(with_npy(path) if path else ()), Candidate(by_id)),
+            captions_of(values, self.captions),
+            names(values["tag"]),
+            split,
+            meta={name: values[name] for name in told if values.get(name)},
+        )
+
+
+def _read_ecals(path: Path) -> dict[str, str]:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read as JSON ({error})") from None
+    lists = {key: data.get(key) for key in _ECALS} if isinstance(data, dict) else {}
+    if not any(isinstance(tracks, list) for tracks in lists.values()):
+        raise InputError(f"{path}: no ECALS split, expected lists {list(_ECALS)}")
+    return {str(track): _ECALS[key] for key, tracks in lists.items() for track in tracks or ()}
+
+
+@dataclass(frozen=True)
+class LpMusicCapsMtt:
+    """LP-MusicCaps-MTT: MagnaTagATune with captions (26,000 clips of 29 s).
+
+    Bring: the Parquet files of `LP-MusicCaps-MTT` as --metadata, and the mp3 files of MagnaTagATune
+    as --audio. "no vocals" and the like are tags there; they become what a track is known to lack.
+    Licence of the captions: CC BY-NC 4.0, research. Source: Doh et al., LP-MusicCaps, ISMIR 2023;
+    Law et al., Evaluation of Algorithms Using Games, ISMIR 2009.
+
+    Args:
+        metadata: Folder of train*.parquet, valid*.parquet and test*.parquet, or one of them.
+        captions: Kinds of captions. "attribute_prediction" invents tags, so training with negation
+            refuses it.
+        tags: Which tags: the 50 or the 188 most frequent.
+    """
+
+    metadata: Path
+    captions: Sequence[Kind] = KINDS
+    tags: Literal["tag_top50", "tag_top188"] = "tag_top188"
+
+    name: ClassVar[str] = "lp-musiccaps-mtt"
+    writes_captions: ClassVar[bool] = False
+
+    def entries(self, audio: str) -> Iterator[Entry | Rejection]:
+        """The rows, split by split."""
+        check_kinds(self.captions)
+        for path in find_files(self.metadata, [".parquet"]):
+            for row in read_parquet(path, ["track_id", self.tags, "path"]):
+                values = row.values
+                yield Entry(
+                    row.place,
+                    str(values["track_id"] or ""),
+                    with_npy(str(values["path"] or "")) if values["path"] else (),
+                    captions_of(values, self.captions),
+                    names(values[self.tags]),
+                    split_of(path),
+                )

@@ -1,0 +1,101 @@
+"""MusicCaps: captions that musicians wrote of ten seconds of YouTube videos."""
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from negclap.data.entries import Candidate, Entry, Rejection
+from negclap.data.manifest import Caption
+from negclap.data.sources.lp_musiccaps import captions_of, names
+from negclap.data.tables import Row, find_files, read_csv, read_parquet
+
+_SUFFIXES = ("wav", "flac", "mp3", "ogg", "opus")
+_LENGTH_S = 10.0
+_TABLES = (".csv", ".parquet")
+
+Kind = Literal["ground_truth", "writing", "summary", "paraphrase", "attribute_prediction"]
+
+
+@dataclass(frozen=True)
+class MusicCaps:
+    """MusicCaps, as Google published it (CSV) or as LP-MusicCaps-MC (Parquet): 5,500 clips of 10 s.
+
+    Bring: the table as --metadata, and as --audio a folder with the clips or with whole videos'
+    audio, named `[ytid]-[30-40].wav` or `ytid_30_40.wav` (the clip) or `ytid.wav` (the clip, or a
+    whole video, of which the ten seconds are taken); also flac, mp3, ogg, opus. Rows of AudioSet's
+    evaluation split are "test", others "train". Licence of the captions: CC BY-SA 4.0
+    (LP-MusicCaps-MC: CC BY-NC 4.0). Source: Agostinelli et al., MusicLM, 2023; Doh et al.,
+    LP-MusicCaps, ISMIR 2023.
+
+    Args:
+        metadata: The CSV or Parquet file, or a folder of them.
+        captions: Kinds of captions; the CSV has "ground_truth" only.
+    """
+
+    metadata: Path
+    captions: tuple[Kind, ...] = ("ground_truth",)
+
+    name: ClassVar[str] = "musiccaps"
+    writes_captions: ClassVar[bool] = False
+
+    def entries(self, audio: str) -> Iterator[Entry | Rejection]:
+        """The rows."""
+        for path in find_files(self.metadata, _TABLES):
+            if path.suffix == ".csv":
+                needed = ["ytid", "start_s", "end_s", "aspect_list", "caption", "is_audioset_eval"]
+                for row in read_csv(path, needed):
+                    yield row if isinstance(row, Rejection) else self._public(row)
+            else:
+                for row in read_parquet(path, ["fname", "aspect_list", "is_audioset_eval"]):
+                    yield self._lp(row)
+
+    def _public(self, row: Row) -> Entry | Rejection:
+        values = row.values
+        ytid = values["ytid"]
+        try:
+            start_s, end_s = int(values["start_s"]), int(values["end_s"])
+            aspects = ast.literal_eval(values["aspect_list"] or "[]")
+        except (ValueError, SyntaxError, MemoryError, RecursionError) as error:
+            return Rejection(row.place, ytid, "malformed row", f"{type(error).__name__}: {error}")
+        caption = Caption(values["caption"], "ground_truth")
+        test = values["is_audioset_eval"].strip().lower() == "true"
+        return _entry(row.place, ytid, start_s, end_s, (caption,), names(aspects), test)
+
+    def _lp(self, row: Row) -> Entry | Rejection:
+        values = row.values
+        fname = str(values["fname"] or "")
+        ytid, _, span = fname.removeprefix("[").removesuffix("]").partition("]-[")
+        start, _, end = span.partition("-")
+        if not (ytid and start.isdigit() and end.isdigit()):
+            return Rejection(row.place, fname, "malformed row", "fname is not [ytid]-[start-end]")
+        captions = captions_of(values, self.captions)
+        aspects, test = names(values["aspect_list"]), bool(values["is_audioset_eval"])
+        return _entry(row.place, ytid, int(start), int(end), captions, aspects, test)
+
+
+def _entry(
+    place: str,
+    ytid: str,
+    start_s: int,
+    end_s: int,
+    captions: tuple[Caption, ...],
+    tags: tuple[str, ...],
+    test: bool,
+) -> Entry:
+    clips = (f"[{ytid}]-[{start_s}-{end_s}]", f"{ytid}_{start_s}_{end_s}")
+    meta: dict[str, Any] = {"ytid": ytid, "start_s": start_s}
+    return Entry(
+        place,
+        ytid,
+        (
+            *(Candidate(f"{stem}.{suffix}") for stem in clips for suffix in _SUFFIXES),
+            *(Candidate(f"{ytid}.{suffix}", start_s, _LENGTH_S) for suffix in _SUFFIXES),
+            *(Candidate(f"{ytid}.{suffix}") for suffix in _SUFFIXES),
+        ),
+        captions,
+        tags,
+        "test" if test else "train",
+        meta=meta,
+    )

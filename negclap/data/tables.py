@@ -1,0 +1,151 @@
+"""Rows of the tables that data sets come as: CSV, TSV, Parquet, JSON lines."""
+
+import csv
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from negclap.data.entries import Rejection
+from negclap.errors import InputError
+
+_ROWS_AT_ONCE = 1024
+_LONGEST_FIELD = 10_000_000
+
+
+class _Tsv(csv.excel_tab):
+    quoting = csv.QUOTE_NONE
+
+
+class Row(NamedTuple):
+    """A row and where it stands ("train.csv:12"; rows of Parquet are counted from 1)."""
+
+    place: str
+    values: dict[str, Any]
+
+
+def read_csv(path: Path, needed: Sequence[str], delimiter: str = ",") -> Iterator[Row | Rejection]:
+    """Rows of a table with a header; one with too few or too many fields is rejected.
+
+    Raises:
+        InputError: If the file is missing, not UTF-8, or lacks a needed column.
+    """
+    for place, header, fields in _csv_lines(path, needed, delimiter):
+        if len(fields) == len(header):
+            yield Row(place, dict(zip(header, fields, strict=True)))
+        else:
+            detail = f"{len(fields)} fields, expected {len(header)}"
+            yield Rejection(place, "", "malformed row", detail)
+
+
+def read_ragged_tsv(path: Path, needed: Sequence[str]) -> Iterator[tuple[Row, list[str]]]:
+    """Rows whose last column goes on without a header, and what that column holds (MTG-Jamendo).
+
+    Raises:
+        InputError: If the file is missing, not UTF-8, or lacks a needed column.
+    """
+    for place, header, fields in _csv_lines(path, needed, "\t"):
+        named = len(header) - 1
+        values = dict.fromkeys(header, "") | dict(zip(header[:-1], fields, strict=False))
+        yield Row(place, values), [field for field in fields[named:] if field]
+
+
+def _csv_lines(
+    path: Path, needed: Sequence[str], delimiter: str
+) -> Iterator[tuple[str, list[str], list[str]]]:
+    csv.field_size_limit(_LONGEST_FIELD)
+    lines = csv.reader(_text_lines(path), _Tsv if delimiter == "\t" else csv.excel)
+    try:
+        header = next(lines, [])
+        _check_columns(path, header, needed)
+        for fields in lines:
+            if fields:
+                yield f"{path}:{lines.line_num}", header, fields
+    except csv.Error as error:
+        raise InputError(f"{path}:{lines.line_num}: not CSV ({error})") from None
+
+
+def _text_lines(path: Path) -> Iterator[str]:
+    for number, line in enumerate(_lines(path), start=1):
+        try:
+            yield line.decode("utf-8-sig" if number == 1 else "utf-8")
+        except UnicodeDecodeError as error:
+            raise InputError(
+                f"{path}:{number}: not UTF-8 ({error.reason} at byte {error.start})"
+            ) from None
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    try:
+        with path.open("rb") as lines:
+            yield from lines
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from None
+
+
+def _check_columns(path: Path, columns: Sequence[str], needed: Iterable[str]) -> None:
+    missing = [name for name in needed if name not in columns]
+    if missing:
+        raise InputError(f"{path}: no columns {missing}; it has {list(columns)!r:.300}")
+
+
+def read_parquet(path: Path, needed: Sequence[str]) -> Iterator[Row]:
+    """Rows of a Parquet file.
+
+    Raises:
+        InputError: If the file is missing, no Parquet, or lacks a needed column.
+    """
+    number = 0
+    try:
+        file = pq.ParquetFile(path)
+        _check_columns(path, file.schema_arrow.names, needed)
+        for batch in file.iter_batches(_ROWS_AT_ONCE):
+            for values in batch.to_pylist():
+                number += 1
+                yield Row(f"{path}:{number}", values)
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"{path}: cannot be read as Parquet after row {number} ({reason})"
+        ) from None
+
+
+def read_json_lines(path: Path) -> Iterator[Row | Rejection]:
+    """Objects of a JSONL file; a line that is none is rejected.
+
+    Raises:
+        InputError: If the file is missing.
+    """
+    for number, line in enumerate(_lines(path), start=1):
+        place = f"{path}:{number}"
+        if line.strip():
+            values = parse_json(line)
+            if isinstance(values, dict):
+                yield Row(place, values)
+            else:
+                yield Rejection(place, "", "malformed row", "no JSON object")
+
+
+def parse_json(text: bytes) -> Any:
+    """The value, or None where it is no JSON."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):  # UnicodeDecodeError and JSONDecodeError are ValueErrors
+        return None
+
+
+def find_files(where: Path, suffixes: Sequence[str]) -> list[Path]:
+    """The file itself, or all files below a folder that end so, in order.
+
+    Raises:
+        InputError: If there is none.
+    """
+    if where.is_file():
+        return [where]
+    found = sorted(path for path in where.rglob("*") if path.name.endswith(tuple(suffixes)))
+    if not found:
+        raise InputError(f"{where}: no {' or '.join(suffixes)} file there")
+    return found

@@ -1,0 +1,261 @@
+"""A vocabulary from the tags that a data set has, whatever they look like.
+
+Variants become one tag ("female vocalist", "femaleVocals"), tags get what captions call them, their
+more general tags, a category and a part of speech; a tag that denies another ("noVocals", "no
+voice") becomes the absence of that one, while "no wave" and "free jazz" stay the genres they are.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from negclap.text.cues import PartOfSpeech
+from negclap.text.detect import find_negations
+from negclap.text.music_terms import (
+    BROADER,
+    GENRES,
+    INSTRUMENTS,
+    KEEPS_S,
+    SHORTENED,
+    SYNONYMS,
+    TERMS,
+    VOICES,
+    is_adjective,
+)
+from negclap.text.vocabulary import Tag, Vocabulary, words
+
+_CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
+_DECADE = re.compile(r"(?:19|20)?\d0s")
+_JOINS = frozenset(["and", "n", "of", "in", "the"])  # what follows is no head of what precedes
+_TEMPI = frozenset(["slow", "fast", "uptempo", "downtempo", "upbeat", "downbeat"])
+
+
+class Reading(NamedTuple):
+    """What a track's raw tags say, in canonical names without doubles.
+
+    ``contradicted`` are tags that are denied although they, or narrower ones, are there; they
+    count as present.
+    """
+
+    present: tuple[str, ...]
+    denied: tuple[str, ...]
+    contradicted: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class TagList:
+    """A vocabulary, and how raw tags are read in it.
+
+    Attributes:
+        vocabulary: The canonical tags.
+        present: Canonical tag by raw tag.
+        denied: The canonical tag that a raw one denies ("noVocals": "vocals").
+        left_out: Why a raw tag is none, by raw tag.
+    """
+
+    vocabulary: Vocabulary
+    present: Mapping[str, str]
+    denied: Mapping[str, str] = field(default_factory=dict)
+    left_out: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, vocabulary: Vocabulary, raw: Iterable[str]) -> "TagList":
+        """Raw tags as a vocabulary that is there already names them."""
+        present: dict[str, str] = {}
+        denied: dict[str, str] = {}
+        left_out: dict[str, str] = {}
+        for tag in raw:
+            spelled = surface(tag)
+            phrase = _denied(spelled)
+            found = vocabulary.find(spelled if phrase is None else phrase)
+            if len(found) == 1 and found[0].end - found[0].start == len(phrase or spelled):
+                (present if phrase is None else denied)[tag] = found[0].tag
+            else:
+                left_out[tag] = "not in the vocabulary"
+        return cls(vocabulary, present, denied, left_out)
+
+    def read(self, raw: Iterable[str]) -> Reading:
+        """The canonical tags of a track."""
+        raw = tuple(raw)
+        present = dict.fromkeys(self.present[tag] for tag in raw if tag in self.present)
+        denied = dict.fromkeys(self.denied[tag] for tag in raw if tag in self.denied)
+        implied = set(present).union(*map(self.vocabulary.ancestors, present))
+        return Reading(
+            tuple(present),
+            tuple(tag for tag in denied if tag not in implied),
+            tuple(tag for tag in denied if tag in implied),
+        )
+
+
+def read_tag_list(
+    counts: Mapping[str, int], categories: Mapping[str, str] | None = None, min_count: int = 1
+) -> TagList:
+    """Make a vocabulary of raw tags.
+
+    Args:
+        counts: How many tracks have each raw tag.
+        categories: Categories by raw tag, where the source knows them.
+        min_count: Tags that fewer tracks have, all variants together, are left out.
+    """
+    present: dict[str, str] = {}  # raw tag -> key
+    denying: dict[str, str] = {}  # raw tag -> what it denies
+    left_out: dict[str, str] = {}
+    for raw in counts:
+        spelled = surface(raw)
+        if not words(spelled):
+            left_out[raw] = "no word"
+            continue
+        denied = _denied(spelled)
+        if denied is None:
+            present[raw] = _key(spelled)
+        elif denied:
+            denying[raw] = denied
+        else:
+            left_out[raw] = "negates, but not a tag"
+    groups: dict[str, list[str]] = {}
+    for raw, key in present.items():
+        groups.setdefault(key, []).append(raw)
+    for key, raws in list(groups.items()):
+        if sum(counts[raw] for raw in raws) < min_count:
+            left_out |= dict.fromkeys(groups.pop(key), f"on fewer than {min_count} tracks")
+    for denied in denying.values():
+        if _key(denied) not in groups and _key(denied) in _KNOWN:
+            groups[_key(denied)] = []  # never said to be there, but known to be absent
+    names = {key: _name(key, raws, counts) for key, raws in groups.items()}
+    denied_names = {raw: names.get(_key(denied)) for raw, denied in denying.items()}
+    left_out |= {raw: "negates, but not a tag" for raw, name in denied_names.items() if not name}
+    vocabulary = _vocabulary(names, groups, categories or {})
+    return TagList(
+        vocabulary,
+        {raw: names[key] for raw, key in present.items() if key in names},
+        {raw: name for raw, name in denied_names.items() if name},
+        left_out,
+    )
+
+
+def everyday_terms() -> Vocabulary:
+    """Instruments, voices and genres, for captions of a source without tags."""
+    return read_tag_list(dict.fromkeys((*INSTRUMENTS, *VOICES, *GENRES, *TERMS), 1)).vocabulary
+
+
+def surface(raw: str) -> str:
+    """A raw tag as people would write it: "noVocals" is "no vocals"."""
+    spelled = raw if " " in raw.strip() else _CAMEL.sub(" ", raw)
+    return " ".join(spelled.replace("_", " ").casefold().split())
+
+
+def _singular(word: str) -> str:
+    if len(word) <= 3 or word in KEEPS_S or not word.endswith("s") or word[-2] in "su0123456789":
+        return word
+    if word.endswith("ies"):
+        return word[:-3] + "y"
+    return word[:-2] if re.search(r"(?:ch|sh|x)es$", word) else word[:-1]
+
+
+def _spelling(text: str) -> str:
+    """Equal for variants: plural or not, one word or two, hyphens or none."""
+    return "".join(map(_singular, words(text)))
+
+
+_MEANING = {_spelling(name): group[0] for group in SYNONYMS for name in reversed(group)} | SHORTENED
+
+
+def _key(text: str) -> str:
+    """Equal for names of the same tag."""
+    return _spelling(_MEANING.get(_spelling(text), text))
+
+
+_NAMES = {_key(name): name for name in (*INSTRUMENTS, *VOICES, *TERMS)} | {
+    _key(group[0]): group[0] for group in SYNONYMS
+}
+_KNOWN = _NAMES.keys() | {_key(name) for name in GENRES}
+
+
+def _denied(spelled: str) -> str | None:
+    """What a tag denies as a whole; "" where that cannot be said; None where it denies nothing."""
+    negations = find_negations(spelled)
+    if not negations or negations[0].kind == "pseudo" or negations[0].span[0] > 0:
+        return None
+    (first, *more) = negations
+    whole = first.phrase_span[1] == len(spelled)
+    return first.phrase if first.kind == "absence" and whole and not more else ""
+
+
+def _name(key: str, raws: list[str], counts: Mapping[str, int]) -> str:
+    return _NAMES.get(key) or surface(max(raws, key=lambda raw: counts[raw]))
+
+
+def _vocabulary(
+    names: Mapping[str, str], groups: Mapping[str, list[str]], categories: Mapping[str, str]
+) -> Vocabulary:
+    taken = {words(name) for name in names.values()}
+    aliases: dict[str, list[str]] = {key: [] for key in names}
+
+    def add(key: str, alias: str) -> None:
+        if words(alias) not in taken:
+            taken.add(words(alias))
+            aliases[key].append(alias)
+
+    synonyms = {_key(group[0]): group for group in SYNONYMS}
+    for key, raws in groups.items():
+        for raw in raws:
+            if surface(raw) not in SHORTENED:
+                add(key, surface(raw))
+    for key in names:
+        for alias in synonyms.get(key, ()):
+            add(key, alias)
+    kinds = {key: _category(name, groups[key], categories) for key, name in names.items()}
+    for key, name in names.items():
+        if kinds[key] in ("instrument", "vocals"):
+            plural = _singular(name) != name
+            add(key, _singular(name) if plural else f"{name}s")
+    tags = (
+        Tag(
+            name,
+            kinds[key],
+            _part_of_speech(name, kinds[key]),
+            tuple(aliases[key]),
+            tuple(dict.fromkeys(names[broad] for broad in _broader(name) if broad in names)),
+        )
+        for key, name in names.items()
+    )
+    return Vocabulary(tuple(sorted(tags, key=lambda tag: tag.name)))
+
+
+def _broader(name: str) -> Iterable[str]:
+    """Keys of what may be more general tags: the table's, and the longest of the last words."""
+    own = _key(name)
+    for broad in BROADER.get(name, ()):
+        yield _key(broad)
+    parts = words(name)
+    for start in range(1, len(parts)):
+        if parts[start - 1] not in _JOINS and parts[start] not in _JOINS:
+            head = _key(" ".join(parts[start:]))
+            if head != own:
+                yield head
+
+
+def _category(name: str, raws: list[str], categories: Mapping[str, str]) -> str:
+    given = [categories[raw] for raw in raws if raw in categories]
+    if given:
+        return given[0]
+    parts = words(name)
+    last = {parts[-1], _singular(parts[-1])}
+    if name in VOICES:
+        return "vocals"
+    if last & INSTRUMENTS:
+        return "instrument"
+    if _DECADE.fullmatch(name):
+        return "era"
+    if parts[0] in _TEMPI or parts[-1] == "tempo":
+        return "tempo"
+    if last & GENRES or _spelling(name) in GENRES or GENRES & set(BROADER.get(name, ())):
+        return "genre"
+    return "mood" if is_adjective(parts) else "other"
+
+
+def _part_of_speech(name: str, category: str) -> PartOfSpeech:
+    if category in ("instrument", "vocals") or not is_adjective(words(name)):
+        return "noun"
+    return "adjective"

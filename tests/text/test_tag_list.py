@@ -1,0 +1,110 @@
+import pytest
+
+from negclap.text.tag_list import TagList, everyday_terms, read_tag_list, surface
+from negclap.text.vocabulary import Tag, Vocabulary
+
+LIST = {
+    "vocal": 5, "femaleVocal": 3, "female vocalists": 7, "noVocals": 2, "no voice": 1,
+    "guitar": 9, "guitars": 1, "electric guitar": 4, "electricguitar": 2, "drums": 3,
+    "hip-hop": 2, "hip hop": 6, "hiphop": 1, "rnb": 2, "drum and bass": 2, "bass": 3,
+    "no wave": 1, "free jazz": 2, "free improvisation": 1, "jazz": 8, "new wave": 2,
+    "blues": 2, "calm": 2, "post punk": 2, "punk": 3, "10s": 1, "no other instruments": 4,
+    "no melody": 1, "dance": 3, "???": 1, "barely audible bass": 1, "synthpop": 1, "synth pop": 2,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def tags() -> TagList:
+    return read_tag_list(LIST)
+
+
+@pytest.mark.parametrize(
+    ("raw", "name"),
+    [
+        ("vocal", "vocals"),
+        ("femaleVocal", "female vocals"),
+        ("female vocalists", "female vocals"),
+        ("guitars", "guitar"),
+        ("electricguitar", "electric guitar"),
+        ("hip-hop", "hip hop"),
+        ("hiphop", "hip hop"),
+        ("rnb", "r&b"),
+        ("no wave", "no wave"),
+        ("free jazz", "free jazz"),
+        ("free improvisation", "free improvisation"),
+        ("synthpop", "synth pop"),
+        ("blues", "blues"),
+        ("10s", "10s"),
+    ],
+)
+def test_variants_are_one_tag_and_genres_stay_genres(tags, raw, name):
+    assert tags.present[raw] == name
+
+
+def test_tags_that_deny_become_the_absence_of_another(tags):
+    assert tags.denied == {"noVocals": "vocals", "no voice": "vocals"}
+    assert tags.left_out == {
+        "no other instruments": "negates, but not a tag",
+        "no melody": "negates, but not a tag",
+        "barely audible bass": "negates, but not a tag",
+        "???": "no word",
+    }
+
+
+def test_relations_come_from_last_words_and_from_what_everybody_knows(tags):
+    vocabulary = tags.vocabulary
+    assert vocabulary["electric guitar"].broader == ("guitar",)
+    assert vocabulary["female vocals"].broader == ("vocals",)
+    assert "bass" not in vocabulary["drum and bass"].broader
+    assert "jazz" in vocabulary["free improvisation"].broader
+    assert vocabulary["post punk"].broader == ("punk",)
+    assert vocabulary["no wave"].broader == ("punk",)
+    assert vocabulary.ancestors("free jazz") == {"jazz"}
+
+
+def test_captions_are_read_with_plurals_hyphens_and_aliases(tags):
+    caption = "Hip-hop with female vocals, a singer, drum fills, guitars and R&B; no wave, synthpop"
+    assert [mention.tag for mention in tags.vocabulary.find(caption)] == [
+        *("hip hop", "female vocals", "vocals", "drums", "guitar", "r&b", "no wave", "synth pop"),
+    ]
+
+
+def test_parts_of_speech_and_categories(tags):
+    kinds = {t.name: (t.part_of_speech, t.category) for t in tags.vocabulary.tags}
+    assert kinds["calm"] == ("adjective", "mood")
+    assert kinds["guitar"] == ("noun", "instrument")
+    assert kinds["female vocals"] == ("noun", "vocals")
+    assert kinds["no wave"] == ("noun", "genre")
+    assert kinds["10s"][1] == "era"
+
+
+def test_a_track_reads_without_contradiction(tags):
+    reading = tags.read(["guitar", "guitars", "no voice", "calm", "unknown"])
+    assert reading == (("guitar", "calm"), ("vocals",), ())
+    assert tags.read(["femaleVocal", "noVocals"]) == (("female vocals",), (), ("vocals",))
+
+
+def test_rare_tags_are_left_out_and_denials_bring_what_they_deny():
+    tags = read_tag_list({"no drums": 1, "piano": 3, "harp": 1}, min_count=2)
+    assert set(tags.vocabulary.names) == {"piano", "drums"}
+    assert tags.denied == {"no drums": "drums"}
+    assert tags.left_out == {"harp": "on fewer than 2 tracks"}
+
+
+def test_a_vocabulary_that_is_there_already_reads_raw_tags():
+    own = Vocabulary((Tag("voice", aliases=("vocals",)), Tag("drums")))
+    tags = TagList.of(own, ["Vocals", "no drums", "drum kit", "no rain"])
+    assert tags.present == {"Vocals": "voice"}
+    assert tags.denied == {"no drums": "drums"}
+    assert set(tags.left_out) == {"drum kit", "no rain"}
+
+
+def test_everyday_terms_find_instruments_voices_and_genres():
+    found = [m.tag for m in everyday_terms().find("a jazz piano, female vocals and violins")]
+    assert found == ["jazz", "piano", "female vocals", "violin"]
+
+
+def test_camel_case_and_underscores_are_spelled_as_people_would():
+    assert [surface(t) for t in ("noVocals", "newAge", "lo_fi", "IDM", " Big  Band ")] == [
+        *("no vocals", "new age", "lo fi", "idm", "big band"),
+    ]
