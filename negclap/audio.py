@@ -13,7 +13,7 @@ import io
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import soundfile as sf
@@ -188,14 +188,10 @@ def _bare_rate(window: Window) -> int:
 
 def _npy(location: str) -> Waveform:
     """The samples, mapped into memory."""
-    path = local_path(location)
+    source = _openable(location, Window.parse(location))
+    mapped: Literal["r"] | None = "r" if isinstance(source, str) else None
     try:
-        if is_remote(location):
-            samples = np.load(io.BytesIO(read(location)), allow_pickle=False)
-        else:
-            samples = np.load(path, mmap_mode="r", allow_pickle=False)
-    except StorageError as error:
-        raise AudioError(str(error)) from None
+        samples = np.load(source, mmap_mode=mapped, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise _unreadable(location, error) from None
     if samples.ndim == 2 and 1 in samples.shape:

@@ -69,6 +69,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_inspect(parser: argparse.ArgumentParser) -> None:
     subjects = parser.add_subparsers(required=True, metavar="SUBJECT")
+    shards = subjects.add_parser("shards", help="compare shards with their checksums")
+    shards.add_argument("folder", help="folder or URL that `prepare shards` wrote")
+    shards.set_defaults(run=_inspect_shards)
     text = subjects.add_parser(
         "text",
         help="what Negation insert does to the captions of a manifest",
@@ -83,6 +86,17 @@ def _add_inspect(parser: argparse.ArgumentParser) -> None:
     text.add_argument("--samples", type=int, default=50, help="captions to print")
     text.add_argument("--json", type=Path, help="write the counts and samples there, too")
     text.set_defaults(run=_inspect_text)
+
+
+def _inspect_shards(options: argparse.Namespace) -> None:
+    from negclap.data.shards import verify_shards
+    from negclap.report import print_verdicts, progress
+
+    verdicts = verify_shards(options.folder, progress)
+    print_verdicts(verdicts)
+    wrong = sum(bool(verdict.problem) for verdict in verdicts)
+    if wrong:
+        raise InputError(f"{options.folder}: {wrong} of {len(verdicts)} shards are broken")
 
 
 def _inspect_text(options: argparse.Namespace) -> None:

@@ -12,6 +12,7 @@ from docstring_parser import Docstring, parse_from_object
 
 from negclap.data.entries import Source
 from negclap.data.gather import Gathering, gather
+from negclap.data.shards import Sharding, write_shards
 from negclap.data.sources.chorales import BuildPlan, build
 from negclap.data.sources.folder import Folder
 from negclap.data.sources.lp_musiccaps import LpMusicCapsMsd, LpMusicCapsMtt
@@ -19,7 +20,13 @@ from negclap.data.sources.mtg_jamendo import MtgJamendo
 from negclap.data.sources.musiccaps import MusicCaps
 from negclap.data.sources.song_describer import SongDescriber
 from negclap.data.sources.webdataset import WebDataset
-from negclap.report import print_manifest_summary, print_summary, progress, write_json
+from negclap.report import (
+    print_manifest_summary,
+    print_progressed,
+    print_summary,
+    progress,
+    write_json,
+)
 
 SOURCES: tuple[type[Source], ...] = (
     LpMusicCapsMsd,
@@ -43,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="negclap prepare", description=__doc__)
     sources = parser.add_subparsers(required=True, metavar="SOURCE")
     _add_chorales(sources.add_parser("chorales", help="the built-in set: Bach chorales, rendered"))
+    _add_shards(sources.add_parser("shards", help="a manifest as tar shards, part by part"))
     for source in SOURCES:
         doc = parse_from_object(source)
         entry = sources.add_parser(
@@ -67,6 +75,19 @@ def _add_chorales(parser: argparse.ArgumentParser) -> None:
 def _prepare_chorales(options: argparse.Namespace) -> None:
     tracks = build(_made(BuildPlan, options), options.out, options.jobs, progress)
     print_manifest_summary(options.out / "manifest.jsonl", tracks)
+
+
+def _add_shards(parser: argparse.ArgumentParser) -> None:
+    doc = parse_from_object(Sharding)
+    parser.description = doc.description
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    _add_fields(parser, Sharding, doc)
+    parser.set_defaults(run=_prepare_shards)
+
+
+def _prepare_shards(options: argparse.Namespace) -> None:
+    plan = _made(Sharding, options)
+    print_progressed(plan.out, write_shards(plan, progress))
 
 
 def _prepare(options: argparse.Namespace) -> None:

@@ -17,6 +17,7 @@ from scipy import stats
 
 from negclap.data.gather import Summary as Gathered
 from negclap.data.manifest import Track
+from negclap.data.shards import Progressed, Verdict
 from negclap.errors import InputError
 from negclap.metrics.scores import Difference, Scores, paired_difference
 from negclap.mining import Counts, Mined, TextOnly
@@ -329,6 +330,24 @@ def print_summary(path: Path, summary: Gathered) -> None:
         f"captions mention a tag; {summary.denied} tracks say what they lack, "
         f"{summary.contradicted} denials contradicted by another tag"
     )
+
+
+def print_progressed(out: str, progressed: Progressed) -> None:
+    """How far shards are, all parts together."""
+    done, shards, tracks, rejected = progressed
+    text = f"{done} of {shards} shards are there"
+    if done == shards:
+        text += f": {out}/manifest.jsonl has {tracks} tracks, rejected.jsonl {rejected}"
+    Console().print(text, highlight=False)
+
+
+def print_verdicts(verdicts: Sequence[Verdict]) -> None:
+    """What is wrong with which shard."""
+    wrong = [verdict for verdict in verdicts if verdict.problem]
+    console = Console()
+    for shard, problem in wrong:
+        console.print(f"{shard}: {problem}", highlight=False, soft_wrap=True)
+    console.print(f"{len(verdicts)} shards, {len(wrong)} not as they were written")
 
 
 def progress(title: str, total: int | None, items: Iterable[Any]) -> Iterable[Any]:

@@ -10,20 +10,23 @@ import hashlib
 import io
 import os
 import re
+import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar
 from uuid import uuid4
 
 from fsspec.asyn import AsyncFileSystem, sync
 from fsspec.core import url_to_fs
 
 from negclap.errors import InputError
+
+T = TypeVar("T")
 
 _PIPE = "pipe:"
 _TRIES = 4
@@ -107,9 +110,17 @@ def _read_file(path: Path, start: int, size: int | None) -> bytes:
 
 
 def _read_url(location: str, start: int | None, end: int | None) -> bytes:
+    data = _tried(location, lambda: _read_once(location, start, end))
+    if start is not None and end is not None and len(data) >= end:
+        return data[start:end]  # a server that knows no ranges sent everything
+    return data
+
+
+def _tried(location: str, once: Callable[[], T]) -> T:
+    """Again after what may pass, a busy server or a lost connection."""
     for attempt in range(1, _TRIES + 1):
         try:
-            return _read_once(location, start, end)
+            return once()
         except _PERMANENT as error:
             raise StorageError(f"{location}: {type(error).__name__}") from None
         except (
@@ -183,6 +194,45 @@ def list_files(root: str, pattern: str) -> list[str]:
         return sorted(name.removeprefix(path.rstrip("/") + "/") for name in found)
     base = local_path(root)
     return sorted(str(path.relative_to(base)) for path in base.glob(pattern))
+
+
+def write(location: str, data: bytes) -> None:
+    """Bytes to a location, whole or not at all.
+
+    Raises:
+        StorageError: If they cannot be written.
+    """
+    with tempfile.TemporaryDirectory(prefix="negclap-") as folder:
+        path = Path(folder) / "data"
+        path.write_bytes(data)
+        put(path, location)
+
+
+def put(path: Path, location: str) -> None:
+    """Copy a file of this machine to a location, whole or not at all.
+
+    Raises:
+        StorageError: If it cannot be written there.
+    """
+    if location.startswith(_PIPE):
+        raise StorageError(f"{location}: a pipe is read, not written")
+    if _is_url(location):
+        _tried(location, lambda: _put_once(path, location))
+        return
+    target = local_path(location)
+    partial = target.with_name(f"{target.name}.{uuid4().hex}.partial")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, partial)
+        partial.replace(target)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise StorageError(f"{location}: {error.strerror}") from None
+
+
+def _put_once(path: Path, location: str) -> None:
+    system, target = url_to_fs(location)
+    system.put_file(str(path), target)
 
 
 @contextmanager

@@ -58,7 +58,7 @@ def parse_manifest(path: Path) -> Iterator[Track]:
     first_place: dict[str, int] = {}
     records = _parquet_records(path) if path.suffix == ".parquet" else _lines(path)
     for number, record in records:
-        track = _parse_track(record, f"{path}:{number}")
+        track = parse_record(record, f"{path}:{number}")
         before = first_place.setdefault(track.track_id, number)
         if before != number:
             raise InputError(
@@ -110,7 +110,12 @@ def _parse_json(line: bytes, where: str) -> dict[str, Any]:
     return record
 
 
-def _parse_track(record: dict[str, Any], where: str) -> Track:
+def parse_record(record: dict[str, Any], where: str) -> Track:
+    """The track of one record.
+
+    Raises:
+        InputError: If a field is missing, unknown or wrong; ``where`` is the place that it names.
+    """
     fields = Track.__dataclass_fields__
     unknown = sorted(record.keys() - fields.keys())
     missing = sorted(fields.keys() - record.keys() - {"meta"})

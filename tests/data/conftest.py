@@ -12,7 +12,11 @@ import pytest
 import soundfile as sf
 
 from negclap.audio import resample
+from negclap.data.gather import Gathering, gather
 from negclap.data.manifest import Track
+from negclap.data.sources.lp_musiccaps import LpMusicCapsMsd
+
+from ..conftest import silent_progress
 
 MSD_SCHEMA = pa.schema(
     [
@@ -97,6 +101,15 @@ def msd(tmp_path_factory, chorales, tracks) -> DataSet:
     return write_msd(
         folder, chorales, [track for track in tracks if "twin" not in track.split][:60]
     )
+
+
+@pytest.fixture(scope="session")
+def msd_manifest(msd, tmp_path_factory) -> Path:
+    """The manifest of it."""
+    out = tmp_path_factory.mktemp("msd-manifest")
+    plan = Gathering(out, str(msd.audio))
+    gather(LpMusicCapsMsd(msd.metadata), plan, silent_progress)
+    return out / "manifest.jsonl"
 
 
 def read_lines(path: Path) -> list[dict]:
