@@ -20,9 +20,9 @@ from negclap.data.batch import Batch, Clip, collate
 from negclap.data.dataset import TrainingTexts
 from negclap.data.manifest import Caption, Track
 from negclap.data.sources.chorales.arrangement import VOCABULARY
-from negclap.data.sources.chorales.captions import write_captions
 from negclap.module import NegClapModule
 from negclap.rng import stream
+from negclap.text.templates import write_captions
 from negclap.training_cli import NegClapCLI, parse
 
 ROOT = Path(__file__).parents[1]

@@ -12,8 +12,9 @@ import statistics
 import time
 from pathlib import Path
 
-from negclap.data.sources.chorales.arrangement import VOCABULARY
 from negclap.data.sources.chorales.captions import write_captions
+
+from negclap.data.sources.chorales.arrangement import VOCABULARY
 from negclap.rng import stream
 from negclap.text.negate import insert_negation, negation_levels
 

@@ -10,10 +10,11 @@ A ``.npy`` holds mono samples at 16,000 Hz, as LP-MusicCaps keeps them.
 """
 
 import io
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import soundfile as sf
@@ -155,14 +156,20 @@ def _decode(location: str, start_s: float, duration_s: float) -> tuple[Waveform,
     return samples[lead:], rate
 
 
-def _openable(location: str, window: Window | None) -> str | io.BytesIO:
-    """What soundfile takes: a path, or the bytes of what is no file of this machine."""
+def _openable(location: str, window: Window | None) -> bytes | io.BytesIO:
+    """What soundfile takes: a path as the system has it, or what is no file of this machine."""
     try:
         if window:
             return io.BytesIO(read_range(*window[:3]))
-        return io.BytesIO(read(location)) if is_remote(location) else str(local_path(location))
+        if is_remote(location):
+            return io.BytesIO(read(location))
     except StorageError as error:
         raise AudioError(str(error)) from None
+    path = local_path(location)
+    if not path.is_file():  # opening a named pipe would wait for ever
+        what = "a folder" if path.is_dir() else "no file" if path.exists() else "nothing there"
+        raise AudioError(f"{location}: {what}, expected an audio file")
+    return os.fsencode(path)
 
 
 def _decode_bare(window: Window, start_s: float, duration_s: float) -> tuple[Waveform, int]:
@@ -189,9 +196,11 @@ def _bare_rate(window: Window) -> int:
 def _npy(location: str) -> Waveform:
     """The samples, mapped into memory."""
     source = _openable(location, Window.parse(location))
-    mapped: Literal["r"] | None = "r" if isinstance(source, str) else None
     try:
-        samples = np.load(source, mmap_mode=mapped, allow_pickle=False)
+        if isinstance(source, bytes):
+            samples = np.load(os.fsdecode(source), mmap_mode="r", allow_pickle=False)
+        else:
+            samples = np.load(source, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise _unreadable(location, error) from None
     if samples.ndim == 2 and 1 in samples.shape:
@@ -206,15 +215,9 @@ def _npy(location: str) -> Waveform:
 
 
 def _unreadable(location: str, error: Exception) -> AudioError:
-    path = local_path(location)
-    window = Window.parse(location)
-    if window is None and not is_remote(location):
-        if not path.exists():
-            return AudioError(f"{location}: no such audio file")
-        if path.is_dir():
-            return AudioError(f"{location}: a folder, expected an audio file")
-        if path.stat().st_size == 0:
-            return AudioError(f"{location}: empty file")
+    whole = Window.parse(location) is None and not is_remote(location)
+    if whole and local_path(location).stat().st_size == 0:
+        return AudioError(f"{location}: empty file")
     reason = " ".join(str(getattr(error, "error_string", error)).split())
     return AudioError(f"{location}: cannot be read as audio ({reason})")
 

@@ -215,6 +215,8 @@ def _locate(one: Entry | Rejection, plan: Gathering) -> _Located | Rejection:
         except UnicodeEncodeError:
             return Rejection(one.place, one.track_id, "file name not UTF-8", ascii(location))
         window = Window.parse(location)
+        if window and exists(location):
+            return Rejection(one.place, one.track_id, "file name like a part of a shard", location)
         if not exists(window.file if window else location):
             continue
         try:
