@@ -360,7 +360,8 @@ def print_text_inspection(inspection: TextInspection) -> None:
     console = Console()
     console.print(
         f"{inspection.captions} captions, {inspection.without_tag} without a tag, "
-        f"{inspection.inserted} with an insertion"
+        f"{inspection.inserted} with an insertion; {inspection.prevented:.1f} draws prevented that "
+        "would have denied an alias, a broader or a narrower term of what is there"
     )
     for title, counts in (
         ("inserted tags", inspection.tags),

@@ -21,10 +21,11 @@ from negclap.data.dataset import (
     TrainingTexts,
 )
 from negclap.data.exams import make_exam
-from negclap.data.manifest import Track
+from negclap.data.manifest import INVENTED, Track, first_told
 from negclap.data.tracks import Tracks, read_manifest, read_vocabulary
 from negclap.errors import InputError
 from negclap.storage import folder_of
+from negclap.text.cooccurrence import Cooccurrence
 from negclap.text.exam import Exam
 from negclap.text.probes import Probe, TextKind
 
@@ -52,6 +53,8 @@ class NegClapDataModule(pl.LightningDataModule):
         seed: Order, excerpts, caption choice and insertions.
         eval_seed: Probes of validation and test; not the training seed, so that runs compare.
         root: Folder or URL that audio is relative to; empty means the manifest's.
+        cooccurrence: Where it is not known what tracks lack: draw a tag as absent the less often,
+            the more it goes with the track's tags in the training split (by lift, from PMI).
     """
 
     def __init__(
@@ -71,6 +74,7 @@ class NegClapDataModule(pl.LightningDataModule):
         seed: int = 0,
         eval_seed: int = 0,
         root: str = "",
+        cooccurrence: bool = False,
     ) -> None:
         super().__init__()
         if batch_size < 1:
@@ -96,6 +100,7 @@ class NegClapDataModule(pl.LightningDataModule):
         self.seed = seed
         self.eval_seed = eval_seed
         self.twin_split = twin_split
+        self.cooccurrence = cooccurrence
         self.datasets: dict[str, ClipDataset] = {}
         self.exams: dict[str, Exam] = {}
 
@@ -126,10 +131,12 @@ class NegClapDataModule(pl.LightningDataModule):
             raise InputError("the data module needs a trainer with a NegClapModule")
         if name == "train":
             self._check_absence(tracks, module.text_kinds)
+            self._check_captions(tracks, module.text_kinds)
         sample_rate = module.model.audio_encoder.sample_rate
         if name == "train":
+            together = self._count_together(tracks) if self.cooccurrence else None
             training_texts = TrainingTexts(
-                self.vocabulary, self.insert, self.exclude, self.seed, module.text_kinds
+                self.vocabulary, self.insert, self.exclude, self.seed, module.text_kinds, together
             )
             excerpts = Excerpts(sample_rate, self.excerpt_s, self.seed)
             self.datasets[name] = ClipDataset(
@@ -176,6 +183,18 @@ class NegClapDataModule(pl.LightningDataModule):
                 f"{self.manifest}: {option}.absent_from is 'absent_tags', but track "
                 f"{unknown[0].track_id!r} does not say what it lacks"
             )
+
+    def _check_captions(self, tracks: Tracks, kinds: frozenset[TextKind]) -> None:
+        """Refuse captions that invent where training negates what captions say."""
+        negating = self.insert.p or self.exclude.share or kinds
+        for track in tracks.with_caption_of(INVENTED)[:1] if negating else ():
+            raise InputError(
+                f"{self.manifest}: track {track.track_id!r} has a caption of kind {INVENTED!r}, "
+                "which invents attributes: no truth for negation; prepare the set without them"
+            )
+
+    def _count_together(self, tracks: Tracks) -> Cooccurrence:
+        return Cooccurrence.count(tracks.column("tags").to_pylist(), self.vocabulary)
 
     def _loader(self, name: str) -> DataLoader[Clip]:
         dataset = self.datasets[name]
@@ -237,4 +256,4 @@ def _probe_texts(probes: Sequence[Probe], index: int, track: Track, epoch: int) 
 
 
 def _original_text(index: int, track: Track, epoch: int) -> dict[str, str]:
-    return {"original": track.captions[0].text}
+    return {"original": first_told(track)}

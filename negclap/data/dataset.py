@@ -19,6 +19,7 @@ from negclap.errors import InputError
 from negclap.rng import derive_seed, stream
 from negclap.storage import join
 from negclap.text.compose import MANY, SEEN, Exclusion, Lexicon, draw_exclusion
+from negclap.text.cooccurrence import Cooccurrence
 from negclap.text.cues import NOT
 from negclap.text.negate import AbsentFrom, insert_negation, negation_levels
 from negclap.text.probes import (
@@ -113,6 +114,7 @@ class TrainingTexts:
     exclude: Exclude
     seed: int
     kinds: frozenset[TextKind]
+    cooccurrence: Cooccurrence | None = None
 
     def __call__(self, index: int, track: Track, epoch: int) -> dict[str, str]:
         """The texts by role."""
@@ -150,15 +152,16 @@ class TrainingTexts:
             absent_from=self.insert.absent_from,
             tags=track.tags,
             absent_tags=track.absent_tags,
+            cooccurrence=self.cooccurrence,
         ).text
 
     def _exclusion(self, track: Track, key: str) -> Exclusion | None:
-        absent, lexicon = self._absent(track), self.exclude.lexicon
+        absent, lexicon = self._absent(track, key), self.exclude.lexicon
         return draw_exclusion(track.tags, absent, self.vocabulary, key, lexicon)
 
     def _absence(self, track: Track, key: str) -> dict[str, str]:
         rng = stream(key, "absence")
-        absent = sorted(self._absent(track))
+        absent = sorted(self._absent(track, key))
         some = rng.sample(absent, min(len(absent), _ABSENT_TRIED))
         pairs = list(comparable_pairs(track.tags, some, self.vocabulary))
         if not pairs:
@@ -173,10 +176,11 @@ class TrainingTexts:
     def _is_noun(self, tag: str) -> bool:
         return self.vocabulary[tag].part_of_speech == "noun"
 
-    def _absent(self, track: Track) -> Collection[str]:
+    def _absent(self, track: Track, key: str) -> Collection[str]:
         if self.exclude.absent_from == "absent_tags":
             return track.absent_tags or ()
-        return assumed_absent(track.tags, self.vocabulary)
+        assumed = assumed_absent(track.tags, self.vocabulary)
+        return self.cooccurrence.thin(assumed, track.tags, key) if self.cooccurrence else assumed
 
 
 @dataclass(frozen=True)
@@ -218,8 +222,8 @@ class ClipDataset(Dataset[Clip]):
         root: The folder or URL that their audio is relative to.
         excerpts: Which part is read.
         texts: Their texts.
-        on_bad_audio: "error" stops at an unreadable track with its id; "skip" lets the next
-            readable track stand in for it (so that batches keep their size on every rank) and
+        on_bad_audio: "error" stops at an unreadable track with its id; "skip" lets another
+            track stand in for it (so that batches keep their size on every rank) and
             hands the message on for counting.
 
     Raises:
@@ -253,9 +257,9 @@ class ClipDataset(Dataset[Clip]):
         """The clip of ``(epoch, index)``."""
         epoch, index = key
         unreadable: list[str] = []
-        for step in range(min(len(self.tracks), _MAX_SUBSTITUTES)):
+        for instead in (index, *self._substitutes(epoch, index)):
             try:
-                return self._clip(epoch, (index + step) % len(self.tracks), tuple(unreadable))
+                return self._clip(epoch, instead, tuple(unreadable))
             except AudioError as error:
                 if self.on_bad_audio == "error":
                     raise
@@ -263,6 +267,13 @@ class ClipDataset(Dataset[Clip]):
         raise AudioError(
             f"{len(unreadable)} tracks in a row cannot be read; the last: {unreadable[-1]}"
         )
+
+    def _substitutes(self, epoch: int, index: int) -> Iterator[int]:
+        """From anywhere: the neighbours of a track lie in the same shard, which may be missing."""
+        others = stream("substitutes", epoch, index).sample(
+            range(len(self.tracks)), min(len(self.tracks), _MAX_SUBSTITUTES)
+        )
+        return (other for other in others if other != index)
 
     def _clip(self, epoch: int, index: int, unreadable: tuple[str, ...]) -> Clip:
         track = self.tracks[index]

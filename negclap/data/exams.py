@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from negclap.data.manifest import Track
+from negclap.data.manifest import Track, first_told
 from negclap.errors import InputError
 from negclap.text.exam import Exam, TwinClip, build_exam
 from negclap.text.vocabulary import Vocabulary
@@ -15,7 +15,7 @@ def make_exam(
     seed: int,
     by_cue: bool = True,
 ) -> Exam:
-    """The exam of ``tracks``, each asked about by its first caption.
+    """The exam of ``tracks``, each asked about by its first caption that does not invent.
 
     Args:
         tracks: Tracks of one split.
@@ -29,7 +29,7 @@ def make_exam(
         InputError: If a twin does not say what it is a twin of.
     """
     place = {track.track_id: index for index, track in enumerate(tracks)}
-    captions = [track.captions[0].text for track in tracks]
+    captions = [first_told(track) for track in tracks]
     clips = [_twin(track, place) for track in twins]
     return build_exam(tracks, captions, vocabulary, seed, twins=clips, by_cue=by_cue)
 

@@ -20,6 +20,8 @@ from negclap.errors import InputError
 from negclap.storage import writing
 
 MAX_CAPTION_WORDS = 1000
+INVENTED = "attribute_prediction"
+"""The kind of LP-MusicCaps captions that claim what nobody heard: never truth for negation."""
 _ROWS_AT_ONCE = 1024
 
 
@@ -89,6 +91,18 @@ def _parquet_records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     except pa.ArrowException as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"{path}: not Parquet after row {number} ({reason})") from None
+
+
+def first_told(track: Track) -> str:
+    """The first caption that says what is known of the track.
+
+    Raises:
+        InputError: If all of them invent.
+    """
+    for caption in track.captions:
+        if caption.kind != INVENTED:
+            return caption.text
+    raise InputError(f"track {track.track_id!r} has no caption but {INVENTED!r}, which invents")
 
 
 def write_manifest(path: Path, tracks: Iterable[Track]) -> None:

@@ -123,6 +123,13 @@ class Tracks(Sequence[Track]):
         """Those without any."""
         return self._where(pc.equal(pc.list_value_length(self.column("captions")), 0))
 
+    def with_caption_of(self, kind: str) -> "Tracks":
+        """Those that have a caption of a kind."""
+        captions = self.column("captions").combine_chunks()
+        kinds = pc.struct_field(pc.list_flatten(captions), "kind")
+        rows = pc.filter(pc.list_parent_indices(captions), pc.equal(kinds, kind))
+        return Tracks(self._table, self._rows[np.unique(rows.to_numpy())], self._path)
+
     def of_unknown_absence(self) -> "Tracks":
         """Those that do not say what they lack."""
         return self._where(pc.is_null(self.column("absent_tags")))

@@ -15,6 +15,7 @@ from typing import Literal, NamedTuple
 
 from negclap.errors import InputError
 from negclap.rng import stream
+from negclap.text.cooccurrence import Cooccurrence
 from negclap.text.cues import AFTER_NEGATED, BEFORE_NEGATED, INLINE_CUES, PSEUDO, TRAINING_CUES, Cue
 from negclap.text.vocabulary import Mention, Vocabulary
 
@@ -101,6 +102,7 @@ def insert_negation(
     absent_from: AbsentFrom = "caption",
     tags: Collection[str] = (),
     absent_tags: Collection[str] | None = None,
+    cooccurrence: Cooccurrence | None = None,
 ) -> Insertion:
     """Negation insert: with probability ``p`` put one negated tag into the caption.
 
@@ -115,6 +117,8 @@ def insert_negation(
             related to the track's ``tags``) or "absent_tags" (one of the tags known to be absent).
         tags: The track's tags, used by "tags".
         absent_tags: The tags known to be absent, used by "absent_tags".
+        cooccurrence: Makes tags rarer that go with those of the track and the caption; not where
+            tags are known to be absent.
 
     Returns:
         The caption with the insertion; unchanged if none was drawn or no tag can be.
@@ -130,7 +134,14 @@ def insert_negation(
     if rng.random() >= p:
         return Insertion(caption)
     mentions = vocabulary.find(caption)
-    tag = _draw_tag(vocabulary, mentions, rng, absent_from, tags, absent_tags)
+    candidates = _candidates(vocabulary, absent_from, absent_tags)
+    if cooccurrence and absent_from != "absent_tags":
+        present = {*tags, *(mention.tag for mention in mentions)}
+        candidates = cooccurrence.thin(candidates, present, str(seed))
+    refused = vocabulary.held_by(mention.tag for mention in mentions)
+    if absent_from == "tags":
+        refused |= vocabulary.held_by(tags)
+    tag = _draw_tag(candidates, refused, rng)
     if tag is None:
         return Insertion(caption)
     cue = rng.choice(TRAINING_CUES[vocabulary[tag].part_of_speech])
@@ -139,25 +150,17 @@ def insert_negation(
     return _insert_at(caption, cue, tag, position, offset)
 
 
-def _draw_tag(
-    vocabulary: Vocabulary,
-    mentions: list[Mention],
-    rng: random.Random,
-    absent_from: AbsentFrom,
-    tags: Collection[str],
-    absent_tags: Collection[str] | None,
-) -> str | None:
-    refused = vocabulary.held_by(mention.tag for mention in mentions)
-    match absent_from:
-        case "caption":
-            candidates = vocabulary.names
-        case "tags":
-            candidates = vocabulary.names
-            refused |= vocabulary.held_by(tags)
-        case "absent_tags":
-            if absent_tags is None:
-                raise InputError("absent_from is 'absent_tags', but the track's are not known")
-            candidates = tuple(tag for tag in absent_tags if tag in vocabulary)
+def _candidates(
+    vocabulary: Vocabulary, absent_from: AbsentFrom, absent_tags: Collection[str] | None
+) -> tuple[str, ...]:
+    if absent_from != "absent_tags":
+        return vocabulary.names
+    if absent_tags is None:
+        raise InputError("absent_from is 'absent_tags', but the track's are not known")
+    return tuple(tag for tag in absent_tags if tag in vocabulary)
+
+
+def _draw_tag(candidates: tuple[str, ...], refused: set[str], rng: random.Random) -> str | None:
     for _ in range(8):  # almost always enough; filtering the whole vocabulary is the slow way
         if not candidates:
             return None
