@@ -150,7 +150,7 @@ def _decode(location: str, start_s: float, duration_s: float) -> tuple[Waveform,
                 )
             lead = min(first, _MP3_LEAD if file.format == "MP3" else 0)
             file.seek(first - lead)
-            samples = file.read(lead + round(duration_s * rate), dtype="float32", always_2d=True)
+            samples = file.read(lead + round(duration_s * rate), dtype="float32")
     except (sf.LibsndfileError, RuntimeError, OSError) as error:
         raise _unreadable(location, error) from None
     return samples[lead:], rate

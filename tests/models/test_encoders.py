@@ -157,6 +157,29 @@ def test_many_texts_are_encoded_as_if_each_were_alone():
     torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-4)
 
 
+def test_words_have_the_gradient_of_a_plain_look_up():
+    """Words are looked up once for all groups; here each text asks the vocabulary by itself."""
+    encoder = tiny_text().eval()
+    texts = [f"{'slow ' * (i % 7)}piano, no harp {i}" for i in range(150)]
+    encoder(encoder.tokenize(texts)).square().sum().backward()
+    words = encoder.model.get_input_embeddings()
+    ours, words.weight.grad = words.weight.grad, None
+    for text in texts:
+        ids = encoder.tokenizer(text, return_tensors="pt")["input_ids"]
+        encoder.model(words(ids), torch.ones_like(ids)).mean(dim=1).square().sum().backward()
+    torch.testing.assert_close(ours, words.weight.grad, atol=1e-5, rtol=1e-4)
+
+
+def test_tokens_are_those_of_transformers():
+    encoder = tiny_text(max_tokens=9)
+    texts = [*TEXTS, "a cappella, naïve (no drums!) [PAD]", "drums " * 20, "", "x"]
+    theirs = encoder.tokenizer(
+        texts, padding=True, truncation=True, max_length=9, return_tensors="pt"
+    )
+    for name, ours in encoder.tokenize(texts).items():
+        assert torch.equal(ours, theirs[name])
+
+
 def test_long_texts_are_cut():
     encoder = tiny_text(max_tokens=8)
     assert encoder.tokenize(["drums " * 500])["input_ids"].shape == (1, 8)
