@@ -12,6 +12,8 @@ A ``.npy`` holds mono samples at 16,000 Hz, as LP-MusicCaps keeps them.
 import io
 import os
 import re
+import threading
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -25,11 +27,14 @@ from negclap.errors import InputError
 from negclap.storage import StorageError, is_remote, local_path, read, read_range
 
 Waveform = NDArray[np.float32]
+Samples = NDArray[np.float32] | NDArray[np.int16]
+"""A waveform, or the same as 16-bit numbers, 32,768 of which are 1.0."""
 
 TOLERANCE_S = 0.05  # encoders cut or pad by a frame or two; so much may be missing at an end
 # The first frames after a seek in an mp3 lack the bits that earlier frames hold for them, and come
-# out silent: decode some frames ahead of the excerpt and drop them.
-_MP3_LEAD = 12 * 1152
+# out silent: decode some ahead of the excerpt and drop them. The lowest bit rates need most: 20
+# frames of 576 samples at 24 kHz and 8 kbit/s, 4 of 1,152 at 48 kHz and 32 kbit/s.
+_MP3_LEAD = {"below 32 kHz": 24 * 576, "else": 6 * 1152}
 _NPY_RATE = 16_000
 _WINDOW = re.compile(r"(?P<file>.+)#(?P<start>\d+)\+(?P<size>\d+)\.(?P<form>\w+(?:@\d+)?)$")
 _BARE = "s16"
@@ -96,19 +101,34 @@ def probe(location: str | Path) -> AudioInfo:
 def read_excerpt(
     location: str | Path, start_s: float, duration_s: float, sample_rate: int
 ) -> Waveform:
+    """`read_samples` as a waveform."""
+    return as_waveform(read_samples(location, start_s, duration_s, sample_rate))
+
+
+def as_waveform(samples: Samples) -> Waveform:
+    """Samples as float32 in [-1, 1]."""
+    if samples.dtype == np.int16:
+        return samples * np.float32(2**-15)
+    return samples.astype(np.float32, copy=False)
+
+
+def read_samples(
+    location: str | Path, start_s: float, duration_s: float, sample_rate: int
+) -> Samples:
     """Decode ``duration_s`` seconds from ``start_s`` on, mono, at ``sample_rate``.
 
     Channels are averaged. An end that is missing by no more than 50 ms is padded with zeros.
 
     Returns:
-        Exactly ``round(duration_s * sample_rate)`` samples.
+        Exactly ``round(duration_s * sample_rate)`` samples; 16-bit numbers where it is stored as
+        such, mono and at this rate: half of what has to be carried.
 
     Raises:
         AudioError: If the file is missing or broken, ends too early, holds NaN or infinite
             samples, or the excerpt is digital silence.
     """
     location = str(location)
-    native, rate = _decode(location, start_s, duration_s)
+    native, rate = _decode(location, start_s, duration_s, sample_rate)
     got_s = len(native) / rate
     if got_s < duration_s - TOLERANCE_S:
         raise AudioError(
@@ -116,11 +136,13 @@ def read_excerpt(
             f"expected {duration_s:.3f} s"
         )
     mono = native.mean(axis=1, dtype=np.float32) if native.ndim > 1 else native
-    if not np.isfinite(mono).all():
+    if mono.dtype != np.int16 and not np.isfinite(mono).all():
         raise AudioError(f"{location}: holds NaN or infinite samples")
     if not mono.any():
         raise AudioError(f"{location}: silent from {start_s:.3f} s for {duration_s:.3f} s")
-    return _fit(resample(mono, rate, sample_rate), round(duration_s * sample_rate))
+    if rate != sample_rate:
+        mono = resample(as_waveform(mono), rate, sample_rate)
+    return _fit(mono, round(duration_s * sample_rate))
 
 
 def resample(mono: Waveform, rate: int, wanted: int) -> Waveform:
@@ -131,8 +153,8 @@ def resample(mono: Waveform, rate: int, wanted: int) -> Waveform:
     return resampled
 
 
-def _decode(location: str, start_s: float, duration_s: float) -> tuple[Waveform, int]:
-    """``(samples,)`` or ``(samples, channels)`` as they are stored, and their rate."""
+def _decode(location: str, start_s: float, duration_s: float, wanted: int) -> tuple[Samples, int]:
+    """``(samples,)`` or ``(samples, channels)`` at their own rate, and that rate."""
     if location.endswith(".npy"):
         first, last = (round(at * _NPY_RATE) for at in (start_s, start_s + duration_s))
         return np.array(_npy(location)[first:last], dtype=np.float32), _NPY_RATE
@@ -148,12 +170,49 @@ def _decode(location: str, start_s: float, duration_s: float) -> tuple[Waveform,
                     f"{location}: too short, {file.frames / rate:.3f} s, "
                     f"excerpt starts at {start_s:.3f} s"
                 )
-            lead = min(first, _MP3_LEAD if file.format == "MP3" else 0)
-            file.seek(first - lead)
-            samples = file.read(lead + round(duration_s * rate), dtype="float32")
+            lead = min(first, _lead(rate)) if file.format == "MP3" else 0
+            with _SILENCE if lead else nullcontext():
+                file.seek(first - lead)
+                as_they_are = file.subtype == "PCM_16" and file.channels == 1 and rate == wanted
+                kind = "int16" if as_they_are else "float32"
+                samples = file.read(lead + round(duration_s * rate), dtype=kind)
     except (sf.LibsndfileError, RuntimeError, OSError) as error:
         raise _unreadable(location, error) from None
     return samples[lead:], rate
+
+
+def _lead(rate: int) -> int:
+    """Samples to decode ahead of an mp3's excerpt."""
+    return _MP3_LEAD["below 32 kHz" if rate < 32_000 else "else"]
+
+
+class _Silence:
+    """Keeps what C libraries write to the error stream off the terminal, in all threads at once."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._depth = 0
+        self._kept = -1
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._depth += 1
+            if self._depth == 1:
+                self._kept = os.dup(2)
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, 2)
+                os.close(nowhere)
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._depth -= 1
+            if self._depth == 0:
+                os.dup2(self._kept, 2)
+                os.close(self._kept)
+
+
+_SILENCE = _Silence()
+"""Around a seek in an mp3: libmpg123 complains of the bits that the lead lacks."""
 
 
 def _openable(location: str, window: Window | None) -> bytes | io.BytesIO:
@@ -172,18 +231,18 @@ def _openable(location: str, window: Window | None) -> bytes | io.BytesIO:
     return os.fsencode(path)
 
 
-def _decode_bare(window: Window, start_s: float, duration_s: float) -> tuple[Waveform, int]:
+def _decode_bare(window: Window, start_s: float, duration_s: float) -> tuple[Samples, int]:
     """Only the bytes of the excerpt."""
     rate = _bare_rate(window)
     first = min(round(start_s * rate), window.size // 2)
     count = min(round(duration_s * rate), window.size // 2 - first)
     if count <= 0:
-        return np.empty(0, np.float32), rate
+        return np.empty(0, np.int16), rate
     try:
         data = read_range(window.file, window.start + 2 * first, 2 * count)
     except StorageError as error:
         raise AudioError(str(error)) from None
-    return np.frombuffer(data, "<i2") * np.float32(2**-15), rate
+    return np.frombuffer(bytearray(data), "<i2"), rate  # writable, as torch wants it
 
 
 def _bare_rate(window: Window) -> int:
@@ -222,7 +281,9 @@ def _unreadable(location: str, error: Exception) -> AudioError:
     return AudioError(f"{location}: cannot be read as audio ({reason})")
 
 
-def _fit(samples: Waveform, length: int) -> Waveform:
+def _fit(samples: Samples, length: int) -> Samples:
     if len(samples) >= length:
-        return np.ascontiguousarray(samples[:length], dtype=np.float32)
-    return np.pad(samples, (0, length - len(samples))).astype(np.float32)
+        return samples[:length]
+    padded = np.zeros(length, samples.dtype)
+    padded[: len(samples)] = samples
+    return padded

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from negclap.audio import AudioError, probe, read_excerpt
+from negclap.audio import AudioError, as_waveform, probe, read_excerpt, read_samples
 
 RATE = 16_000
 
@@ -48,6 +48,40 @@ def test_resamples_to_the_rate_asked_for(tmp_path, rate):
     assert excerpt.shape == (RATE,)
     spectrum = np.abs(np.fft.rfft(excerpt))
     assert spectrum.argmax() == 440  # one bin a hertz
+
+
+@pytest.mark.parametrize("rate", [22_050, 24_000, 44_100, 48_000])
+@pytest.mark.parametrize("compression", [0.0, 0.99])
+def test_an_mp3_is_heard_from_the_first_sample_and_in_silence(tmp_path, rate, compression, capfd):
+    noise = np.random.default_rng(0).normal(0, 0.1, 6 * rate)
+    path = tmp_path / "a.mp3"
+    sf.write(path, noise, rate, bitrate_mode="CONSTANT", compression_level=compression)
+    whole, _ = sf.read(path, dtype="float32")
+    for start_s in (0.0, 0.1, 1.234, 3.3):
+        excerpt = read_excerpt(path, start_s, 1.0, rate)
+        first = round(start_s * rate)
+        np.testing.assert_allclose(excerpt, whole[first : first + rate], atol=1e-6)
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(("name", "subtype"), [("a.wav", "PCM_16"), ("a.flac", "PCM_16")])
+def test_samples_that_are_stored_with_16_bits_are_carried_so(tmp_path, name, subtype):
+    path = tmp_path / name
+    sf.write(path, tone(), RATE, subtype=subtype)
+    samples = read_samples(path, 0.5, 1.0, RATE)
+    assert samples.dtype == np.int16
+    whole, _ = sf.read(path, dtype="float32")
+    np.testing.assert_array_equal(as_waveform(samples), whole[RATE // 2 : RATE // 2 + RATE])
+    np.testing.assert_array_equal(read_excerpt(path, 0.5, 1.0, RATE), as_waveform(samples))
+
+
+@pytest.mark.parametrize(
+    ("subtype", "channels", "wanted"),
+    [("PCM_24", 1, RATE), ("FLOAT", 1, RATE), ("PCM_16", 2, RATE), ("PCM_16", 1, RATE // 2)],
+)
+def test_samples_that_need_more_are_floats(tmp_path, subtype, channels, wanted):
+    sf.write(tmp_path / "a.wav", tone(channels=channels), RATE, subtype=subtype)
+    assert read_samples(tmp_path / "a.wav", 0.5, 1.0, wanted).dtype == np.float32
 
 
 def broken_files(folder):

@@ -6,8 +6,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.data import default_collate
 
-from negclap.audio import Waveform
+from negclap.audio import Samples, as_waveform
 from negclap.rng import derive_seed
 
 Tokens = dict[str, Tensor]
@@ -22,14 +23,14 @@ class Clip:
     Attributes:
         index: The track's row in its split; the id that metrics keep items by.
         track_id: The manifest's id.
-        waveform: Mono, at the model's sample rate.
+        waveform: Mono, at the model's sample rate; 16-bit where it is stored so.
         texts: Text by role ("caption", "original", "half", ...); absent roles are missing.
         unreadable: What went wrong with tracks that this clip stands in for.
     """
 
     index: int
     track_id: str
-    waveform: Waveform
+    waveform: Samples
     texts: Mapping[str, str]
     unreadable: tuple[str, ...] = ()
 
@@ -41,7 +42,7 @@ class Batch:
     Attributes:
         index: ``(b,)`` int64, the clips' rows in their split.
         track_ids: The clips' ids.
-        waveform: ``(b, samples)`` float32.
+        waveform: ``(b, samples)`` float32, or int16 where all clips are stored so.
         tokens: Tokenised unique texts, each tensor ``(u, length)``.
         text_keys: ``(u,)`` int64, equal for equal texts, on all ranks.
         rows: By role ``(b,)`` int64: which unique text the clip has there, -1 for none.
@@ -77,6 +78,15 @@ class Batch:
         return Batch(**{f.name: move(getattr(self, f.name)) for f in fields(self)})
 
 
+def stack_waveforms(clips: Sequence[Clip]) -> Tensor:
+    """``(b, samples)``; a loader's worker writes them where its parent reads them."""
+    waveforms: list[Samples] = [clip.waveform for clip in clips]
+    if len({waveform.dtype for waveform in waveforms}) > 1:
+        waveforms = [as_waveform(waveform) for waveform in waveforms]
+    stacked: Tensor = default_collate(waveforms)
+    return stacked
+
+
 def collate(clips: Sequence[Clip], tokenize: Tokenize) -> Batch:
     """A batch whose texts are made unique, so that each is tokenised and encoded once."""
     unique: dict[str, int] = {}
@@ -88,7 +98,7 @@ def collate(clips: Sequence[Clip], tokenize: Tokenize) -> Batch:
     return Batch(
         index=torch.tensor([clip.index for clip in clips]),
         track_ids=[clip.track_id for clip in clips],
-        waveform=torch.stack([torch.from_numpy(clip.waveform) for clip in clips]),
+        waveform=stack_waveforms(clips),
         tokens=tokenize(list(unique)),
         text_keys=torch.tensor([derive_seed(text) for text in unique]),
         rows=rows,

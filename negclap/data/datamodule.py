@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from negclap.data.batch import Batch, Clip, collate
+from negclap.data.batch import Batch, Clip, collate, stack_waveforms
 from negclap.data.dataset import (
     ClipDataset,
     Excerpts,
@@ -248,7 +248,7 @@ class NegClapDataModule(pl.LightningDataModule):
         dataset = self.datasets["train"]
         sampler = PlanSampler(len(dataset), 1, 0, 1, self.seed)
         keys = [key for key, _ in zip(sampler, range(_CALIBRATION_CLIPS), strict=False)]
-        return torch.stack([torch.from_numpy(dataset[key].waveform) for key in keys])
+        return stack_waveforms([dataset[key] for key in keys])
 
 
 def _probe_texts(probes: Sequence[Probe], index: int, track: Track, epoch: int) -> dict[str, str]:

@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 from torch.utils.data import Dataset, Sampler
 
-from negclap.audio import TOLERANCE_S, AudioError, Waveform, read_excerpt
+from negclap.audio import TOLERANCE_S, AudioError, Samples, read_samples
 from negclap.data.batch import Clip
 from negclap.data.manifest import Track
 from negclap.data.tracks import Tracks
@@ -204,14 +204,14 @@ class Excerpts:
             return track.start_s + slack / 2
         return track.start_s + slack * stream(self.seed, epoch, track.track_id, "excerpt").random()
 
-    def read(self, root: str, track: Track, epoch: int) -> Waveform:
+    def read(self, root: str, track: Track, epoch: int) -> Samples:
         """The samples of the excerpt.
 
         Raises:
             AudioError: If they cannot be had.
         """
         location = join(root, track.audio)
-        return read_excerpt(location, self.start_s(track, epoch), self.length_s, self.sample_rate)
+        return read_samples(location, self.start_s(track, epoch), self.length_s, self.sample_rate)
 
 
 class ClipDataset(Dataset[Clip]):

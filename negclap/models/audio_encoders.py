@@ -1,8 +1,9 @@
 """Audio encoders: waveform in, one vector per clip out.
 
-All of them take ``(batch, samples)`` at their ``sample_rate`` and return ``(batch, dim)``; the
-log-mel front end and SpecAugment are inside, on device. Input statistics are fitted once on
-training clips (`calibrate`), never per batch, so that ranks and micro-batches cannot differ.
+All of them take ``(batch, samples)``, float or 16-bit, at their ``sample_rate`` and return
+``(batch, dim)``; the log-mel front end and SpecAugment are inside, on device. Input statistics are
+fitted once on training clips (`calibrate`), never per batch, so that ranks and micro-batches cannot
+differ.
 """
 
 from abc import ABC, abstractmethod

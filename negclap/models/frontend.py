@@ -82,7 +82,9 @@ class LogMel(nn.Module):
         self.augment = augment
 
     def forward(self, waveform: Tensor) -> Tensor:
-        """The spectrogram, in dB."""
+        """The spectrogram, in dB, of float samples in [-1, 1] or of 16-bit ones."""
+        if waveform.dtype == torch.int16:
+            waveform = waveform * 2**-15
         with torch.autocast(waveform.device.type, enabled=False):  # FFT and logarithm need float32
             parts = waveform.float().split(_CLIPS_AT_ONCE if waveform.is_cpu else len(waveform))
             power = torch.cat([self._power(part) for part in parts]).transpose(1, 2)

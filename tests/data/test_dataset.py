@@ -7,8 +7,8 @@ import soundfile as sf
 import torch
 from torch.utils.data import DataLoader
 
-from negclap.audio import AudioError
-from negclap.data.batch import Clip, collate
+from negclap.audio import AudioError, as_waveform
+from negclap.data.batch import Clip, collate, stack_waveforms
 from negclap.data.dataset import (
     ClipDataset,
     Excerpts,
@@ -119,7 +119,8 @@ def test_excerpts_are_parts_of_the_track(chorales, tracks):
     whole, _ = sf.read(chorales / dataset.tracks[0].audio, dtype="float32")
     for epoch in range(5):
         start = round(dataset.excerpts.start_s(dataset.tracks[0], epoch) * RATE)
-        np.testing.assert_array_equal(dataset[epoch, 0].waveform, whole[start : start + 4 * RATE])
+        found = as_waveform(dataset[epoch, 0].waveform)
+        np.testing.assert_array_equal(found, whole[start : start + 4 * RATE])
     fixed = Excerpts(RATE, 4.0, None)
     assert {fixed.start_s(dataset.tracks[0], epoch) for epoch in range(3)} == {0.5}
 
@@ -213,6 +214,15 @@ def test_collate_encodes_each_text_once():
     moved = batch.to(torch.device("cpu"))
     assert torch.equal(moved.rows["fully"], batch.rows["fully"])
     assert moved.track_ids == ["x", "y"]
+
+
+def test_a_batch_of_mixed_samples_is_float():
+    quarter = np.full(RATE, 0.25, np.float32)
+    as_floats, as_numbers = (
+        Clip(0, "t", wave, {"caption": "x"}) for wave in (quarter, np.full(RATE, 8192, np.int16))
+    )
+    assert stack_waveforms([as_numbers, as_numbers]).dtype == torch.int16
+    assert stack_waveforms([as_floats, as_numbers]).unique().tolist() == [0.25]
 
 
 @pytest.mark.parametrize("p", [-0.1, 1.5])

@@ -42,6 +42,12 @@ def test_spectrogram_is_librosas(config):
     np.testing.assert_allclose(ours, theirs, atol=1e-2)
 
 
+def test_16_bit_samples_are_heard_as_floats():
+    numbers = torch.randint(-20_000, 20_000, (2, 16_000), dtype=torch.int16)
+    heard = LogMel(MelConfig(), SpecAugment()).eval()
+    torch.testing.assert_close(heard(numbers), heard(numbers.float() / 32_768))
+
+
 def test_spec_augment_masks_in_training_only():
     torch.manual_seed(0)
     waveform = torch.randn(8, 16_000) * 0.1
