@@ -56,6 +56,8 @@ class NegClapModule(pl.LightningModule):
         gallery_size: Clips per retrieval gallery, in validation and test.
         galleries: Random galleries in the test.
         recall_floor: Recall@10 of captions below which ``val/understanding`` is scaled down.
+        micro_batch_size: Clips that go through the audio encoder at a time; texts in proportion.
+            The loss still sees the whole batch. Costs a second forward pass, saves memory.
         audio_run: A run whose audio tower and projection, of the same shapes, are taken over and
             kept as they are: text tower and scale alone are trained (LiT, arXiv 2111.07991).
     """
@@ -74,6 +76,7 @@ class NegClapModule(pl.LightningModule):
         gallery_size: int = 512,
         galleries: int = 10,
         recall_floor: float = 0.0,
+        micro_batch_size: int | None = None,
         audio_run: Path | None = None,
     ) -> None:
         super().__init__()
@@ -85,6 +88,11 @@ class NegClapModule(pl.LightningModule):
         self.warmup_fraction = warmup_fraction
         self.validation = NegationSuite(gallery_size, 1)
         self.recall_floor = recall_floor
+        if micro_batch_size is not None and micro_batch_size < 1:
+            raise InputError(
+                f"model.micro_batch_size is {micro_batch_size}, expected at least 1 or null"
+            )
+        self.micro_batch_size = micro_batch_size
         self.audio_run = audio_run
         if audio_run is not None:
             self.model.freeze_audio()
@@ -119,8 +127,11 @@ class NegClapModule(pl.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The weighted sum of the loss terms; each is logged raw under ``train/``."""
         self.unreadable["train"].update(batch.unreadable)
-        audio = self.model.embed_audio(batch.waveform)
-        unique_texts = self.model.embed_text(batch.tokens)  # the one text call of the step
+        clips = self.micro_batch_size
+        n_texts = len(batch.text_keys)
+        texts = clips and math.ceil(clips * n_texts / len(batch.waveform))
+        audio = self.model.embed_audio(batch.waveform, clips)
+        unique_texts = self.model.embed_text(batch.tokens, texts)  # the one text call of the step
         total = torch.zeros((), device=self.device)
         for name, weight, value in self._terms(batch, audio, unique_texts):
             if not torch.isfinite(value):

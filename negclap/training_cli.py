@@ -45,6 +45,7 @@ class NegClapCLI(LightningCLI):
         config = self.config[subcommand]
         if subcommand == "fit":
             _check_validation_schedule(config.trainer)
+            _check_accumulation(config.trainer)
         elif config.ckpt_path is None:
             config.ckpt_path = str(Path(config.run_dir) / "checkpoints" / "best.ckpt")
         if config.ckpt_path is not None and config.ckpt_path != "last":
@@ -76,6 +77,16 @@ def _check_validation_schedule(trainer: Any) -> None:
         raise InputError(
             f"trainer.max_epochs is {epochs}, no multiple of trainer.check_val_every_n_epoch "
             f"{every}: the last epochs would never be validated or saved"
+        )
+
+
+def _check_accumulation(trainer: Any) -> None:
+    """Gradients of small batches add up to the average small batch, not to a large one."""
+    if trainer.accumulate_grad_batches > 1:
+        raise InputError(
+            f"trainer.accumulate_grad_batches is {trainer.accumulate_grad_batches}: a clip would "
+            "still be told only from those of its own small batch, since negatives do not "
+            "accumulate; raise data.batch_size and set model.micro_batch_size instead"
         )
 
 

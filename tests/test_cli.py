@@ -205,6 +205,8 @@ def complaint(capfd, arguments):
         ("--model.temperature=0.0001", "temperature is 0.0001"),
         ("--data.num_workers=-1", "data.num_workers is -1"),
         ("--trainer.max_epochs=3 --trainer.check_val_every_n_epoch=2", "no multiple of"),
+        ("--trainer.accumulate_grad_batches=2", "negatives do not accumulate"),
+        ("--model.micro_batch_size=0", "model.micro_batch_size is 0"),
         ("--model.losses.contrastive.weight=0", "all weights are 0"),
         ("--data.no_such_key=1", "no_such_key"),
         ("--model.text_encoder.init_args.name=/nowhere/bert", "/nowhere/bert"),

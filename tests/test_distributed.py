@@ -38,10 +38,11 @@ class _Loss(nn.Module):
         )
 
 
-def worker(rank, world, store, target):
+def worker(rank, world, store, target, micro_batch_size):
     dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=world)
     torch.set_num_threads(1)
     module = nn.parallel.DistributedDataParallel(_Loss())
+    module.module.module.micro_batch_size = micro_batch_size
     per_rank = B // world
     loss = module(range(rank * per_rank, (rank + 1) * per_rank))
     loss.backward()
@@ -53,12 +54,16 @@ def worker(rank, world, store, target):
     dist.destroy_process_group()
 
 
-@pytest.mark.parametrize("world", [2, pytest.param(4, marks=pytest.mark.slow)])
-def test_loss_and_gradients_are_those_of_one_process(tmp_path, world):
+@pytest.mark.parametrize(
+    ("world", "micro_batch_size"),
+    [(2, None), (2, 3), pytest.param(4, None, marks=pytest.mark.slow)],
+)
+def test_loss_and_gradients_are_those_of_one_process(tmp_path, world, micro_batch_size):
     alone = _Loss()
     loss = alone(range(B))
     loss.backward()
-    mp.spawn(worker, (world, tmp_path / "store", tmp_path / "out.pt"), nprocs=world)
+    arguments = (world, tmp_path / "store", tmp_path / "out.pt", micro_batch_size)
+    mp.spawn(worker, arguments, nprocs=world)
     theirs, gradients = torch.load(tmp_path / "out.pt")
     torch.testing.assert_close(theirs, loss.detach(), atol=1e-5, rtol=0)
     for mine, other in zip((p.grad for p in alone.parameters()), gradients, strict=True):

@@ -16,6 +16,8 @@ from negclap.losses import (
     contrastive,
 )
 from negclap.models.audio_encoders import ConvEncoder
+from negclap.models.clap import NegClap
+from negclap.models.frontend import SpecAugment
 from negclap.models.text_encoders import TextEncoder
 from negclap.module import NegClapModule
 
@@ -250,3 +252,41 @@ def test_pretrained_towers_have_their_own_rate():
     rates = {id(p): g["lr"] for g in module._parameter_groups() for p in g["params"]}
     for name, parameter in module.named_parameters():
         assert rates[id(parameter)] == (1e-5 if "text_encoder." in name else 1e-3), name
+
+
+@pytest.mark.parametrize("micro_batch_size", [1, 3, 4, 100])
+def test_micro_batches_give_the_gradients_of_the_whole_batch(micro_batch_size):
+    gradients = []
+    for size in (None, micro_batch_size):
+        module = make_module(EVERYTHING)
+        module.micro_batch_size = size
+        _, batch = full_batch(module)
+        module.training_step(batch, 0).backward()
+        gradients.append([parameter.grad for parameter in module.parameters()])
+    for whole, parts in zip(*gradients, strict=True):
+        torch.testing.assert_close(parts, whole, atol=1e-5, rtol=1e-4)
+
+
+def test_micro_batches_draw_the_same_random_numbers_when_made_again():
+    def gradients(embed):
+        torch.manual_seed(0)
+        model = NegClap(
+            ConvEncoder(8, (8, 8, 8, 8), (1, 1, 1, 1), 0.5, augment=SpecAugment(20, 40)),
+            TextEncoder(scratch=(16, 1), dropout=0.5),
+            8,
+        )
+        waveform = torch.randn(4, 32_000, generator=torch.Generator().manual_seed(1))
+        tokens = model.text_encoder.tokenize([f"{caption} or not" for caption in CAPTIONS])
+        (embed(model, waveform, tokens)).square().sum(dim=0).prod().log().backward()
+        return [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+
+    def kept(model, waveform, tokens):
+        audio = [model.embed_audio(part) for part in waveform.split(2)]
+        texts = [{name: t[rows] for name, t in tokens.items()} for rows in ([0, 1], [2, 3])]
+        return torch.cat([*audio, *(model.embed_text(part) for part in texts)])
+
+    def made_again(model, waveform, tokens):
+        return torch.cat((model.embed_audio(waveform, 2), model.embed_text(tokens, 2)))
+
+    for one, other in zip(gradients(kept), gradients(made_again), strict=True):
+        torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-4)

@@ -1,10 +1,12 @@
 """NegClap: the two encoders, their projections into one space, and the learned scale."""
 
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from negclap.errors import InputError
 from negclap.models.audio_encoders import AudioEncoder
@@ -76,12 +78,40 @@ class NegClap(nn.Module):
     def _audio_parts(self) -> tuple[nn.Module, ...]:
         return (self.audio_encoder, self.audio_projection)
 
-    def embed_audio(self, waveform: Tensor) -> Tensor:
-        """``(batch, samples)`` to unit vectors ``(batch, embed_dim)``, float32."""
+    def embed_audio(self, waveform: Tensor, at_once: int | None = None) -> Tensor:
+        """``(batch, samples)`` to unit vectors ``(batch, embed_dim)``, float32.
+
+        With ``at_once``, clips go through the encoder so many at a time, see `_in_parts`.
+        """
+        return _in_parts(self._embed_audio, (waveform,), at_once)
+
+    def embed_text(self, tokens: dict[str, Tensor], at_once: int | None = None) -> Tensor:
+        """Tokens of n texts to unit vectors ``(n, embed_dim)``, float32."""
+
+        def embed(*parts: Tensor) -> Tensor:
+            return self._embed_text(dict(zip(tokens, parts, strict=True)))
+
+        return _in_parts(embed, tuple(tokens.values()), at_once)
+
+    def _embed_audio(self, waveform: Tensor) -> Tensor:
         projected = self.audio_projection(self.audio_encoder(waveform))
         return F.normalize(projected.float(), dim=-1)
 
-    def embed_text(self, tokens: dict[str, Tensor]) -> Tensor:
-        """Tokens of n texts to unit vectors ``(n, embed_dim)``, float32."""
+    def _embed_text(self, tokens: dict[str, Tensor]) -> Tensor:
         projected = self.text_projection(self.text_encoder(tokens))
         return F.normalize(projected.float(), dim=-1)
+
+
+def _in_parts(
+    embed: Callable[..., Tensor], inputs: tuple[Tensor, ...], at_once: int | None
+) -> Tensor:
+    """``embed`` of some rows at a time, whose activations are not kept but made again when needed.
+
+    What GradCache (arXiv 2101.06983) does: the loss sees the whole batch, the encoder's memory is
+    that of a part, for a second forward pass. Random numbers (dropout, SpecAugment) are the same in
+    both passes.
+    """
+    if at_once is None or len(inputs[0]) <= at_once:
+        return embed(*inputs)
+    parts = zip(*(rows.split(at_once) for rows in inputs), strict=True)
+    return torch.cat([checkpoint(embed, *part, use_reentrant=False) for part in parts])
