@@ -31,6 +31,7 @@ from negclap.models.checkpoint import load
 from negclap.models.clap import NegClap
 from negclap.models.text_encoders import TextEncoder
 from negclap.report import print_estimates, write_json, write_results
+from negclap.rng import derive_seed
 from negclap.suite import NegationSuite, Suite, understanding_score
 from negclap.text.compose import FALSEHOODS
 from negclap.text.probes import LEVELS, Statement, TextKind
@@ -225,8 +226,15 @@ class NegClapModule(pl.LightningModule):
             losses.append(choice(audio[has], true, false, self.model.scale))
         return distributed.global_mean(torch.cat(losses))
 
-    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
-        """Clamp the scale."""
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Random numbers of the step (dropout, SpecAugment) are its own, also after a resume."""
+        torch.manual_seed(
+            derive_seed(self._data().seed, "step", self.global_step, self.global_rank)
+        )
+
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        """Step, then clamp the scale."""
+        super().optimizer_step(*args, **kwargs)
         self.model.clamp_scale()
 
     def configure_optimizers(self) -> Any:
@@ -234,7 +242,7 @@ class NegClapModule(pl.LightningModule):
         optimizer = torch.optim.AdamW(
             self._parameter_groups(), fused=self.trainer.precision != "16-mixed"
         )
-        steps = max(1, int(self.trainer.estimated_stepping_batches))
+        steps = self._steps()
         warmup = max(1, round(self.warmup_fraction * steps))
 
         def rate(step: int) -> float:
@@ -247,6 +255,18 @@ class NegClapModule(pl.LightningModule):
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
         }
+
+    def _steps(self) -> int:
+        """How many steps a training has.
+
+        Lightning's own estimate loads the training data before it knows where a run goes on.
+        """
+        trainer = self.trainer
+        batches, limit = self._data().batches_per_epoch, trainer.limit_train_batches
+        batches = min(batches, limit) if isinstance(limit, int) else int(batches * limit)
+        epochs, steps = trainer.max_epochs or -1, trainer.max_steps
+        every = [batches * epochs] if epochs > 0 else []
+        return max(1, min([*every, *([steps] if steps > 0 else [])], default=1))
 
     def _parameter_groups(self) -> list[dict[str, Any]]:
         """Four groups: (pretrained, own) x (decayed, not decayed)."""

@@ -4,39 +4,43 @@ Apart from `cli` only because Lightning takes seconds to import.
 """
 
 import warnings
-import zipfile
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from lightning.pytorch.loggers import CSVLogger, Logger
+from lightning.pytorch.loggers import Logger
 from lightning.pytorch.trainer import Trainer
 
 from negclap.callbacks import FailureSigns, RunRecord
 from negclap.data.datamodule import NegClapDataModule
 from negclap.errors import InputError
 from negclap.module import NegClapModule
+from negclap.resume import ResumePoints, RunLog, WholeCheckpoints, is_whole, newest_point
 
 
 class NegClapCLI(LightningCLI):
     """LightningCLI with one run folder for everything that a run leaves behind.
 
     ``--run_dir`` holds ``config.yaml`` (resolved), ``environment.json``, ``metrics.csv``,
-    ``checkpoints/best.ckpt`` and ``last.ckpt``, and after a test ``results.json``. Loggers of the
-    configuration (W&B) come on top of the CSV.
+    ``checkpoints/best.ckpt``, ``last.ckpt`` and ``previous.ckpt``, and after a test
+    ``results.json``. Loggers of the configuration (W&B) come on top of the CSV.
     """
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """One folder and the names of its parts."""
         parser.add_argument("--run_dir", type=str, default="runs/default", help="the run's folder")
+        parser.add_argument(
+            "--save_every_n_steps", type=int, default=200, help="steps between points to go on from"
+        )
         parser.link_arguments("run_dir", "trainer.default_root_dir")
         parser.link_arguments("seed_everything", "data.seed")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Find the checkpoint, and refuse what would fail only after hours.
 
-        Without ``--ckpt_path``, validate, test and predict take the run folder's best one.
+        Without ``--ckpt_path``, validate, test and predict take the run folder's best one. Fit with
+        ``--ckpt_path last`` goes on where the run was stopped, or begins where there is nothing.
         """
         super().parse_arguments(parser, args)
         subcommand = self.config.get("subcommand")
@@ -48,7 +52,10 @@ class NegClapCLI(LightningCLI):
             _check_accumulation(config.trainer)
         elif config.ckpt_path is None:
             config.ckpt_path = str(Path(config.run_dir) / "checkpoints" / "best.ckpt")
-        if config.ckpt_path is not None and config.ckpt_path != "last":
+        if config.ckpt_path == "last":
+            point = newest_point(Path(config.run_dir) / "checkpoints")
+            config.ckpt_path = point and str(point)
+        elif config.ckpt_path is not None:
             _check_checkpoint(Path(config.ckpt_path))
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
@@ -57,16 +64,23 @@ class NegClapCLI(LightningCLI):
         folder = Path(config["default_root_dir"])
         given: list[Logger] = _as_list(config["logger"])
         part = "" if self.subcommand in (None, "fit") else str(self.subcommand)
-        kwargs["callbacks"] = [*_as_list(config["callbacks"]), *_callbacks(folder)]
-        kwargs["logger"] = [CSVLogger(str(folder), name="", version=part), *given]
+        every = self._get(self.config_init, "save_every_n_steps")
+        own = [*_callbacks(folder), ResumePoints(folder / "checkpoints", every)]
+        kwargs["callbacks"] = [*_as_list(config["callbacks"]), *own]
+        kwargs["plugins"] = [*_as_list(config["plugins"]), WholeCheckpoints()]
+        kwargs["logger"] = [RunLog(folder, part, self._goes_on()), *given]
         trainer: Trainer = super().instantiate_trainer(**kwargs)
         return trainer
+
+    def _goes_on(self) -> bool:
+        """Whether this is a training that goes on."""
+        return self.subcommand == "fit" and self._get(self.config, "ckpt_path") is not None
 
 
 def _check_checkpoint(path: Path) -> None:
     if not path.is_file():
         raise InputError(f"{path}: no checkpoint there")
-    if not zipfile.is_zipfile(path):
+    if not is_whole(path):
         raise InputError(f"{path}: not a checkpoint, or a torn one")
 
 
@@ -102,7 +116,6 @@ def _callbacks(folder: Path) -> list[Any]:
         "best",
         monitor="val/map@10/mean",
         mode="max",
-        save_last=True,
         enable_version_counter=False,  # a new run in the folder replaces the old one's files
     )
     return [checkpoint, LearningRateMonitor("step"), RunRecord(), FailureSigns()]

@@ -196,6 +196,12 @@ class NegClapDataModule(pl.LightningDataModule):
     def _count_together(self, tracks: Tracks) -> Cooccurrence:
         return Cooccurrence.count(tracks.column("tags").to_pylist(), self.vocabulary)
 
+    @property
+    def batches_per_epoch(self) -> int:
+        """Training steps of an epoch."""
+        assert self.trainer is not None
+        return len(self.datasets["train"]) // (self.batch_size * self.trainer.world_size)
+
     def _loader(self, name: str) -> DataLoader[Clip]:
         dataset = self.datasets[name]
         training = name == "train"
@@ -211,7 +217,8 @@ class NegClapDataModule(pl.LightningDataModule):
             self.trainer.current_epoch
         )  # a resumed run prefetches before Lightning does
         module: Any = self.trainer.lightning_module
-        return DataLoader(
+        kind = partial(_TrainingLoader, self.trainer) if training else DataLoader
+        return kind(
             dataset,
             batch_size=self.batch_size,
             sampler=sampler,
@@ -249,6 +256,24 @@ class NegClapDataModule(pl.LightningDataModule):
         sampler = PlanSampler(len(dataset), 1, 0, 1, self.seed)
         keys = [key for key, _ in zip(sampler, range(_CALIBRATION_CLIPS), strict=False)]
         return stack_waveforms([dataset[key] for key in keys])
+
+
+class _TrainingLoader(DataLoader[Clip]):
+    """Goes on in the middle of an epoch: Lightning keeps its state in checkpoints."""
+
+    def __init__(self, trainer: pl.Trainer, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._progress = trainer.fit_loop.epoch_loop.batch_progress.current
+
+    def state_dict(self) -> dict[str, int]:
+        """Batches that were trained on; some more may have been loaded ahead."""
+        assert isinstance(self.sampler, PlanSampler)
+        return {"epoch": self.sampler.epoch, "batches": self._progress.ready}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Go on behind them."""
+        assert isinstance(self.sampler, PlanSampler)
+        self.sampler.begin_at(state["epoch"], state["batches"])
 
 
 def _probe_texts(probes: Sequence[Probe], index: int, track: Track, epoch: int) -> dict[str, str]:

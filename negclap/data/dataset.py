@@ -314,10 +314,17 @@ class PlanSampler(Sampler[Key]):
         self.world_size = world_size
         self.seed = seed
         self.epoch = 0
+        self.begin = 0
 
     def set_epoch(self, epoch: int) -> None:
         """Called by Lightning at the start of each epoch."""
-        self.epoch = epoch
+        if epoch != self.epoch:
+            self.epoch, self.begin = epoch, 0
+
+    def begin_at(self, epoch: int, batch: int) -> None:
+        """Leave out the first batches if this is the epoch."""
+        if epoch == self.epoch:
+            self.begin = batch * self.batch_size
 
     def _order(self) -> list[int]:
         if self.seed is None:
@@ -332,8 +339,8 @@ class PlanSampler(Sampler[Key]):
     def __iter__(self) -> Iterator[Key]:
         """The keys of this rank's items."""
         epoch = self.epoch
-        return ((epoch, index) for index in self._order())
+        return ((epoch, index) for index in self._order()[self.begin :])
 
     def __len__(self) -> int:
-        """How many items this rank has."""
+        """How many items this rank has in a whole epoch."""
         return len(self._order())

@@ -1,0 +1,181 @@
+"""Going on where a run was stopped: points to go on from, written whole, found again.
+
+A point is a Lightning checkpoint that is taken after a step that is not an epoch's last, so a run
+that goes on has always the same kind of state to go on from: what follows (the rest of the epoch,
+its validation) happens once more, with the same outcome. The order of items is a function of the
+epoch, random numbers are one of the step (`NegClapModule`), so nothing else has to be kept.
+"""
+
+import csv
+import os
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.fabric.loggers.logger import rank_zero_experiment
+from lightning.fabric.plugins import TorchCheckpointIO
+from lightning.pytorch.loggers import CSVLogger
+from lightning_utilities.core.rank_zero import rank_zero_info, rank_zero_warn
+
+from negclap.errors import InputError
+from negclap.storage import is_remote, writing
+
+LAST, _PREVIOUS, _NEXT = "last.ckpt", "previous.ckpt", "next.ckpt"
+
+
+class ResumePoints(pl.Callback):
+    """Keeps ``last.ckpt`` and ``previous.ckpt``, the one before, in the run's checkpoints.
+
+    Args:
+        folder: Where they lie.
+        every_n_steps: Optimiser steps between two points.
+    """
+
+    def __init__(self, folder: Path, every_n_steps: int) -> None:
+        if every_n_steps < 1:
+            raise InputError(f"save_every_n_steps is {every_n_steps}, expected at least 1")
+        self.folder = folder
+        self.every_n_steps = every_n_steps
+        self.saved_at = 0
+        self._unwritten_logs = False
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Count from here, and tell the log where a run goes on."""
+        self.saved_at = trainer.global_step
+        if trainer.ckpt_path and trainer.is_global_zero:
+            for logger in trainer.loggers:
+                if isinstance(logger, RunLog):
+                    logger.go_on_at(trainer.global_step)
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any
+    ) -> None:
+        """Save where it is time, unless the epoch ends here."""
+        due = trainer.global_step - self.saved_at >= self.every_n_steps
+        if due and not trainer.is_last_batch:
+            self._save(trainer)
+            self._unwritten_logs = True
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any
+    ) -> None:
+        """Write the log of the step that was saved; Lightning logs it after the callbacks."""
+        if self._unwritten_logs:
+            for logger in trainer.loggers:
+                logger.save()
+            self._unwritten_logs = False
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """So that a run that is done is found to be done."""
+        self._save(trainer)
+
+    def _save(self, trainer: pl.Trainer) -> None:
+        trainer.save_checkpoint(self.folder / _NEXT)
+        if trainer.is_global_zero:
+            last = self.folder / LAST
+            if last.exists():
+                last.replace(self.folder / _PREVIOUS)
+            (self.folder / _NEXT).replace(last)
+        self.saved_at = trainer.global_step
+
+
+def newest_point(folder: Path) -> Path | None:
+    """The newest checkpoint to go on from that is whole; None where there is none."""
+    points = [folder / name for name in (_NEXT, LAST, _PREVIOUS)]
+    there = sorted(filter(Path.is_file, points), key=lambda path: path.stat().st_mtime)
+    for path in reversed(there):
+        if is_whole(path):
+            return path
+        rank_zero_warn(f"{path}: a torn checkpoint, the one before it is taken")
+    return None
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a checkpoint's bytes are all there, as its check sums say."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            return file.testzip() is None
+    except (OSError, zipfile.BadZipFile, EOFError):
+        return False
+
+
+class WholeCheckpoints(TorchCheckpointIO):
+    """Writes a checkpoint under another name, in its own folder, and renames it when it is whole.
+
+    (Lightning writes to the system's temporary folder, from where it may have to be copied.)
+    """
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
+    ) -> None:
+        """Write it.
+
+        Raises:
+            InputError: If it cannot be written, since the disk is full, say; nothing else is lost.
+        """
+        if is_remote(str(path)):
+            super().save_checkpoint(checkpoint, path, storage_options)
+            return
+        target = Path(path)
+        partial = target.with_name(target.name + ".partial")
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with partial.open("wb") as file:
+                torch.save(checkpoint, file)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(target)
+        except (OSError, RuntimeError) as error:  # torch has its own for a disk that is full
+            partial.unlink(missing_ok=True)
+            reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+            raise InputError(
+                f"{target}: cannot be written ({reason}); checkpoints before it are as they were"
+            ) from None
+
+
+class RunLog(CSVLogger):
+    """``metrics.csv`` of a run folder; a run that goes on keeps the rows of the steps before.
+
+    Args:
+        folder: The run folder.
+        part: Folder below it, of a part of a run that is no training.
+        goes_on: Whether there may be rows to keep.
+    """
+
+    def __init__(self, folder: Path, part: str, goes_on: bool) -> None:
+        super().__init__(str(folder), name="", version=part)
+        self._path = folder / part / "metrics.csv"
+        self._goes_on = goes_on
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> Any:
+        """Lightning's writer, which deletes the file when it is made."""
+        if self._experiment is None and self._goes_on:
+            kept = self._path.with_name("metrics.before.csv")
+            if self._path.is_file() and not kept.is_file():
+                self._path.replace(kept)
+            rows = _read_rows(kept)
+            self._experiment = super().experiment
+            self._experiment.metrics = rows
+            self._experiment.save()
+            kept.unlink(missing_ok=True)
+        return super().experiment
+
+    def go_on_at(self, step: int) -> None:
+        """Forget the rows of a step and of those behind it."""
+        rows = [row for row in _read_rows(self._path) if int(row["step"]) < step]
+        with writing(self._path) as file:
+            writer = csv.DictWriter(file, self.experiment.metrics_keys)
+            writer.writeheader()
+            writer.writerows(rows)
+        rank_zero_info(f"going on at step {step}")
+
+
+def _read_rows(path: Path) -> list[dict[str, Any]]:
+    if not path.is_file():
+        return []
+    with path.open(newline="") as file:
+        return [{key: v for key, v in row.items() if v} for row in csv.DictReader(file)]
