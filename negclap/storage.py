@@ -144,12 +144,12 @@ def _read_once(location: str, start: int | None, end: int | None) -> bytes:
 
 def exists(location: str) -> bool:
     """Whether there is something at a location; what cannot be asked is not there."""
-    if not _is_url(location):
-        return _local(location).exists()
     try:
+        if not _is_url(location):
+            return _local(location).exists()
         system, path = url_to_fs(location)
         return bool(system.exists(path))
-    except Exception:  # every backend has its own
+    except Exception:  # every backend has its own; of files: a name that is too long
         return False
 
 

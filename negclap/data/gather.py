@@ -15,7 +15,14 @@ from typing import IO, Any
 
 from negclap.audio import TOLERANCE_S, AudioError, Window, probe
 from negclap.data.entries import Candidate, Entry, Rejection, Source
-from negclap.data.manifest import MAX_CAPTION_WORDS, Caption, Track, parse_manifest, write_manifest
+from negclap.data.manifest import (
+    MAX_CAPTION_WORDS,
+    Caption,
+    Track,
+    parse_line,
+    parse_manifest,
+    write_manifest,
+)
 from negclap.errors import InputError
 from negclap.rng import derive_seed, stream
 from negclap.storage import exists, join, writing
@@ -163,6 +170,12 @@ def _find(
             if isinstance(track, Rejection):
                 reject(track)
                 continue
+            line = json.dumps(asdict(track))
+            try:
+                parse_line(line, one.entry.place)
+            except InputError as error:  # what one row says must not end all
+                reject(Rejection(one.entry.place, track.track_id, "malformed row", str(error)))
+                continue
             first = places.setdefault(track.track_id, one.entry.place)
             if first != one.entry.place:
                 detail = f"stands already in {first}"
@@ -170,7 +183,7 @@ def _find(
                 continue
             counts.update(track.tags)
             categories |= one.entry.categories
-            raw.write(json.dumps(asdict(track)) + "\n")
+            raw.write(line + "\n")
     return counts, categories
 
 
@@ -268,7 +281,7 @@ def _track(
         captions=captions,
         tags=tags,
         absent_tags=None,
-        split=entry.split or _draw_split(entry, plan),
+        split=entry.split.strip() or _draw_split(entry, plan),
         meta=entry.meta,
     )
 

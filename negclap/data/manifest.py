@@ -8,21 +8,20 @@ torch here. `tracks` opens a manifest of any size in milliseconds.
 """
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
+from negclap.data.parquet import read_rows
 from negclap.errors import InputError
 from negclap.storage import writing
 
 MAX_CAPTION_WORDS = 1000
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")  # JSON may escape halves of characters
 INVENTED = "attribute_prediction"
 """The kind of LP-MusicCaps captions that claim what nobody heard: never truth for negation."""
-_ROWS_AT_ONCE = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,18 +78,12 @@ def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def _parquet_records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Rows are counted from 1."""
-    number = 0
-    try:
-        for batch in pq.ParquetFile(path).iter_batches(_ROWS_AT_ONCE):
-            for record in batch.to_pylist():
-                number += 1
-                if isinstance(record.get("meta"), str):
-                    record["meta"] = _parse_json(record["meta"].encode(), f"{path}:{number}: meta")
-                yield number, record
-    except pa.ArrowException as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{path}: not Parquet after row {number} ({reason})") from None
+    for number, record in read_rows(path):
+        if "meta" in record:
+            meta = record["meta"]
+            text = meta if isinstance(meta, str) else json.dumps(meta, default=str)
+            record["meta"] = _parse_json(text.encode(), f"{path}:{number}: meta")
+        yield number, record
 
 
 def first_told(track: Track) -> str:
@@ -121,7 +114,26 @@ def _parse_json(line: bytes, where: str) -> dict[str, Any]:
         raise InputError(f"{where}: not JSON ({error})") from None
     if not isinstance(record, dict):
         raise InputError(f"{where}: expected an object, got {type(record).__name__}")
+    if _SURROGATE.search(line) and not _is_utf8(record):
+        raise InputError(f"{where}: holds half a character (a lone surrogate), expected UTF-8")
     return record
+
+
+def _is_utf8(record: dict[str, Any]) -> bool:
+    try:
+        json.dumps(record, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def parse_line(line: str, where: str) -> Track:
+    """The track of one line.
+
+    Raises:
+        InputError: If it is none; ``where`` is the place that the message names.
+    """
+    return parse_record(_parse_json(line.encode(), where), where)
 
 
 def parse_record(record: dict[str, Any], where: str) -> Track:

@@ -2,17 +2,14 @@
 
 import csv
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from negclap.data.entries import Rejection
+from negclap.data.parquet import check_columns, read_rows
 from negclap.errors import InputError
 
-_ROWS_AT_ONCE = 1024
 _LONGEST_FIELD = 10_000_000
 
 
@@ -60,7 +57,7 @@ def _csv_lines(
     lines = csv.reader(_text_lines(path), _Tsv if delimiter == "\t" else csv.excel)
     try:
         header = next(lines, [])
-        _check_columns(path, header, needed)
+        check_columns(path, header, needed)
         for fields in lines:
             if fields:
                 yield f"{path}:{lines.line_num}", header, fields
@@ -86,31 +83,14 @@ def _lines(path: Path) -> Iterator[bytes]:
         raise InputError(f"{path}: {error.strerror}") from None
 
 
-def _check_columns(path: Path, columns: Sequence[str], needed: Iterable[str]) -> None:
-    missing = [name for name in needed if name not in columns]
-    if missing:
-        raise InputError(f"{path}: no columns {missing}; it has {list(columns)!r:.300}")
-
-
 def read_parquet(path: Path, needed: Sequence[str]) -> Iterator[Row]:
     """Rows of a Parquet file.
 
     Raises:
         InputError: If the file is missing, no Parquet, or lacks a needed column.
     """
-    number = 0
-    try:
-        file = pq.ParquetFile(path)
-        _check_columns(path, file.schema_arrow.names, needed)
-        for batch in file.iter_batches(_ROWS_AT_ONCE):
-            for values in batch.to_pylist():
-                number += 1
-                yield Row(f"{path}:{number}", values)
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(
-            f"{path}: cannot be read as Parquet after row {number} ({reason})"
-        ) from None
+    for number, values in read_rows(path, needed):
+        yield Row(f"{path}:{number}", values)
 
 
 def read_json_lines(path: Path) -> Iterator[Row | Rejection]:

@@ -81,16 +81,17 @@ def is_negated(caption: str, mentions: list[Mention], index: int) -> bool:
     True for "no drums", "without any drums", "drums-less", and for the second tag of "no drums or
     vocals"; false for pseudo cues ("not only drums").
     """
-    mention = mentions[index]
-    before = caption[max(0, mention.start - _CONTEXT) : mention.start]
-    if _PSEUDO_BEFORE.search(before):
-        return False
-    if BEFORE_NEGATED.search(before) or AFTER_NEGATED.match(caption, mention.end):
-        return True
-    if index == 0:
-        return False
-    between = caption[mentions[index - 1].end : mention.start]
-    return _ALTERNATIVE.fullmatch(between) is not None and is_negated(caption, mentions, index - 1)
+    for at in range(index, -1, -1):
+        mention = mentions[at]
+        before = caption[max(0, mention.start - _CONTEXT) : mention.start]
+        if _PSEUDO_BEFORE.search(before):
+            return False
+        if BEFORE_NEGATED.search(before) or AFTER_NEGATED.match(caption, mention.end):
+            return True
+        between = caption[mentions[at - 1].end : mention.start] if at else ""
+        if not _ALTERNATIVE.fullmatch(between):
+            return False
+    return False
 
 
 def insert_negation(

@@ -1,6 +1,7 @@
 """Every source on a small data set in its real schema, by the command that people use."""
 
 import csv
+import datetime
 import io
 import json
 import os
@@ -65,6 +66,29 @@ def test_the_ecals_split_takes_the_place_of_the_files_own(msd, tmp_path):
     summary = prepare(tmp_path / "out", "lp-musiccaps-msd", msd.audio, *options)
     assert summary["tracks"] == {"train": 30, "extra": 10, "valid": 5, "test": 10}
     assert summary["rejected"] == {"in no split": 5}
+
+
+def test_an_ecals_split_of_odd_json_is_read_or_named(msd, tmp_path, capfd):
+    options = ("--metadata", msd.metadata, "--ecals", tmp_path / "ecals.json")
+    rows = pq.read_table(msd.metadata / "train.parquet").to_pylist()
+    ids = {"train_track": [row["track_id"] for row in rows], "test_track": 5}
+    (tmp_path / "ecals.json").write_text(json.dumps(ids))
+    summary = prepare(tmp_path / "out", "lp-musiccaps-msd", msd.audio, *options)
+    assert summary["tracks"] == {"train": 40}
+    (tmp_path / "ecals.json").write_text("[" * 100_000)
+    arguments = ("--out", tmp_path / "out", "--audio", msd.audio, *options)
+    assert "cannot be read as JSON" in refused(capfd, "prepare", "lp-musiccaps-msd", *arguments)
+
+
+def test_what_is_told_of_a_track_may_be_of_any_type(msd, tmp_path):
+    rows = pq.read_table(msd.metadata / "train.parquet").to_pylist()[:1]
+    rows[0] |= {"year": datetime.date(1999, 4, 1), "title": b"caf\xe9"}
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "train.parquet")
+    options = ("--metadata", tmp_path / "train.parquet")
+    prepare(tmp_path / "out", "lp-musiccaps-msd", msd.audio, *options)
+    (track,) = read_manifest(tmp_path / "out" / "manifest.jsonl")
+    assert track.meta["year"] == "1999-04-01"
+    assert track.meta["title"] == "b'caf\\xe9'"
 
 
 def test_missing_audio_is_listed_and_counted_or_an_error(msd, tmp_path, capfd):
@@ -355,6 +379,7 @@ def test_odd_names_and_loops_in_a_folder(tmp_path, chorales, tracks):
         ("mtg-jamendo", ("--metadata", "{}/bad.csv"), "no columns ['TRACK_ID'"),
         ("webdataset", (), "no shards there"),
         ("folder", ("--captions", "{}/none.csv"), "none.csv"),
+        ("folder", ("--captions", "{}"), "2 tables there, expected one"),
         ("folder", (), "none of 0 recordings can be used"),
     ],
 )

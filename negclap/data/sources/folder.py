@@ -70,7 +70,13 @@ def _walk(root: Path) -> Iterator[str]:
 
 
 def _read_table(path: Path) -> Iterator[Row | Rejection]:
-    (path,) = find_files(path, [".csv", ".jsonl"])
+    first, *more = find_files(path, [".csv", ".jsonl"])
+    if more:
+        raise InputError(f"{path}: {len(more) + 1} tables there, expected one")
+    return _rows(first)
+
+
+def _rows(path: Path) -> Iterator[Row | Rejection]:
     return read_csv(path, ["file", "caption"]) if path.suffix == ".csv" else read_json_lines(path)
 
 

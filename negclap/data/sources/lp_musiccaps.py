@@ -60,6 +60,8 @@ def split_of(path: Path) -> str:
 
 def with_npy(path: str) -> tuple[Candidate, ...]:
     """The audio file of a path, or samples at the same place (float, 16 kHz)."""
+    if not PurePosixPath(path).name:
+        return ()
     bare = str(PurePosixPath(path).with_suffix(""))
     return Candidate(path), Candidate(f"{bare}.npy"), Candidate(f"{path}.npy")
 
@@ -111,23 +113,29 @@ class LpMusicCapsMsd:
         return Entry(
             row.place,
             track_id,
-            (*(with_npy(path) if path else ()), Candidate(by_id)),
+            (*with_npy(path), Candidate(by_id)),
             captions_of(values, self.captions),
             names(values["tag"]),
             split,
-            meta={name: values[name] for name in told if values.get(name)},
+            meta={name: _plain(values[name]) for name in told if values.get(name)},
         )
+
+
+def _plain(value: Any) -> str | int | float:
+    """What JSON has; of dates and bytes how they are written."""
+    return value if isinstance(value, str | int | float) else str(value)
 
 
 def _read_ecals(path: Path) -> dict[str, str]:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: cannot be read as JSON ({error})") from None
     lists = {key: data.get(key) for key in _ECALS} if isinstance(data, dict) else {}
-    if not any(isinstance(tracks, list) for tracks in lists.values()):
+    found = {key: tracks for key, tracks in lists.items() if isinstance(tracks, list)}
+    if not found:
         raise InputError(f"{path}: no ECALS split, expected lists {list(_ECALS)}")
-    return {str(track): _ECALS[key] for key, tracks in lists.items() for track in tracks or ()}
+    return {str(track): _ECALS[key] for key, tracks in found.items() for track in tracks}
 
 
 @dataclass(frozen=True)
@@ -162,7 +170,7 @@ class LpMusicCapsMtt:
                 yield Entry(
                     row.place,
                     str(values["track_id"] or ""),
-                    with_npy(str(values["path"] or "")) if values["path"] else (),
+                    with_npy(str(values["path"] or "")),
                     captions_of(values, self.captions),
                     names(values[self.tags]),
                     split_of(path),

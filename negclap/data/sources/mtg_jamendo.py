@@ -37,10 +37,10 @@ class MtgJamendo:
             split = next((name for name in _SPLITS if path.stem.endswith(name)), "")
             for row, tags in read_ragged_tsv(path, _COLUMNS):
                 values = row.values
-                if not values["TRACK_ID"] or not values["PATH"]:
+                audio_path = PurePosixPath(values["PATH"])
+                if not values["TRACK_ID"] or not audio_path.name:
                     yield Rejection(row.place, values["TRACK_ID"], "malformed row")
                     continue
-                audio_path = PurePosixPath(values["PATH"])
                 low = audio_path.with_suffix(f".low{audio_path.suffix}")
                 parted = [tag.rpartition("---") for tag in tags]
                 yield Entry(

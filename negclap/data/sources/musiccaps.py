@@ -13,6 +13,7 @@ from negclap.data.tables import Row, find_files, read_csv, read_parquet
 
 _SUFFIXES = ("wav", "flac", "mp3", "ogg", "opus")
 _LENGTH_S = 10.0
+_LONGEST_S = 10**6  # of a video
 _TABLES = (".csv", ".parquet")
 
 Kind = Literal["ground_truth", "writing", "summary", "paraphrase", "attribute_prediction"]
@@ -55,9 +56,9 @@ class MusicCaps:
         values = row.values
         ytid = values["ytid"]
         try:
-            start_s, end_s = int(values["start_s"]), int(values["end_s"])
+            start_s, end_s = _seconds(values["start_s"], values["end_s"])
             aspects = ast.literal_eval(values["aspect_list"] or "[]")
-        except (ValueError, SyntaxError, MemoryError, RecursionError) as error:
+        except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError) as error:
             return Rejection(row.place, ytid, "malformed row", f"{type(error).__name__}: {error}")
         caption = Caption(values["caption"], "ground_truth")
         test = values["is_audioset_eval"].strip().lower() == "true"
@@ -68,11 +69,21 @@ class MusicCaps:
         fname = str(values["fname"] or "")
         ytid, _, span = fname.removeprefix("[").removesuffix("]").partition("]-[")
         start, _, end = span.partition("-")
-        if not (ytid and start.isdigit() and end.isdigit()):
+        try:
+            start_s, end_s = _seconds(start, end)
+        except ValueError:
             return Rejection(row.place, fname, "malformed row", "fname is not [ytid]-[start-end]")
         captions = captions_of(values, self.captions)
         aspects, test = names(values["aspect_list"]), bool(values["is_audioset_eval"])
-        return _entry(row.place, ytid, int(start), int(end), captions, aspects, test)
+        return _entry(row.place, ytid, start_s, end_s, captions, aspects, test)
+
+
+def _seconds(start: str, end: str) -> tuple[int, int]:
+    """Raise a ValueError where they are no part of a video."""
+    start_s, end_s = int(start), int(end)
+    if not 0 <= start_s < end_s < _LONGEST_S:
+        raise ValueError(f"from {start_s} s to {end_s} s")
+    return start_s, end_s
 
 
 def _entry(

@@ -43,11 +43,11 @@ class SongDescriber:
                 tracks.setdefault(row.values["track_id"], []).append(row)
         for track_id, rows in tracks.items():
             path = PurePosixPath(rows[0].values["path"])
-            short = str(path.with_suffix(f".2min{path.suffix}")) if path.name else ""
+            names = (path, path.with_suffix(f".2min{path.suffix}")) if path.name else ()
             yield Entry(
                 rows[0].place,
                 track_id,
-                tuple(Candidate(name) for name in (str(path), short) if name),
+                tuple(Candidate(str(name)) for name in names),
                 tuple(Caption(row.values["caption"], "human") for row in rows),
                 split="test",
             )

@@ -1,0 +1,67 @@
+import datetime
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from negclap.data.parquet import read_rows
+from negclap.data.tracks import read_manifest
+from negclap.errors import InputError
+
+FAR = pa.array([0, 2**52], pa.timestamp("ms"))  # the year 144,683
+
+
+def damage(path, table, old, new):
+    pq.write_table(table, path)
+    data = path.read_bytes()
+    assert old in data
+    path.write_bytes(data.replace(old, new))
+
+
+def test_rows_are_counted_from_one(tmp_path):
+    pq.write_table(pa.table({"a": ["x", None]}), tmp_path / "t.parquet")
+    rows = list(read_rows(tmp_path / "t.parquet", ["a"]))
+    assert rows == [(1, {"a": "x"}), (2, {"a": None})]
+
+
+def test_whatever_is_wrong_is_one_line(tmp_path):
+    path = tmp_path / "t.parquet"
+    with pytest.raises(InputError, match=r"t\.parquet: cannot be read as Parquet after row 0"):
+        list(read_rows(path))
+    pq.write_table(pa.table({"a": FAR}), path)
+    with pytest.raises(InputError, match="date value out of range"):
+        list(read_rows(path))
+    damage(path, pa.table({"a": ["piano"]}), b"piano", b"pi\xff\xffo")
+    with pytest.raises(InputError, match="can't decode byte 0xff"):
+        list(read_rows(path))
+    with pytest.raises(InputError, match=r"no columns \['b'\]; it has \['a'\]"):
+        list(read_rows(path, ["b"]))
+
+
+def test_a_broken_manifest_is_not_called_a_folder_that_cannot_be_written(tmp_path):
+    path = tmp_path / "m.parquet"
+    pq.write_table(pa.table({"track_id": ["a"]}), path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-40] + b"\xff" * 32 + whole[-8:])
+    with pytest.raises(InputError, match=r"m\.parquet: cannot be read as Parquet"):
+        read_manifest(path)
+
+
+@pytest.mark.parametrize(
+    "meta", [{"made": datetime.date(1999, 4, 1)}, json.dumps({"made": "1999-04-01"})]
+)
+def test_meta_of_a_manifest_is_its_json_or_columns_of_any_type(tmp_path, meta):
+    record = {
+        "track_id": "a",
+        "audio": "a.wav",
+        "start_s": 0.0,
+        "duration_s": 5.0,
+        "captions": [{"text": "piano", "kind": "human"}],
+        "tags": ["piano"],
+        "absent_tags": None,
+        "split": "train",
+        "meta": meta,
+    }
+    pq.write_table(pa.Table.from_pylist([record]), tmp_path / "m.parquet")
+    assert read_manifest(tmp_path / "m.parquet")[0].meta == {"made": "1999-04-01"}
