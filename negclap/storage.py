@@ -46,6 +46,11 @@ def is_remote(location: str) -> bool:
     return location.startswith(_PIPE) or ("://" in location and not location.startswith("file://"))
 
 
+def is_pipe(location: str) -> bool:
+    """Whether the location is a command that is run."""
+    return location.startswith(_PIPE)
+
+
 def local_path(location: str) -> Path:
     """The path of a location that is not remote."""
     return Path(location.removeprefix("file://"))

@@ -25,7 +25,7 @@ from negclap.data.manifest import (
 )
 from negclap.errors import InputError
 from negclap.rng import derive_seed, stream
-from negclap.storage import exists, join, writing
+from negclap.storage import exists, is_pipe, join, writing
 from negclap.text.negate import is_negated
 from negclap.text.tag_list import TagList, everyday_terms, read_tag_list
 from negclap.text.templates import write_captions
@@ -223,6 +223,8 @@ def _locate(one: Entry | Rejection, plan: Gathering) -> _Located | Rejection:
     reasons: list[str] = []
     for candidate in one.audio:
         location = join(plan.audio, candidate.location)
+        if is_pipe(location) and not is_pipe(plan.audio):  # commands are the user's to give
+            return Rejection(one.place, one.track_id, "a command", f"not run: {location!a}")
         try:
             location.encode()
         except UnicodeEncodeError:
@@ -309,7 +311,7 @@ def _is_utf8(text: str) -> bool:
 
 def _relative(location: str, out: Path) -> str:
     """Relative to the manifest's folder where it lies below it; else absolute."""
-    if "://" in location or location.startswith("pipe:"):
+    if "://" in location or is_pipe(location):
         return location
     path = Path(location).absolute()
     base = out.absolute()

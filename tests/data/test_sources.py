@@ -234,6 +234,18 @@ def test_song_describer_finds_its_tags_in_captions(tmp_path, chorales, tracks):
     assert summary["rejected"] == {"not in the validated subset": 1}
 
 
+def test_commands_in_a_table_are_not_run(tmp_path, chorales, tracks):
+    write_audio(tmp_path / "a/1.wav", clip_of(chorales, tracks[0], 16_000), 16_000)
+    command = f"pipe:touch {tmp_path / 'ran'}"
+    header = "TRACK_ID\tARTIST_ID\tALBUM_ID\tPATH\tDURATION\tTAGS\n"
+    rows = [f"{i}\tx\ty\t{path}\t10\tgenre---jazz" for i, path in enumerate(("1.wav", command))]
+    (tmp_path / "tags.tsv").write_text(header + "\n".join(rows) + "\n")
+    options = ("--metadata", tmp_path / "tags.tsv", "--min-duration-s", "1")
+    summary = prepare(tmp_path / "out", "mtg-jamendo", tmp_path / "a", *options)
+    assert summary["rejected"] == {"a command": 1}
+    assert not (tmp_path / "ran").exists()
+
+
 def test_jamendo_has_a_column_for_each_tag_and_captions_written_from_them(
     tmp_path, chorales, tracks
 ):
