@@ -42,12 +42,17 @@ class ResumePoints(pl.Callback):
         self._unwritten_logs = False
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Count from here, and tell the log where a run goes on."""
+        """Count from here; tell the log where a run goes on, forget the points of another run."""
         self.saved_at = trainer.global_step
-        if trainer.ckpt_path and trainer.is_global_zero:
-            for logger in trainer.loggers:
-                if isinstance(logger, RunLog):
-                    logger.go_on_at(trainer.global_step)
+        if not trainer.is_global_zero:
+            return
+        if not trainer.ckpt_path:
+            for name in (_NEXT, LAST, _PREVIOUS):
+                (self.folder / name).unlink(missing_ok=True)
+            return
+        for logger in trainer.loggers:
+            if isinstance(logger, RunLog):
+                logger.go_on_at(trainer.global_step)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any
