@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from negclap import distributed
 from negclap.metrics.scores import TIE
 
 _TILE = 1024  # queries by items at once; their scores stay in the cache while they are compared
@@ -44,6 +45,17 @@ def rank_targets(queries: Tensor, items: Tensor, target: Tensor) -> Ranks:
         for rows, wanted in zip(queries.split(size), target.split(size), strict=True)
     ]
     above, tied = torch.cat(blocks, dim=1)[:, : len(queries)]
+    return Ranks(above, tied)
+
+
+def rank_targets_together(queries: Tensor, items: Tensor, target: Tensor) -> Ranks:
+    """`rank_targets` by all processes: each ranks its share of the queries, all get all ranks.
+
+    All must call it, with the same arguments.
+    """
+    share = slice(*distributed.share(len(queries)))
+    mine = rank_targets(queries[share], items, target[share])
+    above, tied = distributed.gather_uneven(torch.stack(mine, dim=1)).unbind(dim=1)
     return Ranks(above, tied)
 
 
