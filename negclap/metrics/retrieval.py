@@ -40,8 +40,11 @@ def rank_targets(queries: Tensor, items: Tensor, target: Tensor) -> Ranks:
     size = min(len(items), _TILE if items.device.type == "cpu" else _TILE_ON_DEVICE)
     items = items.float()
     tiles = [_filled(tile, size) for tile in items.split(size)]
+    space = items.new_empty(2, size, size)
     blocks = [
-        _rank_block(_filled(rows.float(), size), _filled(items[wanted], size), tiles, len(items))
+        _rank_block(
+            _filled(rows.float(), size), _filled(items[wanted], size), tiles, len(items), space
+        )
         for rows, wanted in zip(queries.split(size), target.split(size), strict=True)
     ]
     above, tied = torch.cat(blocks, dim=1)[:, : len(queries)]
@@ -64,16 +67,18 @@ def _filled(rows: Tensor, size: int) -> Tensor:
     return F.pad(rows, (0, 0, 0, size - len(rows))) if len(rows) < size else rows
 
 
-def _rank_block(queries: Tensor, targets: Tensor, tiles: list[Tensor], n: int) -> Tensor:
+def _rank_block(
+    queries: Tensor, targets: Tensor, tiles: list[Tensor], n: int, space: Tensor
+) -> Tensor:
     """``(2, size)``: items above, others tied; all that is multiplied is ``(size, d)``."""
+    size, (sim, copy) = len(queries), space
     # Ties ask that equal items get equal scores. A narrow product sums over d in another order, so
-    # all are of one shape: the targets' too, and the last tile is filled. What rounding a place in
-    # a tile may still leave (none with MKL) is a hundredth of TIE.
-    own = torch.mm(queries, targets.T).diagonal().unsqueeze(1)
+    # all are of one shape: the targets' too, and the last tile is filled. What the place in a tile
+    # may still change (nothing with MKL) is rounding, of 1e-7 at most, a tenth of TIE.
+    own = torch.mm(queries, targets.T, out=sim).diagonal().unsqueeze(1)
     above_from, tied_from = own + TIE, own - TIE
-    sim, copy = (queries.new_empty(len(queries), len(queries)) for _ in range(2))
-    above, at_least = torch.zeros(2, len(queries), dtype=torch.int64, device=queries.device)
-    for tile, start in zip(tiles, range(0, n, len(queries)), strict=True):
+    above, at_least = torch.zeros(2, size, dtype=torch.int64, device=queries.device)
+    for tile, start in zip(tiles, range(0, n, size), strict=True):
         scores = torch.mm(queries, tile.T, out=sim)[:, : n - start]
         # In place, where floats replace floats, comparisons are vectorised; to booleans they take
         # ten times as long, copy included. The ones are fewer than float32 counts exactly.
