@@ -20,6 +20,12 @@ def rank() -> int:
     return dist.get_rank() if is_distributed() else 0
 
 
+def share(count: int) -> tuple[int, int]:
+    """Start and end of this rank's part of ``count`` things; the parts differ by one at most."""
+    world = dist.get_world_size() if is_distributed() else 1
+    return count * rank() // world, count * (rank() + 1) // world
+
+
 def gather_with_gradient(rows: Tensor) -> Tensor:
     """``(b, ...)`` of each rank, equal b, to ``(world * b, ...)`` in rank order.
 
@@ -35,6 +41,15 @@ def gather(rows: Tensor) -> Tensor:
     parts = [torch.empty_like(rows) for _ in range(dist.get_world_size())]
     dist.all_gather(parts, rows.contiguous())
     return torch.cat(parts)
+
+
+def gather_uneven(rows: Tensor) -> Tensor:
+    """``(b, ...)`` of each rank, any b each, to all ranks' rows in rank order, without gradient."""
+    if not is_distributed():
+        return rows
+    parts: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(parts, rows.cpu())  # rows may be where the backend does not reach
+    return torch.cat(parts).to(rows.device)
 
 
 def gather_messages(messages: Mapping[str, int]) -> Counter[str]:

@@ -354,15 +354,16 @@ class NegClapModule(pl.LightningModule):
         self._report_unreadable("twins")
         exam = self._data().exam_of("test", rows, twin_rows)
         results = self.suite.run(
-            exam, audio, twin_audio, self.embed_statements, float(self.threshold)
+            exam, audio, twin_audio, self.embed_statements, float(self.threshold), together=True
         )
+        if not self.trainer.is_global_zero:
+            return
         estimates = self.suite.estimates(exam, results)
         for logger in self.loggers:
             logger.log_metrics({f"test/{key}": e.value for key, e in estimates.items()})
-        if self.trainer.is_global_zero:
-            print_estimates(estimates, exam.assumed)
-            folder = Path(self.trainer.default_root_dir)
-            write_results(folder, estimates, results.scores, exam)
+        print_estimates(estimates, exam.assumed)
+        folder = Path(self.trainer.default_root_dir)
+        write_results(folder, estimates, results.scores, exam)
 
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
         """Embeddings of the clips and of their original captions."""

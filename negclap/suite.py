@@ -144,6 +144,8 @@ class Suite:
         twin_audio: Tensor,
         embed: Embed,
         threshold: float | None = None,
+        *,
+        together: bool = False,
     ) -> Results:
         """Score a pair of encoders.
 
@@ -154,22 +156,28 @@ class Suite:
             embed: Statements to ``(q, d)`` embeddings; a model looks at their texts alone.
             threshold: "Fits" from this similarity on, chosen on validation; NaN leaves its figures
                 out, None chooses it here.
+            together: Whether all processes score the same encoders on the same tracks: each then
+                ranks its share of the queries, and all get all results.
         """
         check_embeddings("audio", audio)
         check_embeddings("twins' audio", twin_audio)
         texts = _Embedded(exam, embed, audio)
-        roles = NegationSuite(self.gallery_size, self.galleries, self.seed, distributed=False)
+        roles = NegationSuite(self.gallery_size, self.galleries, self.seed, distributed=together)
         given = {role: texts.roles(exam.probes, role) for role in ROLES}
         roles.update(torch.arange(len(audio)), audio.cpu(), given)
         if threshold is None:
             roles.threshold.choose()
         else:
             roles.threshold.threshold = threshold
-        values = roles.compute()
-        scores = {k: v for metric in roles.metrics for k, v in metric.per_item().items()}
-        for key, found in self._understanding(exam, audio.cpu(), twin_audio.cpu(), texts).items():
-            scores[key] = found
-            values[key] = float(found.mean())
+        values: dict[str, float] = {}
+        scores: dict[str, Scores] = {}
+        for metric in roles.metrics:
+            found = metric.per_item()
+            scores |= found
+            values |= {key: float(figure) for key, figure in metric.figures(found).items()}
+        understood = self._understanding(exam, audio.cpu(), twin_audio.cpu(), texts)
+        scores |= understood
+        values |= {key: float(found.mean()) for key, found in understood.items()}
         originals = given["original"]
         values["guard/effective_rank"] = effective_rank(originals)
         fully = ~given["fully"].isnan().any(dim=1)

@@ -1,4 +1,4 @@
-"""Two processes give the loss, the gradients and the metrics of one process."""
+"""Several processes give the loss, the gradients and the metrics of one process."""
 
 import json
 import os
@@ -6,15 +6,19 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from unittest import mock
 
 import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+import torch.nn.functional as F
 from torch import nn
 
 from negclap import distributed
 from negclap.data.batch import collate
+from negclap.metrics import classes, retrieval
+from negclap.suite import Suite
 from tests.conftest import CONFIGS
 from tests.test_module import EVERYTHING, full_batch, make_module
 
@@ -84,9 +88,85 @@ def test_alone_everything_is_the_identity():
     rows = torch.randn(3, 2, requires_grad=True)
     assert distributed.gather_with_gradient(rows) is rows
     assert distributed.gather(rows) is rows
+    assert distributed.gather_uneven(rows) is rows
+    assert distributed.share(7) == (0, 7)
     assert distributed.rank() == 0
     assert distributed.global_mean(torch.tensor([1.0, 3.0])).item() == 2.0
     assert distributed.global_mean(torch.tensor([])).item() == 0.0
+
+
+CLIPS = 37  # of a prime number, no world shares evenly
+
+
+def levels_of(rows):
+    """Clips by row of a split, with their texts by level; a third lacks the half negated one."""
+    generator = torch.Generator().manual_seed(0)
+    audio, *texts = F.normalize(torch.randn(4, CLIPS, 8, generator=generator), dim=-1)
+    audio[5] = audio[30]  # which different ranks hold
+    texts[1][::3] = float("nan")
+    levels = ("original", "half", "fully")
+    return rows, audio[rows], {name: text[rows] for name, text in zip(levels, texts, strict=True)}
+
+
+def embed_at_random(statements):
+    generator = torch.Generator().manual_seed(1)
+    return F.normalize(torch.randn(len(statements), 8, generator=generator), dim=1)
+
+
+def figures(metric, exam, together):
+    """Of the metric, and of the suite, whose ranks all hold all clips; with the queries ranked."""
+    queries = []
+
+    def rank_targets(*arguments):
+        queries.append(len(arguments[0]))
+        return actual(*arguments)
+
+    actual = retrieval.rank_targets
+    audio = embed_at_random(exam.tracks)
+    with (
+        mock.patch.object(retrieval, "rank_targets", rank_targets),
+        mock.patch.object(classes, "rank_targets", rank_targets),
+    ):
+        computed = {key: float(value) for key, value in metric.compute().items()}
+        results = Suite(16, 3).run(
+            exam, audio, audio[:0], embed_at_random, float("nan"), together=together
+        )
+    return computed, results.values, results.scores, queries
+
+
+def metric_worker(rank, world, folder, exam):
+    dist.init_process_group(
+        "gloo", init_method=f"file://{folder / 'store'}", rank=rank, world_size=world
+    )
+    torch.set_num_threads(1)
+    metric = classes.NegationRetrieval(gallery_size=16, galleries=3)
+    # Uneven, and the last rank repeats a clip, as a sampler does.
+    bounds = torch.linspace(0, 1, world + 1).square().mul(CLIPS).long()
+    rows = torch.arange(bounds[rank], bounds[rank + 1])
+    metric.update(*levels_of(torch.cat((rows, rows[:0] if rank < world - 1 else rows[:1]))))
+    torch.save(figures(metric, exam, together=True), folder / f"{rank}.pt")
+    dist.destroy_process_group()
+
+
+@pytest.mark.parametrize("world", [2, pytest.param(3, marks=pytest.mark.slow)])
+def test_ranks_share_the_queries_and_agree(tmp_path, exam_clips, world):
+    exam = replace(exam_clips[0], twins=())
+    metric = classes.NegationRetrieval(gallery_size=16, galleries=3)
+    metric.update(*levels_of(torch.arange(CLIPS)))
+    computed, values, scores, queries = figures(metric, exam, together=False)
+    mp.spawn(metric_worker, (world, tmp_path, exam), nprocs=world)
+    shares = []
+    for rank in range(world):
+        *theirs, share = torch.load(tmp_path / f"{rank}.pt", weights_only=False)
+        assert theirs[0] == pytest.approx(computed, abs=1e-6)
+        assert theirs[1] == pytest.approx(values, abs=1e-6)
+        assert theirs[2].keys() == scores.keys()
+        for key, one in scores.items():
+            assert torch.equal(theirs[2][key].values, one.values), key
+            assert torch.equal(theirs[2][key].items, one.items), key
+        shares.append(share)
+    assert [sum(parts) for parts in zip(*shares, strict=True)] == queries
+    assert all(max(parts) - min(parts) <= 1 for parts in zip(*shares, strict=True))
 
 
 def negclap(*arguments):

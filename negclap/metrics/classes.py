@@ -11,10 +11,12 @@ from torchmetrics.utilities import dim_zero_cat
 
 from negclap.metrics.pairwise import PAIRS, chain, choose_threshold, f1_at
 from negclap.metrics.retrieval import (
+    Ranks,
     average_precision_at,
     draw_galleries,
     expected_rank,
     rank_targets,
+    rank_targets_together,
     recall_at,
 )
 from negclap.metrics.scores import Scores, beats, check_embeddings
@@ -65,9 +67,13 @@ class ItemMetric(Metric):
             return scores.values.cpu().double().quantile(0.5)
         return scores.mean()
 
+    def figures(self, scores: Mapping[str, Scores]) -> dict[str, Tensor]:
+        """One number by key, from what `per_item` gave."""
+        return {key: self.reduce(key, each) for key, each in scores.items()}
+
     def compute(self) -> dict[str, Tensor]:
-        """One number by key."""
-        return {key: self.reduce(key, scores) for key, scores in self.per_item().items()}
+        """One number by key, of all ranks' items."""
+        return self.figures(self.per_item())
 
 
 def _applies(*columns: Tensor) -> Tensor:
@@ -110,6 +116,7 @@ class NegationRetrieval(ItemMetric):
     Protocol 1 of arXiv 2601.13931: the caption of each clip of a random gallery is the query; the
     target is its clip. Queries, targets and galleries are the same for all levels. A clip without
     a half or fully negated caption stays in the galleries; it asks no query at that level.
+    Where several processes compute, each ranks its share of the queries.
 
     Args:
         gallery_size: Clips per gallery.
@@ -134,28 +141,32 @@ class NegationRetrieval(ItemMetric):
         self._append(ids, {"audio": audio, **texts})
 
     def per_item(self) -> dict[str, Scores]:
-        """Scores by key, one per query and gallery."""
+        """Scores by key, one per query and gallery; all ranks must ask, of the same clips."""
         columns = self.collect()
+        rank = rank_targets_together if self.distributed_available_fn() else rank_targets
         audio = columns["audio"]
         found: dict[str, list[Scores]] = {}
         for gallery in draw_galleries(len(audio), self.gallery_size, self.galleries, self.seed):
             members = gallery.to(audio.device)
+            clips = audio[members]
             for level in _LEVELS:
                 texts = columns[level][members]
                 asked = _applies(texts)
-                _rank(found, level, "", texts[asked], audio[members], asked, members)
+                if len(asked):
+                    ranks = rank(texts[asked], clips, asked)
+                    _score(found, level, "", ranks, members[asked])
             place = torch.arange(len(members), device=audio.device)
-            original = columns["original"][members]
-            _rank(found, "original", "a2t/", audio[members], original, place, members)
+            ranks = rank(clips, columns["original"][members], place)
+            _score(found, "original", "a2t/", ranks, members)
         return {key: Scores.pooled(parts) for key, parts in found.items()}
 
-    def compute(self) -> dict[str, Tensor]:
+    def figures(self, scores: Mapping[str, Scores]) -> dict[str, Tensor]:
         """One number by key, and two over all clips.
 
         ``map@10/mean`` is the mean of both directions, which checkpoints are selected by;
         ``mean_cosine`` between the audio of different clips tells a collapse.
         """
-        values = super().compute()
+        values = super().figures(scores)
         both = values[f"map@{MAP_AT}/original"] + values[f"a2t/map@{MAP_AT}/original"]
         audio = self.collect()["audio"].cpu().double()
         n = len(audio)
@@ -163,19 +174,9 @@ class NegationRetrieval(ItemMetric):
         return values | {f"map@{MAP_AT}/mean": both / 2, "mean_cosine": mean_cosine}
 
 
-def _rank(
-    found: dict[str, list[Scores]],
-    level: str,
-    prefix: str,
-    queries: Tensor,
-    items: Tensor,
-    target: Tensor,
-    members: Tensor,
+def _score(
+    found: dict[str, list[Scores]], level: str, prefix: str, ranks: Ranks, tracks: Tensor
 ) -> None:
-    if not len(queries):
-        return
-    ranks = rank_targets(queries, items, target)
-    tracks = members[target]
     for k in RECALL_AT:
         found.setdefault(f"{prefix}recall@{k}/{level}", []).append(
             Scores(recall_at(ranks, k), tracks)
@@ -246,7 +247,7 @@ class FitThreshold(ItemMetric):
         """Nothing per item: F1 is no mean."""
         return {}
 
-    def compute(self) -> dict[str, Tensor]:
+    def figures(self, scores: Mapping[str, Scores]) -> dict[str, Tensor]:
         """``threshold`` and ``threshold/f1``; empty before a threshold was chosen."""
         columns = self.collect()
         items = _applies(columns["original"], columns["fully"])

@@ -1,4 +1,5 @@
 import itertools
+from unittest import mock
 
 import pytest
 import torch
@@ -60,21 +61,69 @@ def test_negative_cosines_rank_like_any_other():
     assert rank_targets(queries, items, torch.tensor([0])).above.tolist() == [0]
 
 
-def test_chunks_do_not_change_ranks(monkeypatch):
+def naive_ranks(queries, items, target, tie=1e-6):
+    """Counts of the whole matrix in float64: above, tied."""
+    sim = queries.double() @ items.double().T
+    difference = sim - sim.gather(1, target.unsqueeze(1))
+    return (difference > tie).sum(dim=1), (difference.abs() <= tie).sum(dim=1) - 1
+
+
+@given(
+    st.integers(0, 40),
+    st.integers(1, 40),
+    st.integers(1, 17),
+    st.sampled_from([torch.float32, torch.bfloat16, torch.float16, torch.float64]),
+    st.integers(0, 2**32),
+)
+@settings(max_examples=300, deadline=None)
+def test_ranks_are_those_of_the_whole_matrix_in_float64(n_queries, n_items, tile, dtype, seed):
+    generator = torch.Generator().manual_seed(seed)
+
+    def quarters(n):  # their products are exact in any order of summing, and many are tied
+        return torch.randint(-2, 3, (n, 3), generator=generator).to(dtype) / 4
+
+    queries, items = quarters(n_queries), quarters(n_items)
+    target = torch.randint(n_items, (n_queries,), generator=generator)
+    with mock.patch.object(retrieval, "_TILE", tile):
+        ranks = rank_targets(queries, items, target)
+    assert all(counts.dtype == torch.int64 for counts in ranks)
+    assert all(map(torch.equal, ranks, naive_ranks(queries, items, target)))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("d", [8, 127, 512])
+def test_copies_of_the_target_in_other_tiles_are_tied_with_it(dtype, d):
+    """Several tiles each way, the last ones ragged: one more than a tile, and less than half."""
+    tile, generator = retrieval._TILE, torch.Generator().manual_seed(0)
+    n, q = 2 * tile + 1, tile + 300
+    queries = F.normalize(torch.randn(q, d, generator=generator), dim=1).to(dtype)
+    items = F.normalize(torch.randn(n, d, generator=generator), dim=1).to(dtype)
+    items[tile + 5], items[2 * tile], items[7] = items[0], items[0], items[tile - 1]
+    target = torch.randint(n, (q,), generator=generator)
+    target[:4] = torch.tensor([0, tile + 5, 2 * tile, 7])
+    ranks = rank_targets(queries, items, target)
+    assert ranks.tied[:4].tolist() == [2, 2, 2, 1]
+    # in float32 a rival may fall on either side of a tie's edge, by less than a fifth of its width
+    (most, least_tied), (least, most_tied) = (
+        naive_ranks(queries, items, target, tie) for tie in (0.8e-6, 1.2e-6)
+    )
+    assert (least <= ranks.above).all()
+    assert (ranks.above <= most).all()
+    assert (least_tied <= ranks.tied).all()
+    assert (ranks.tied <= most_tied).all()
+    assert (least == most).float().mean() > 0.99
+
+
+def test_ranks_do_not_depend_on_the_other_queries():
     generator = torch.Generator().manual_seed(0)
-    queries = F.normalize(torch.randn(50, 8, generator=generator), dim=1)
-    items = F.normalize(torch.randn(70, 8, generator=generator), dim=1)
-    target = torch.randint(70, (50,), generator=generator)
+    queries = F.normalize(torch.randn(1100, 16, generator=generator), dim=1)
+    items = F.normalize(torch.randn(700, 16, generator=generator), dim=1)
+    target = torch.randint(700, (1100,), generator=generator)
     whole = rank_targets(queries, items, target)
-    naive = [
-        int(((q @ items.T) > (q @ items[t]) + 1e-6).sum())
-        for q, t in zip(queries, target, strict=True)
-    ]
-    assert whole.above.tolist() == naive
-    monkeypatch.setattr(retrieval, "_CHUNK", 7)
-    chunked = rank_targets(queries, items, target)
-    assert torch.equal(whole.above, chunked.above)
-    assert torch.equal(whole.tied, chunked.tied)
+    for rows in (slice(0, 1), slice(333, 1100), slice(1097, 1100)):
+        alone = rank_targets(queries[rows], items, target[rows])
+        assert torch.equal(alone.above, whole.above[rows])
+        assert torch.equal(alone.tied, whole.tied[rows])
 
 
 def test_a_constant_model_scores_chance():
