@@ -145,7 +145,7 @@ def metric_worker(rank, world, folder, exam):
     rows = torch.arange(bounds[rank], bounds[rank + 1])
     metric.update(*levels_of(torch.cat((rows, rows[:0] if rank < world - 1 else rows[:1]))))
     torch.save(figures(metric, exam, together=True), folder / f"{rank}.pt")
-    dist.destroy_process_group()
+    end()
 
 
 @pytest.mark.parametrize("world", [2, pytest.param(3, marks=pytest.mark.slow)])
