@@ -7,6 +7,8 @@ DATA ?= chorales
 METHOD ?= combined
 SEED ?= 0
 GPUS ?= 2
+NODES ?= 1
+HEAD ?= localhost:29400
 SET := data/chorales/manifest.jsonl
 LARGE_SET := data/chorales-large/manifest.jsonl
 SOUNDFONT_SET := --clips 2000 --train-clips 16
@@ -87,6 +89,12 @@ train-ddp: $(READY) $(READY_DATA)  ## The same on GPUS=N devices of this machine
 	$(FIT) --trainer.strategy ddp --trainer.devices $(GPUS)
 	$(TEST)
 
+.PHONY: train-nodes
+train-nodes: $(READY) $(READY_DATA)  ## Train on NODES=N machines of GPUS=N devices; call it on each of them, HEAD=host:port
+	$(BIN)/torchrun --nnodes $(NODES) --nproc-per-node $(GPUS) --rdzv-backend c10d \
+		--rdzv-endpoint $(HEAD) --rdzv-id $(subst /,-,$(RUN)) --no-python \
+		$(FIT) --trainer.strategy ddp --trainer.devices $(GPUS) --trainer.num_nodes $(NODES)
+
 .PHONY: test
 test: $(READY)  ## Pass the tests
 	$(BIN)/pytest
@@ -103,9 +111,10 @@ check: $(READY)  ## Lint, format, types, layers
 	$(BIN)/lint-imports
 
 .PHONY: bench
-bench: $(READY)  ## Run the benchmarks
-	$(BIN)/python benchmarks/text.py
-	$(BIN)/python benchmarks/step.py
+bench: $(READY)  ## Run the benchmarks that need nothing else (benchmarks/README.md has all)
+	for benchmark in text step losses retrieval manifest msd; do \
+		$(BIN)/python benchmarks/$$benchmark.py || exit 1; \
+	done
 
 .PHONY: clean
 clean:  ## Remove runs and caches, not the environment and not the data

@@ -1,5 +1,9 @@
 """Every YAML in configs/ is instantiated."""
 
+import re
+import shlex
+import subprocess
+
 import pytest
 from transformers import RobertaConfig, RobertaModel
 
@@ -47,6 +51,22 @@ def test_overlay_is_instantiated_and_says_why(overlay, small, monkeypatch):
     assert cli.datamodule.insert.p in (0.0, 0.6)
     assert overlay.read_text().startswith("#")
     assert "- " not in overlay.read_text()  # overlays hold no lists
+
+
+@pytest.mark.parametrize("script", sorted(CONFIGS.rglob("*.sbatch")), ids=lambda path: path.stem)
+def test_a_cluster_script_names_what_there_is(script, small, tiny_roberta):
+    subprocess.run(["bash", "-n", str(script)], check=True)
+    text = script.read_text().replace("\\\n", " ").replace("$METHOD", "combined")
+    (command,) = re.findall(r"negclap (fit .*)", text)
+    arguments = shlex.split(command.replace("$SLURM_NNODES", "1").replace("$RUN", "run"))
+    assert arguments[-2:] == ["--ckpt_path", "last"]
+    arguments = [
+        str(CONFIGS.parent / part) if part.endswith(".yaml") else part for part in arguments[:-2]
+    ]
+    devices = ["--trainer.devices=1", "--trainer.accelerator=cpu"]
+    roberta = f"--model.text_encoder.init_args.name={tiny_roberta}"
+    cli = parse([*arguments, *devices, roberta, *small])
+    assert cli.trainer.num_nodes == 1
 
 
 def test_methods_differ_as_they_say(small):

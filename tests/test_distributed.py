@@ -203,6 +203,32 @@ def test_training_and_testing_on_two_processes(tiny_args, tmp_path):
         assert together[key] == (value if exact_key else pytest.approx(value, abs=1e-5)), key
 
 
+@pytest.mark.slow
+def test_fifty_steps_on_one_two_and_four_processes(tiny_args, tmp_path):
+    """Every term of negclap's recipe, through torchrun as on a cluster."""
+    exact = [
+        *("-c", CONFIGS / "methods" / "negclap.yaml", "--model.losses.dissimilarity.weight=0.01"),
+        *("--model.audio_encoder.init_args.dropout=0", "--model.text_encoder.init_args.dropout=0"),
+        *("--data.insert.p=0.6", "--trainer.max_epochs=13", "--trainer.check_val_every_n_epoch=13"),
+    ]
+    curves = []
+    for world in (1, 2, 4):
+        folder = tmp_path / str(world)
+        launch = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+        command = [
+            *(*launch, f"--nproc-per-node={world}", "-m", "negclap.cli", "fit", *tiny_args, *exact),
+            *(f"--data.batch_size={16 // world}", "--trainer.strategy=ddp", f"--run_dir={folder}"),
+            *("--trainer.accelerator=cpu", f"--trainer.devices={world}"),
+        ]
+        environment = os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+        subprocess.run(list(map(str, command)), check=True, env=environment, timeout=600,
+                       cwd=Path(__file__).parents[1])  # fmt: skip
+        curves.append(_losses(folder / "metrics.csv"))
+    assert len(curves[0]) == 52
+    for curve in curves[1:]:
+        assert curve == pytest.approx(curves[0], abs=1e-4)
+
+
 def _losses(path):
     import csv
 

@@ -25,6 +25,8 @@ def test_help_explains_every_target():
         (["train", "METHOD=insert", "SEED=3"], "configs/methods/insert.yaml"),
         (["train-ddp", "GPUS=2"], "--trainer.strategy ddp --trainer.devices 2"),
         (["train", "DATA=msd"], "configs/msd.yaml"),
+        (["train-nodes", "NODES=4", "GPUS=8", "HEAD=node1:29400"], "--rdzv-endpoint node1:29400"),
+        (["train-nodes", "NODES=4", "GPUS=8"], "--trainer.devices 8 --trainer.num_nodes 4"),
     ],
 )
 def test_targets_run_the_documented_commands(arguments, expected):
