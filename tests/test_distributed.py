@@ -16,7 +16,7 @@ from torch import nn
 from negclap import distributed
 from negclap.data.batch import collate
 from tests.conftest import CONFIGS
-from tests.test_module import EVERYTHING, full_batch, make_module
+from tests.test_module import full_batch, in_form, make_module
 
 B = 8
 
@@ -24,9 +24,9 @@ B = 8
 class _Loss(nn.Module):
     """The whole training step of some rows of a global batch, with every term of the loss."""
 
-    def __init__(self):
+    def __init__(self, form):
         super().__init__()
-        self.module = make_module(EVERYTHING)
+        self.module = make_module(in_form(form))
 
     def forward(self, rows):
         clips, _ = full_batch(self.module)
@@ -38,10 +38,10 @@ class _Loss(nn.Module):
         )
 
 
-def worker(rank, world, store, target):
+def worker(rank, world, form, store, target):
     dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=world)
     torch.set_num_threads(1)
-    module = nn.parallel.DistributedDataParallel(_Loss())
+    module = nn.parallel.DistributedDataParallel(_Loss(form))
     per_rank = B // world
     loss = module(range(rank * per_rank, (rank + 1) * per_rank))
     loss.backward()
@@ -53,12 +53,21 @@ def worker(rank, world, store, target):
     dist.destroy_process_group()
 
 
-@pytest.mark.parametrize("world", [2, pytest.param(4, marks=pytest.mark.slow)])
-def test_loss_and_gradients_are_those_of_one_process(tmp_path, world):
-    alone = _Loss()
+@pytest.mark.parametrize(
+    ("world", "form"),
+    [
+        (2, "dense"),
+        (2, "tiled"),
+        (2, "sigmoid"),
+        pytest.param(4, "dense", marks=pytest.mark.slow),
+        pytest.param(4, "tiled", marks=pytest.mark.slow),
+    ],
+)
+def test_loss_and_gradients_are_those_of_one_process(tmp_path, world, form):
+    alone = _Loss(form)
     loss = alone(range(B))
     loss.backward()
-    mp.spawn(worker, (world, tmp_path / "store", tmp_path / "out.pt"), nprocs=world)
+    mp.spawn(worker, (world, form, tmp_path / "store", tmp_path / "out.pt"), nprocs=world)
     theirs, gradients = torch.load(tmp_path / "out.pt")
     torch.testing.assert_close(theirs, loss.detach(), atol=1e-5, rtol=0)
     for mine, other in zip((p.grad for p in alone.parameters()), gradients, strict=True):

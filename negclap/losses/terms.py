@@ -33,6 +33,30 @@ class Term:
 
 
 @dataclass(frozen=True)
+class ContrastiveTerm(Term):
+    """Weight of the contrastive term, and the form of it that the exclusion term takes too.
+
+    Attributes:
+        form: "dense" holds the logits of all pairs; "tiled" is the same loss in less memory and
+            time, from about a thousand clips; "sigmoid" is SigLIP's loss (arXiv 2303.15343), which
+            asks of each pair apart whether it belongs together.
+        block: Rows and columns of a tile of logits, of the forms that hold no more than one. The
+            negclap default suits the caches of a CPU; a GPU wants thousands.
+    """
+
+    form: Literal["dense", "tiled", "sigmoid"] = "dense"
+    block: int = 512
+
+    def __post_init__(self) -> None:
+        """Refuse tiles of nothing."""
+        super().__post_init__()
+        if self.block < 1:
+            raise InputError(
+                f"model.losses.contrastive: block is {self.block}, expected at least 1"
+            )
+
+
+@dataclass(frozen=True)
 class DissimilarityTerm(Term):
     """Weight k of the Dissimilarity term.
 
@@ -94,7 +118,7 @@ class LossTerms:
         choice: The true exclusion-style caption among its own false ones.
     """
 
-    contrastive: Term = field(default_factory=lambda: Term(weight=1.0))
+    contrastive: ContrastiveTerm = field(default_factory=lambda: ContrastiveTerm(weight=1.0))
     dissimilarity: DissimilarityTerm = field(default_factory=DissimilarityTerm)
     graded_margin: GradedMarginTerm = field(default_factory=GradedMarginTerm)
     absence: Term = field(default_factory=Term)
