@@ -19,8 +19,8 @@ class Pairs:
     Attributes:
         audio: ``(b, d)`` unit embeddings of clips.
         text: ``(b, d)`` unit embeddings of their texts.
-        all_audio: ``(B, d)`` of all ranks.
-        all_text: ``(B, d)`` of all ranks; pair i of this rank is pair offset + i of all.
+        all_audio: ``(B, d)`` of all ranks; `audio` itself where one rank has all.
+        all_text: ``(B, d)`` of all ranks, likewise; this rank's pair i is pair offset + i.
         keys: ``(b,)`` int64, equal where texts are the same.
         all_keys: ``(B,)`` int64. Clips of the same text are not each other's negatives.
         offset: Where this rank's pairs begin.
@@ -84,8 +84,8 @@ def dense(pairs: Pairs, scale: Tensor) -> Tensor:
 def tiled(pairs: Pairs, scale: Tensor, block: int) -> Tensor:
     """`dense` with memory O(B d + block^2) in both passes; the same value and gradients.
 
-    Where one rank has all pairs, one pass over the tiles serves both directions. The gradient
-    cannot be differentiated again.
+    Where one rank has all pairs, one pass over the tiles serves both directions, and ``text`` and
+    ``all_audio`` are not looked at. The gradient cannot be differentiated again.
 
     Args:
         pairs: Clips and texts.
@@ -97,9 +97,12 @@ def tiled(pairs: Pairs, scale: Tensor, block: int) -> Tensor:
     """
     audio = scale * pairs.audio
     keys = (pairs.keys, pairs.all_keys)
+    true_text = scale * (pairs.audio * pairs.paired(pairs.all_text)).sum(dim=1)
     if len(pairs.keys) == len(pairs.all_keys):
+        true_clip = true_text
         texts, clips = log_sum_exps(audio, pairs.all_text, keys, block, both=True)
     else:
+        true_clip = scale * (pairs.text * pairs.paired(pairs.all_audio)).sum(dim=1)
         texts, _ = log_sum_exps(audio, pairs.all_text, keys, block)
         clips, _ = log_sum_exps(scale * pairs.text, pairs.all_audio, keys, block)
     texts = texts.unsqueeze(1)
@@ -108,8 +111,6 @@ def tiled(pairs: Pairs, scale: Tensor, block: int) -> Tensor:
     if pairs.shared is not None:
         shared, _ = log_sum_exps(audio, pairs.shared, None, block)
         texts = torch.cat([texts, shared.unsqueeze(1)], dim=1)
-    true_text = scale * (pairs.audio * pairs.paired(pairs.all_text)).sum(dim=1)
-    true_clip = scale * (pairs.text * pairs.paired(pairs.all_audio)).sum(dim=1)
     to_text, to_audio = _told_from(true_text, texts), _told_from(true_clip, clips.unsqueeze(1))
     return (to_text + to_audio) / 2
 

@@ -41,7 +41,7 @@ class ContrastiveTerm(Term):
             time, from about a thousand clips; "sigmoid" is SigLIP's loss (arXiv 2303.15343), which
             asks of each pair apart whether it belongs together.
         block: Rows and columns of a tile of logits, of the forms that hold no more than one. The
-            negclap default suits the caches of a CPU; a GPU wants thousands.
+            negclap default keeps a tile in the caches of a CPU; a GPU is busy from thousands on.
     """
 
     form: Literal["dense", "tiled", "sigmoid"] = "dense"
