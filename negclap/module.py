@@ -19,9 +19,11 @@ from negclap.data.datamodule import NegClapDataModule
 from negclap.embedded_texts import EmbeddedTexts
 from negclap.errors import InputError
 from negclap.losses import (
+    SIGMOID_BIAS,
     LossTerms,
+    Pairs,
     choice,
-    contrastive,
+    contrast,
     dissimilarity,
     graded_margin,
 )
@@ -83,6 +85,8 @@ class NegClapModule(pl.LightningModule):
         super().__init__()
         self.model = NegClap(audio_encoder, text_encoder, embed_dim, temperature)
         self.losses = losses
+        sigmoid = losses.contrastive.form == "sigmoid"
+        self.logit_bias = nn.Parameter(torch.tensor(SIGMOID_BIAS)) if sigmoid else None
         self.learning_rate = learning_rate
         self.pretrained_rate = pretrained_rate
         self.weight_decay = weight_decay
@@ -164,7 +168,7 @@ class NegClapModule(pl.LightningModule):
         ]
 
     def _contrastive(self, audio: Tensor, texts: EmbeddedTexts) -> Tensor:
-        return self._both_directions(audio, texts, "caption")
+        return self._contrast(audio, texts, "caption")
 
     def _exclusion(self, audio: Tensor, texts: EmbeddedTexts) -> Tensor:
         values = [self._exclusion_turn(audio, texts, turn) for turn in texts.turns]
@@ -174,15 +178,15 @@ class NegClapModule(pl.LightningModule):
         role = f"exclusion {turn}"
         match self.losses.exclusion.negatives:
             case "own":
-                return self._both_directions(audio, texts, role, own=texts.false(turn))
+                return self._contrast(audio, texts, role, own=texts.false(turn))
             case "shared":
                 false = distributed.gather_with_gradient(texts.false(turn).flatten(0, 1))
                 shared = false[~false.isnan().any(dim=1)]
-                return self._both_directions(audio, texts, role, shared=shared)
+                return self._contrast(audio, texts, role, shared=shared)
             case "none":
-                return self._both_directions(audio, texts, role)
+                return self._contrast(audio, texts, role)
 
-    def _both_directions(
+    def _contrast(
         self,
         audio: Tensor,
         texts: EmbeddedTexts,
@@ -190,15 +194,12 @@ class NegClapModule(pl.LightningModule):
         own: Tensor | None = None,
         shared: Tensor | None = None,
     ) -> Tensor:
-        """The CLIP loss; extra negatives are texts, so only the audio's rows see them."""
+        """The contrastive loss in its configured form; extra negatives are texts."""
         text, keys = texts[role], texts.keys(role)
-        all_text = distributed.gather_with_gradient(text)
-        all_keys = distributed.gather(keys)
+        all_text, all_keys = distributed.gather_with_gradient(text), distributed.gather(keys)
         offset = distributed.rank() * len(audio)
-        scale = self.model.scale
-        to_text = contrastive(audio, all_text, scale, keys, all_keys, offset, own, shared)
-        to_audio = contrastive(text, texts.all_audio, scale, keys, all_keys, offset)
-        return (to_text + to_audio) / 2
+        pairs = Pairs(audio, text, texts.all_audio, all_text, keys, all_keys, offset, own, shared)
+        return contrast(pairs, self.model.scale, self.losses.contrastive, self.logit_bias)
 
     def _dissimilarity(self, audio: Tensor, texts: EmbeddedTexts) -> Tensor:
         has = texts.given("fully")

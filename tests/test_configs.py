@@ -3,6 +3,7 @@
 import re
 import shlex
 import subprocess
+from dataclasses import replace
 
 import pytest
 from transformers import RobertaConfig, RobertaModel
@@ -88,3 +89,11 @@ def test_methods_differ_as_they_say(small):
         (True, True, False),
         (False, False, True),
     ]
+
+
+def test_the_form_of_the_contrastive_loss_is_chosen_by_itself(small):
+    arguments = ["fit", "-c", str(CONFIGS / "chorales.yaml"), *small]
+    default = parse(arguments).model.losses.contrastive
+    assert (default.weight, default.form) == (1.0, "dense")
+    chosen = parse([*arguments, "--model.losses.contrastive.form=tiled"]).model.losses.contrastive
+    assert chosen == replace(default, form="tiled")

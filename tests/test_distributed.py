@@ -20,7 +20,7 @@ from negclap.data.batch import collate
 from negclap.metrics import classes, retrieval
 from negclap.suite import Suite
 from tests.conftest import CONFIGS
-from tests.test_module import EVERYTHING, full_batch, make_module
+from tests.test_module import full_batch, in_form, make_module
 
 B = 8
 
@@ -28,9 +28,9 @@ B = 8
 class _Loss(nn.Module):
     """The whole training step of some rows of a global batch, with every term of the loss."""
 
-    def __init__(self):
+    def __init__(self, form):
         super().__init__()
-        self.module = make_module(EVERYTHING)
+        self.module = make_module(in_form(form))
 
     def forward(self, rows):
         clips, _ = full_batch(self.module)
@@ -52,10 +52,10 @@ def end():
     os._exit(0)
 
 
-def worker(rank, world, store, target, micro_batch_size):
+def worker(rank, world, form, micro_batch_size, store, target):
     dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=world)
     torch.set_num_threads(1)
-    module = nn.parallel.DistributedDataParallel(_Loss())
+    module = nn.parallel.DistributedDataParallel(_Loss(form))
     module.module.module.micro_batch_size = micro_batch_size
     per_rank = B // world
     loss = module(range(rank * per_rank, (rank + 1) * per_rank))
@@ -69,14 +69,20 @@ def worker(rank, world, store, target, micro_batch_size):
 
 
 @pytest.mark.parametrize(
-    ("world", "micro_batch_size"),
-    [(2, None), (2, 3), pytest.param(4, None, marks=pytest.mark.slow)],
+    ("world", "form", "micro_batch_size"),
+    [
+        (2, "dense", None),
+        (2, "tiled", 3),
+        (2, "sigmoid", None),
+        pytest.param(4, "dense", None, marks=pytest.mark.slow),
+        pytest.param(4, "tiled", None, marks=pytest.mark.slow),
+    ],
 )
-def test_loss_and_gradients_are_those_of_one_process(tmp_path, world, micro_batch_size):
-    alone = _Loss()
+def test_loss_and_gradients_are_those_of_one_process(tmp_path, world, form, micro_batch_size):
+    alone = _Loss(form)
     loss = alone(range(B))
     loss.backward()
-    arguments = (world, tmp_path / "store", tmp_path / "out.pt", micro_batch_size)
+    arguments = (world, form, micro_batch_size, tmp_path / "store", tmp_path / "out.pt")
     mp.spawn(worker, arguments, nprocs=world)
     theirs, gradients = torch.load(tmp_path / "out.pt")
     torch.testing.assert_close(theirs, loss.detach(), atol=1e-5, rtol=0)

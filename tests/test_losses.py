@@ -1,11 +1,28 @@
+import math
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from negclap.errors import InputError
-from negclap.losses import DissimilarityTerm, LossTerms, Term, contrastive, dissimilarity
+from negclap.losses import (
+    ContrastiveTerm,
+    DissimilarityTerm,
+    LossTerms,
+    Pairs,
+    Term,
+    contrast,
+    contrastive,
+    dense,
+    dissimilarity,
+    sigmoid,
+    tiled,
+)
 
 
 def embeddings(n, d=6, seed=0):
@@ -61,6 +78,194 @@ def test_gradients_are_right():
     assert torch.autograd.gradcheck(
         lambda a, t, s: contrastive(a, t, s, keys, keys), (audio, text, scale)
     )
+
+
+B = 11
+KEYS = torch.tensor([0, 1, 0, 3, 4, 4, 4, 7, 8, 9, 10])
+EXTRAS = {"none": (), "own": ("own",), "shared": ("shared",), "both": ("own", "shared")}
+RANKS = {"all": slice(0, B), "first": slice(0, 4), "last": slice(7, B)}
+
+
+def make_pairs(rows=RANKS["all"], extras=(), dtype=torch.float64):
+    """Pairs of one rank of several, or of the only one; and the leaves that they are made of."""
+    audio, text = embeddings(B), embeddings(B, seed=1)
+    leaves = {"all_audio": audio, "all_text": text}
+    if rows != RANKS["all"]:
+        leaves |= {"audio": audio[rows], "text": text[rows]}
+    if "own" in extras:
+        own = embeddings(3 * B, seed=2).reshape(B, 3, -1)[rows]
+        own[0], own[2, 1] = float("nan"), float("nan")
+        leaves["own"] = own
+    if "shared" in extras:
+        leaves["shared"] = embeddings(5, seed=3)
+    leaves = {name: leaf.to(dtype, copy=True).requires_grad_() for name, leaf in leaves.items()}
+    alone = {"audio": leaves["all_audio"], "text": leaves["all_text"]}
+    keys = {"keys": KEYS[rows], "all_keys": KEYS, "offset": rows.start}
+    return Pairs(**(alone | leaves | keys)), list(leaves.values())
+
+
+def naive_negatives(pairs, i):
+    """The texts that are no text of clip i of this rank, and the clips that are not of its text."""
+    others = [j for j in range(len(pairs.all_keys)) if pairs.all_keys[j] != pairs.keys[i]]
+    texts = [pairs.all_text[j] for j in others]
+    if pairs.own is not None:
+        texts += [false for false in pairs.own[i] if not false.isnan().any()]
+    if pairs.shared is not None:
+        texts += list(pairs.shared)
+    return texts, [pairs.all_audio[j] for j in others]
+
+
+def naive_clip(pairs, scale, _):
+    def nll(anchor, pair, negatives):
+        others = sum(torch.exp(scale * (anchor @ each)) for each in negatives)
+        true = torch.exp(scale * (anchor @ pair))
+        return -torch.log(true / (true + others))
+
+    total = 0.0
+    for i, (audio, text) in enumerate(zip(pairs.audio, pairs.text, strict=True)):
+        texts, clips = naive_negatives(pairs, i)
+        total = total + nll(audio, pairs.all_text[pairs.offset + i], texts)
+        total = total + nll(text, pairs.all_audio[pairs.offset + i], clips)
+    return total / (2 * len(pairs.keys))
+
+
+def naive_sigmoid(pairs, scale, bias):
+    total = 0.0
+    for i, audio in enumerate(pairs.audio):
+        own = pairs.all_text[pairs.offset + i]
+        total = total - torch.log(torch.sigmoid(scale * (audio @ own) + bias))
+        for text in naive_negatives(pairs, i)[0]:
+            total = total - torch.log(torch.sigmoid(-(scale * (audio @ text) + bias)))
+    return total / len(pairs.keys)
+
+
+FORMS = {
+    "dense": (lambda pairs, scale, bias, block: dense(pairs, scale), naive_clip),
+    "tiled": (lambda pairs, scale, bias, block: tiled(pairs, scale, block), naive_clip),
+    "sigmoid": (sigmoid, naive_sigmoid),
+}
+
+
+def scalars(dtype=torch.float64):
+    return [torch.tensor(value, dtype=dtype, requires_grad=True) for value in (14.0, -3.0)]
+
+
+def with_gradients(loss, pairs, leaves, scale, bias, *block):
+    value = loss(pairs, scale, bias, *block)
+    wanted = [*leaves, scale, bias]
+    gradients = torch.autograd.grad(value, wanted, allow_unused=True, materialize_grads=True)
+    return [value.detach(), *gradients]
+
+
+@pytest.mark.parametrize("extras", EXTRAS.values(), ids=EXTRAS)
+@pytest.mark.parametrize("rows", RANKS.values(), ids=RANKS)
+@pytest.mark.parametrize("form", FORMS)
+def test_value_and_gradients_are_those_of_the_naive_loop_in_float64(form, rows, extras):
+    loss, naive = FORMS[form]
+    expected = with_gradients(naive, *make_pairs(rows, extras), *scalars())
+    for block in (1, 3, 64):
+        pairs = make_pairs(rows, extras, torch.float32)
+        got = with_gradients(loss, *pairs, *scalars(torch.float32), block)
+        for mine, theirs in zip(got, expected, strict=True):
+            torch.testing.assert_close(mine, theirs.float(), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("form", ["tiled", "sigmoid"])
+def test_gradients_in_tiles_are_right(form):
+    pairs, leaves = make_pairs(RANKS["last"], ("shared",))
+    names = ("all_audio", "all_text", "audio", "text", "shared")
+
+    def loss(scale, bias, *given):
+        return FORMS[form][0](
+            replace(pairs, **dict(zip(names, given, strict=True))), scale, bias, 3
+        )
+
+    assert torch.autograd.gradcheck(loss, (*scalars(), *leaves), fast_mode=True)
+
+
+@pytest.mark.parametrize("form", ["tiled", "sigmoid"])
+def test_ranks_average_to_the_whole(form):
+    loss = FORMS[form][0]
+    whole = make_pairs(extras=("own",))[0]
+    parts = [
+        replace(
+            whole,
+            **{name: getattr(whole, name)[i : i + 1] for name in ("audio", "text", "keys", "own")},
+            offset=i,
+        )
+        for i in range(B)
+    ]
+    values = torch.stack([loss(part, *scalars(), 4) for part in parts])
+    torch.testing.assert_close(values.mean(), loss(whole, *scalars(), 4))
+
+
+@pytest.mark.parametrize("form", ["tiled", "sigmoid"])
+def test_both_passes_are_exact_under_autocast(form):
+    pairs, leaves = make_pairs(extras=("shared",), dtype=torch.float32)
+    given = (FORMS[form][0], pairs, leaves, *scalars(torch.float32), 4)
+    expected = with_gradients(*given)
+    with torch.autocast("cpu", torch.bfloat16):
+        got = with_gradients(*given)
+    torch.testing.assert_close(got, expected, atol=0, rtol=0)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_clips_of_one_text_have_no_negatives(form):
+    pairs, leaves = make_pairs(dtype=torch.float32)
+    keys = torch.zeros(B, dtype=torch.long)
+    pairs = replace(pairs, keys=keys, all_keys=keys)
+    value, *gradients = with_gradients(FORMS[form][0], pairs, leaves, *scalars(torch.float32), 4)
+    if form == "sigmoid":
+        assert value > 0
+    else:
+        assert value == 0
+    assert all(torch.isfinite(gradient).all() for gradient in gradients)
+
+
+class _Largest(TorchDispatchMode):
+    """The number of elements of the largest tensor that an operation gives."""
+
+    elements = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        sizes = [leaf.numel() for leaf in tree_leaves(out) if isinstance(leaf, torch.Tensor)]
+        self.elements = max(self.elements, *sizes, 0)
+        return out
+
+
+@pytest.mark.parametrize(
+    ("form", "of_block"), [("dense", False), ("tiled", True), ("sigmoid", True)]
+)
+def test_only_the_dense_form_holds_all_logits(form, of_block):
+    n, d, block = 64, 4, 16
+    audio, text = embeddings(n, d).requires_grad_(), embeddings(n, d, seed=1).requires_grad_()
+    pairs = Pairs(audio, text, audio, text, torch.arange(n), torch.arange(n))
+    with _Largest() as largest:
+        FORMS[form][0](pairs, *scalars(), block).backward()
+    assert largest.elements == (max(block * block, n * d) if of_block else n * n)
+
+
+def test_a_term_says_which_form_is_computed():
+    pairs, (scale, bias) = make_pairs()[0], scalars()
+    assert contrast(pairs, scale, ContrastiveTerm(1.0)) == dense(pairs, scale)
+    given = contrast(pairs, scale, ContrastiveTerm(1.0, form="tiled", block=3))
+    assert given == tiled(pairs, scale, 3)
+    given = contrast(pairs, scale, ContrastiveTerm(1.0, form="sigmoid", block=3), bias)
+    assert given == sigmoid(pairs, scale, bias, 3)
+
+
+def test_a_sigmoid_pair_is_judged_by_itself():
+    """One pair at the bias of SigLIP's start: -log sigmoid(scale - 10)."""
+    one = torch.ones(1, 1)
+    pairs = Pairs(one, one, one, one, torch.zeros(1).long(), torch.zeros(1).long())
+    value = sigmoid(pairs, torch.tensor(10.0), torch.tensor(-10.0), 512)
+    assert value.item() == pytest.approx(math.log(2))
+
+
+def test_tiles_of_nothing_are_refused():
+    with pytest.raises(InputError, match="block is 0"):
+        ContrastiveTerm(block=0)
 
 
 def test_dissimilarity_is_the_cosine_of_equation_1():

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import torch.nn.functional as F
 from negclap.data.batch import Clip, collate
 from negclap.errors import InputError
 from negclap.losses import (
+    ContrastiveTerm,
     DissimilarityTerm,
     ExclusionTerm,
     GradedMarginTerm,
@@ -199,6 +201,45 @@ def test_shared_negatives_are_seen_by_every_row():
     assert values[0] > values[1] > values[2]
 
 
+def in_form(form, negatives="own", block=3):
+    """Every term, the contrastive ones in a form."""
+    contrastive_term = ContrastiveTerm(1.0, form=form, block=block)
+    exclusion = ExclusionTerm(1.0, negatives=negatives)
+    return replace(EVERYTHING, contrastive=contrastive_term, exclusion=exclusion)
+
+
+@pytest.mark.parametrize("negatives", ["own", "shared", "none"])
+def test_tiles_give_the_loss_and_the_gradients_of_the_dense_form(negatives):
+    modules = [make_module(in_form(form, negatives)) for form in ("dense", "tiled")]
+    losses = [module.training_step(full_batch(module)[1], 0) for module in modules]
+    for loss in losses:
+        loss.backward()
+    dense, tiled = modules
+    torch.testing.assert_close(*losses, atol=1e-5, rtol=0)
+    assert tiled.logged == pytest.approx(dense.logged, abs=1e-5)
+    assert tiled.state_dict().keys() == dense.state_dict().keys()
+    for (name, mine), theirs in zip(tiled.named_parameters(), dense.parameters(), strict=True):
+        torch.testing.assert_close(mine.grad, theirs.grad, atol=1e-5, rtol=0, msg=name)
+
+
+def test_the_sigmoid_form_has_a_learned_bias():
+    module = make_module(in_form("sigmoid", "none"))
+    _, batch = full_batch(module)
+    module.training_step(batch, 0).backward()
+    assert module.logit_bias.item() == -10.0
+    assert module.logit_bias.grad.isfinite()
+    assert module.logit_bias.grad != 0
+    with torch.no_grad():
+        audio = module.model.embed_audio(batch.waveform)
+        text = module.model.embed_text(batch.tokens)[batch.rows["caption"]]
+        sign = 2 * torch.eye(4) - 1
+        logits = sign * (module.model.scale * audio @ text.T - 10.0)
+        expected = -F.logsigmoid(logits).sum() / 4
+    assert module.logged["train/loss/contrastive"] == pytest.approx(expected.item(), abs=1e-5)
+    only = module.state_dict().keys() ^ make_module(EVERYTHING).state_dict().keys()
+    assert only == {"logit_bias"}
+
+
 @pytest.mark.parametrize("losses", [LossTerms(), combined(), EVERYTHING])
 def test_all_texts_of_a_step_go_through_the_encoder_once(losses, monkeypatch):
     module = make_module(losses)
@@ -232,14 +273,14 @@ def test_nan_is_an_error_that_names_the_term():
 
 
 def test_only_matrices_decay():
-    module = make_module(LossTerms(Term(1.0)))
+    module = make_module(LossTerms(ContrastiveTerm(1.0, form="sigmoid")))
     groups = module._parameter_groups()
     decayed = {id(p) for group in groups if group["weight_decay"] for p in group["params"]}
     for name, parameter in module.named_parameters():
         exempt = parameter.ndim < 2 or "embeddings" in name
         assert (id(parameter) in decayed) == (not exempt), name
     assert sum(len(group["params"]) for group in groups) == len(list(module.parameters()))
-    assert id(module.model.log_scale) not in decayed
+    assert not {id(module.model.log_scale), id(module.logit_bias)} & decayed
 
 
 def test_pretrained_towers_have_their_own_rate():
