@@ -26,11 +26,12 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 from matplotlib.figure import Figure
 
 from negclap.cli import main as negclap
-from negclap.report import write_json
+from negclap.report import HEADLINE, write_json
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -38,7 +39,6 @@ CHORALES = "configs/chorales.yaml"  # relative to ROOT, so that a cell is the sa
 METHODS = "configs/methods"
 GROUPS = ("recipes", "ablations", "towers", "p", "k", "grid", "benchmark")
 LEVELS = ("original", "half", "fully")
-RECORD = ("results.json", "scores.npz", "cell.json")  # the last one makes it whole
 
 RECIPES = ("baseline", "insert", "dissimilarity", "combined", "negclap")
 SMALL_RECIPES = ("baseline", "combined", "negclap")
@@ -196,7 +196,8 @@ class Study:
         write_json(folder / "cell.json", found)
         record = self.records / cell.folder
         record.mkdir(parents=True, exist_ok=True)
-        for name in RECORD:
+        keep_scores(folder / "scores.npz", record / "scores.npz")
+        for name in ("results.json", "cell.json"):  # the last one makes it whole
             shutil.copy(folder / name, record / name)
 
     def run_all(self, chosen: Sequence[Cell], jobs: int) -> None:
@@ -217,6 +218,15 @@ class Study:
                 started[cell] = pool.submit(one, number, cell)
             for future in started.values():
                 future.result()  # raises what a cell raised
+
+
+def keep_scores(source: Path, target: Path) -> None:
+    """Of the scores behind the figures, those that a comparison needs: a tenth of the bytes."""
+    compared = [key for key in HEADLINE if not key.endswith("/auc")]
+    wanted = {"exam"} | {key + part for key in compared for part in ("", "/items", "/weights")}
+    with np.load(source) as arrays:
+        kept = {name: arrays[name] for name in arrays.files if name in wanted}
+    np.savez_compressed(target, **kept)
 
 
 def arguments_of(cell: Cell) -> list[str]:
