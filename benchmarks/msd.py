@@ -24,14 +24,15 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import RobertaConfig, RobertaModel
 
 from negclap.audio import resample
-from negclap.data.batch import Clip, collate
+from negclap.data.batch import Batch, Clip, collate
 from negclap.data.dataset import Exclude, TrainingTexts
 from negclap.data.manifest import Caption, Track
 from negclap.data.sources.chorales.arrangement import VOCABULARY
 from negclap.models.text_encoders import TextEncoder
+from negclap.module import NegClapModule
 from negclap.rng import stream
 from negclap.text.templates import write_captions
-from negclap.training_cli import parse
+from negclap.training_cli import NegClapCLI, parse
 
 ROOT = Path(__file__).parents[1]
 METHODS = ("baseline", "insert", "combined", "negclap")
@@ -49,25 +50,39 @@ def make_track(number: int) -> Track:
     return Track(f"t{number}", "", 0.0, 30.0, captions, tags, None, "train")
 
 
-def step_flops(method: str, roberta: str) -> tuple[float, float]:
-    """FLOPs of a training step for each clip, and texts for each clip."""
+def make_cli(method: str, arguments: list[str]) -> NegClapCLI:
+    """The configured model and data of a method."""
     configs = ("msd.yaml", f"methods/{method}.yaml")
-    arguments = [f"--config={ROOT / 'configs' / name}" for name in configs]
-    cli = parse(["fit", *arguments, f"--model.text_encoder.init_args.name={roberta}"])
+    return parse(["fit", *(f"--config={ROOT / 'configs' / name}" for name in configs), *arguments])
+
+
+def make_batch(cli: NegClapCLI, size: int) -> Batch:
+    """Clips of noise with the texts that the method trains on."""
     module, data = cli.model, cli.datamodule
-    module.log = lambda *_, **__: None
     exclude = Exclude(per_clip=data.exclude.per_clip, absent_from="tags")
     texts = TrainingTexts(VOCABULARY, data.insert, exclude, 0, module.text_kinds)
     samples = round(data.excerpt_s * module.model.audio_encoder.sample_rate)
     noise = np.random.default_rng(0).normal(0, 0.1, samples).astype(np.float32)
     clips = [
         Clip(number, f"t{number}", noise, texts(number, make_track(number), 0))
-        for number in range(CLIPS)
+        for number in range(size)
     ]
-    batch = collate(clips, module.model.text_encoder.tokenize)
+    return collate(clips, module.model.text_encoder.tokenize)
+
+
+def step_flops(module: NegClapModule, batch: Batch) -> float:
+    """FLOPs of a training step."""
     with FlopCounterMode(display=False) as counter:
         module.training_step(batch, 0).backward()
-    return counter.get_total_flops() / CLIPS, len(batch.text_keys) / CLIPS
+    return float(counter.get_total_flops())
+
+
+def count(method: str, roberta: str) -> tuple[float, float]:
+    """FLOPs of a training step and texts, for each clip."""
+    cli = make_cli(method, [f"--model.text_encoder.init_args.name={roberta}"])
+    cli.model.log = lambda *_, **__: None
+    batch = make_batch(cli, CLIPS)
+    return step_flops(cli.model, batch) / CLIPS, len(batch.text_keys) / CLIPS
 
 
 def resample_s() -> float:
@@ -91,7 +106,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         RobertaModel(RobertaConfig()).save_pretrained(folder)
         TextEncoder(scratch=(16, 1)).tokenizer.save_pretrained(folder)
-        counted = {method: step_flops(method, folder) for method in METHODS}
+        counted = {method: count(method, folder) for method in METHODS}
     rows = {}
     for method, (flops, texts) in counted.items():
         clips_per_s = peak * 1e12 * utilisation / flops

@@ -76,7 +76,7 @@ def main() -> None:
         torch.manual_seed(0)
         cli = make_cli(method)
         cli.model.log = lambda *_, **__: None
-        optimizer = torch.optim.AdamW(cli.model._parameter_groups(), fused=True)
+        optimizer = torch.optim.AdamW(cli.model.parameter_groups(), fused=True)
         recipes[method] = (cli, optimizer)
     steps: dict[str, list[float]] = {method: [] for method in METHODS}
     loads: dict[str, list[float]] = {method: [] for method in METHODS}

@@ -12,11 +12,10 @@ import statistics
 import time
 from pathlib import Path
 
-from negclap.data.sources.chorales.captions import write_captions
-
 from negclap.data.sources.chorales.arrangement import VOCABULARY
 from negclap.rng import stream
 from negclap.text.negate import insert_negation, negation_levels
+from negclap.text.templates import write_captions
 
 N = 20_000
 REPEATS = 5

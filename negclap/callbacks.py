@@ -12,7 +12,7 @@ from lightning_utilities.core.rank_zero import rank_zero_warn
 
 from negclap.models.clap import MAX_SCALE
 from negclap.module import NegClapModule
-from negclap.report import write_json
+from negclap.results import write_json
 
 _PACKAGES = ("negclap", "torch", "torchaudio", "lightning", "transformers", "torchmetrics")
 

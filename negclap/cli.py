@@ -101,7 +101,8 @@ def _inspect_shards(options: argparse.Namespace) -> None:
 
 def _inspect_text(options: argparse.Namespace) -> None:
     from negclap.data.tracks import read_manifest, read_vocabulary
-    from negclap.report import print_text_inspection, write_json
+    from negclap.report import print_text_inspection
+    from negclap.results import write_json
     from negclap.text.inspection import inspect_insertions
 
     tracks = read_manifest(options.manifest)
@@ -133,14 +134,8 @@ def _report(options: argparse.Namespace) -> None:
 
 def _compare(runs: Sequence[Path], out: Path | None) -> None:
     """Tables of the runs side by side; with ``out`` also files and the page of pictures."""
-    from negclap.report import (
-        differences,
-        print_comparison,
-        print_differences,
-        read_runs,
-        write_json,
-        write_markdown,
-    )
+    from negclap.report import print_comparison, print_differences, write_markdown
+    from negclap.results import differences, read_runs, write_json
 
     summaries = read_runs(runs)
     print_comparison(summaries)
@@ -191,7 +186,8 @@ def _benchmark(options: argparse.Namespace) -> None:
     from negclap.inference import GRIDS, embed_with
     from negclap.metrics.toys import TOYS
     from negclap.models.checkpoint import load
-    from negclap.report import beside, explain_exam, progress, write_json, write_results
+    from negclap.report import explain_exam, progress
+    from negclap.results import beside, write_json, write_results
     from negclap.suite import Suite
 
     names = [run.name for run in options.runs]
@@ -266,7 +262,8 @@ def _add_mine(parser: argparse.ArgumentParser) -> None:
 
 def _mine(options: argparse.Namespace) -> None:
     from negclap.mining import mine, read_captions, read_labels, score_labels, text_only_accuracy
-    from negclap.report import print_label_scores, print_mined, print_text_only, write_lines
+    from negclap.report import print_label_scores, print_mined, print_text_only
+    from negclap.results import write_lines
     from negclap.text.vocabulary import Vocabulary
 
     captions = read_captions(options.captions, options.column, options.id_column)

@@ -6,7 +6,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from negclap.report import Summary
+from negclap.results import Summary
 from negclap.text.cues import CUES
 
 # Okabe-Ito, safe for the colour-blind; more methods than colours repeat them with a hatch.

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
-import numpy as np
 import torch
 from lightning_utilities.core.rank_zero import rank_zero_info, rank_zero_warn
 from torch import Tensor, nn
@@ -32,7 +31,9 @@ from negclap.models.audio_encoders import AudioEncoder
 from negclap.models.checkpoint import load
 from negclap.models.clap import NegClap
 from negclap.models.text_encoders import TextEncoder
-from negclap.report import print_estimates, write_json, write_results
+from negclap.optimizer import parameter_groups, training_steps, warmup_cosine
+from negclap.report import print_estimates
+from negclap.results import write_embeddings, write_json, write_results
 from negclap.rng import derive_seed
 from negclap.suite import NegationSuite, Suite, understanding_score
 from negclap.text.compose import FALSEHOODS
@@ -61,6 +62,7 @@ class NegClapModule(pl.LightningModule):
         recall_floor: Recall@10 of captions below which ``val/understanding`` is scaled down.
         micro_batch_size: Clips that go through the audio encoder at a time; texts in proportion.
             The loss still sees the whole batch. Costs a second forward pass, saves memory.
+        compile_audio: Compile the audio encoder (torch.compile); worth its minutes on GPUs.
         audio_run: A run whose audio tower and projection, of the same shapes, are taken over and
             kept as they are: text tower and scale alone are trained (LiT, arXiv 2111.07991).
     """
@@ -80,6 +82,7 @@ class NegClapModule(pl.LightningModule):
         galleries: int = 10,
         recall_floor: float = 0.0,
         micro_batch_size: int | None = None,
+        compile_audio: bool = False,
         audio_run: Path | None = None,
     ) -> None:
         super().__init__()
@@ -98,6 +101,7 @@ class NegClapModule(pl.LightningModule):
                 f"model.micro_batch_size is {micro_batch_size}, expected at least 1 or null"
             )
         self.micro_batch_size = micro_batch_size
+        self.compile_audio = compile_audio
         self.audio_run = audio_run
         if audio_run is not None:
             self.model.freeze_audio()
@@ -123,6 +127,8 @@ class NegClapModule(pl.LightningModule):
         data = self._data()
         if not self.model.audio_encoder.calibrated:
             self.model.audio_encoder.calibrate(data.calibration_waveforms().to(self.device))
+        if self.compile_audio:
+            self.model.audio_encoder.compile()  # in place: parameters keep their names
 
     def _data(self) -> NegClapDataModule:
         data = getattr(self.trainer, "datamodule", None)
@@ -241,53 +247,26 @@ class NegClapModule(pl.LightningModule):
     def configure_optimizers(self) -> Any:
         """AdamW with warm-up and cosine, by step."""
         optimizer = torch.optim.AdamW(
-            self._parameter_groups(), fused=self.trainer.precision != "16-mixed"
+            self.parameter_groups(), fused=self.trainer.precision != "16-mixed"
         )
-        steps = self._steps()
-        warmup = max(1, round(self.warmup_fraction * steps))
-
-        def rate(step: int) -> float:
-            if step < warmup:
-                return (step + 1) / warmup
-            return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
-
-        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
+        # Lightning's own estimate loads the training data before it knows where a run goes on.
+        trainer = self.trainer
+        steps = training_steps(
+            self._data().batches_per_epoch,
+            trainer.limit_train_batches,
+            trainer.max_epochs or -1,
+            trainer.max_steps,
+        )
+        scheduler = warmup_cosine(optimizer, steps, self.warmup_fraction)
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
         }
 
-    def _steps(self) -> int:
-        """How many steps a training has.
-
-        Lightning's own estimate loads the training data before it knows where a run goes on.
-        """
-        trainer = self.trainer
-        batches, limit = self._data().batches_per_epoch, trainer.limit_train_batches
-        batches = min(batches, limit) if isinstance(limit, int) else int(batches * limit)
-        epochs, steps = trainer.max_epochs or -1, trainer.max_steps
-        every = [batches * epochs] if epochs > 0 else []
-        return max(1, min([*every, *([steps] if steps > 0 else [])], default=1))
-
-    def _parameter_groups(self) -> list[dict[str, Any]]:
-        """Four groups: (pretrained, own) x (decayed, not decayed)."""
-        embeddings = {
-            id(p) for m in self.modules() if isinstance(m, nn.Embedding) for p in m.parameters()
-        }
-        groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-        for name, parameter in self.named_parameters():
-            if parameter.requires_grad:
-                pretrained = self.model.text_encoder.pretrained and "text_encoder." in name
-                decayed = parameter.ndim > 1 and id(parameter) not in embeddings
-                groups.setdefault((pretrained, decayed), []).append(parameter)
-        return [
-            {
-                "params": parameters,
-                "lr": self.pretrained_rate if pretrained else self.learning_rate,
-                "weight_decay": self.weight_decay if decayed else 0.0,
-            }
-            for (pretrained, decayed), parameters in groups.items()
-        ]
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """What is trained, by rate and decay."""
+        own = {"text_encoder.": self.pretrained_rate} if self.model.text_encoder.pretrained else {}
+        return parameter_groups(self, own, self.learning_rate, self.weight_decay)
 
     # ------------------------------------------------- validation, test, predict
 
@@ -382,16 +361,8 @@ class NegClapModule(pl.LightningModule):
         """
         outputs: Any = self.trainer.predict_loop.predictions
         self._report_unreadable("test")
-        track_ids = np.array([track for output in outputs for track in output["track_ids"]])
-        _, first = np.unique(track_ids, return_index=True)
         target = Path(self.trainer.default_root_dir) / f"embeddings-{self.global_rank}.npz"
-        target.parent.mkdir(parents=True, exist_ok=True)
-        np.savez(
-            target,
-            track_ids=track_ids[first],
-            audio=torch.cat([output["audio"] for output in outputs]).numpy()[first],
-            text=torch.cat([output["text"] for output in outputs]).numpy()[first],
-        )
+        write_embeddings(target, outputs)
         rank_zero_info(f"wrote {target}")
 
     # ------------------------------------------------------------------- faults

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from negclap.errors import InputError
-from negclap.report import write_json
+from negclap.results import write_json
 from negclap.suite import understanding_score
 
 Value = str | int | float | bool

@@ -274,7 +274,7 @@ def test_nan_is_an_error_that_names_the_term():
 
 def test_only_matrices_decay():
     module = make_module(LossTerms(ContrastiveTerm(1.0, form="sigmoid")))
-    groups = module._parameter_groups()
+    groups = module.parameter_groups()
     decayed = {id(p) for group in groups if group["weight_decay"] for p in group["params"]}
     for name, parameter in module.named_parameters():
         exempt = parameter.ndim < 2 or "embeddings" in name
@@ -290,7 +290,7 @@ def test_pretrained_towers_have_their_own_rate():
         learning_rate=1e-3,
         pretrained_rate=1e-5,
     )
-    rates = {id(p): g["lr"] for g in module._parameter_groups() for p in g["params"]}
+    rates = {id(p): g["lr"] for g in module.parameter_groups() for p in g["params"]}
     for name, parameter in module.named_parameters():
         assert rates[id(parameter)] == (1e-5 if "text_encoder." in name else 1e-3), name
 

@@ -11,7 +11,7 @@ from torchmetrics.functional.classification import binary_auroc
 
 from negclap import load
 from negclap.benchmark import Heard, Material, score, texts_of
-from negclap.report import write_json
+from negclap.results import write_json
 from negclap.suite import Suite
 
 HERE = Path(__file__).parent

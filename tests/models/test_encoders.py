@@ -235,3 +235,13 @@ def test_joint_space_is_unit_length_and_scale_is_clamped():
         model.log_scale.fill_(100.0)
     model.clamp_scale()
     assert float(model.scale) == pytest.approx(MAX_SCALE)
+
+
+@pytest.mark.slow
+def test_a_compiled_encoder_hears_the_same():
+    encoder = tiny_conv().eval()
+    waveform = torch.randn(2, 32_000) * 0.1
+    names, plain = list(encoder.state_dict()), encoder(waveform)
+    encoder.compile()
+    torch.testing.assert_close(encoder(waveform), plain, atol=1e-5, rtol=1e-4)
+    assert list(encoder.state_dict()) == names
