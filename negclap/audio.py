@@ -109,7 +109,8 @@ def as_waveform(samples: Samples) -> Waveform:
     """Samples as float32 in [-1, 1]."""
     if samples.dtype == np.int16:
         return samples * np.float32(2**-15)
-    return samples.astype(np.float32, copy=False)
+    waveform: Waveform = samples.astype(np.float32, copy=False)
+    return waveform
 
 
 def read_samples(

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from negclap.audio import as_waveform
 from negclap.data.dataset import Excerpts
 from negclap.data.exams import make_exam
 from negclap.data.tracks import Tracks, read_manifest, read_vocabulary
@@ -94,13 +95,12 @@ class Material(NamedTuple):
     def _embed(self, model: Model, tracks: Tracks, title: str, progress: Progress) -> Tensor:
         cut = Excerpts(model.sample_rate, self.excerpt_s, None)
 
+        def embed(chunk: Tracks) -> Tensor:
+            waveforms = [as_waveform(cut.read(self.root, track, 0)) for track in chunk]
+            return torch.from_numpy(np.asarray(model.encode_audio(np.stack(waveforms))))
+
         chunks = [tracks[i : i + _AT_ONCE] for i in range(0, len(tracks), _AT_ONCE)]
-        parts = [
-            torch.from_numpy(
-                np.asarray(model.encode_audio(np.stack([cut.read(self.root, t, 0) for t in chunk])))
-            )
-            for chunk in progress(title, len(chunks), chunks)
-        ]
+        parts = [embed(chunk) for chunk in progress(title, len(chunks), chunks)]
         return torch.cat(parts) if parts else torch.empty(0, 0)
 
 

@@ -56,6 +56,8 @@ def test_a_loaded_run_encodes_text_and_audio_in_any_form(run, chorales, tracks):
     assert heard.shape == (3, model.dim)
     waveforms = np.stack([negclap.audio.read_excerpt(path, 0.0, 4.0, 16_000) for path in paths])
     np.testing.assert_allclose(model.encode_audio(waveforms), heard, atol=1e-5)
+    numbers = np.round(waveforms * 32_768).astype(np.int16)
+    np.testing.assert_allclose(model.encode_audio(numbers), heard, atol=1e-4)
     doubled = np.repeat(waveforms, 2, axis=1)  # a crude 32 kHz
     near = (model.encode_audio(doubled, sample_rate=32_000) * heard).sum(axis=1)
     assert (near > 0.9).all()

@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 from torch import Tensor
 from yaml import YAMLError
 
-from negclap.audio import Waveform, read_excerpt, resample
+from negclap.audio import Samples, Waveform, as_waveform, read_excerpt, resample
 from negclap.errors import InputError
 from negclap.models.audio_encoders import AudioEncoder
 from negclap.models.clap import NegClap
@@ -57,13 +57,14 @@ class Encoder:
     @torch.inference_mode()
     def encode_audio(
         self,
-        audio: Sequence[Path | str] | npt.NDArray[np.floating],
+        audio: Sequence[Path | str] | Samples,
         sample_rate: int | None = None,
     ) -> Embeddings:
         """Audio to ``(n, dim)`` float32, unit length.
 
         Args:
-            audio: Paths, of which the first `excerpt_s` seconds are heard; or ``(n, samples)``.
+            audio: Paths, of which the first `excerpt_s` seconds are heard; or ``(n, samples)``,
+                floats in [-1, 1] or 16-bit numbers.
             sample_rate: Hz of an array; None takes it to be the model's own.
         """
         if isinstance(audio, np.ndarray):
@@ -86,8 +87,8 @@ class Encoder:
         return array
 
 
-def _at_rate(row: npt.NDArray[np.floating], given: int | None, wanted: int) -> Waveform:
-    waveform = np.ascontiguousarray(row, dtype=np.float32)
+def _at_rate(row: Samples, given: int | None, wanted: int) -> Waveform:
+    waveform = np.ascontiguousarray(as_waveform(row))
     return waveform if given is None else resample(waveform, given, wanted)
 
 
