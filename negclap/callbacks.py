@@ -3,6 +3,7 @@
 import platform
 import subprocess
 import sys
+import time
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,36 @@ def _git_revision() -> str | None:
     except (OSError, subprocess.CalledProcessError):
         return None
     return done.stdout.strip()
+
+
+class DataWait(pl.Callback):
+    """Logs ``train/data_wait``: the share of its time that training waits for batches.
+
+    Near 0 the loader keeps up; near 1 it is what takes the time: more workers, or shards.
+    """
+
+    def __init__(self) -> None:
+        self._began = self._ended = 0.0
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """A batch is there; how long did it take beside the step before?"""
+        now = time.perf_counter()
+        if self._ended > self._began:
+            wait, step = now - self._ended, self._ended - self._began
+            pl_module.log("train/data_wait", wait / (wait + step), batch_size=1)
+        self._began = now
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any
+    ) -> None:
+        """The step is done."""
+        self._ended = time.perf_counter()
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """What lies between epochs is no waiting."""
+        self._began = self._ended = 0.0
 
 
 class FailureSigns(pl.Callback):

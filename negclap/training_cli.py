@@ -12,7 +12,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.trainer import Trainer
 
-from negclap.callbacks import FailureSigns, RunRecord
+from negclap.callbacks import DataWait, FailureSigns, RunRecord
 from negclap.data.datamodule import NegClapDataModule
 from negclap.errors import InputError
 from negclap.module import NegClapModule
@@ -118,7 +118,7 @@ def _callbacks(folder: Path) -> list[Any]:
         mode="max",
         enable_version_counter=False,  # a new run in the folder replaces the old one's files
     )
-    return [checkpoint, LearningRateMonitor("step"), RunRecord(), FailureSigns()]
+    return [checkpoint, LearningRateMonitor("step"), RunRecord(), DataWait(), FailureSigns()]
 
 
 def parse(arguments: list[str], run: bool = False) -> NegClapCLI:

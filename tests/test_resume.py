@@ -85,9 +85,12 @@ def train(arguments, folder, every, point=None, count=0):
 
 
 def outcome(folder):
-    """The rows of the log, and the weights at the end."""
+    """The rows of the log but for what the clock says, and the weights at the end."""
     with (folder / "metrics.csv").open() as file:
-        rows = [{key: value for key, value in row.items() if value} for row in csv.DictReader(file)]
+        rows = [
+            {key: value for key, value in row.items() if value and key != "train/data_wait"}
+            for row in csv.DictReader(file)
+        ]
     checkpoint = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
     best = torch.load(folder / "checkpoints" / "best.ckpt", weights_only=True)
     return rows, checkpoint["state_dict"], best["state_dict"]
