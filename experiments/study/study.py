@@ -40,6 +40,8 @@ METHODS = "configs/methods"
 GROUPS = ("recipes", "ablations", "towers", "p", "k", "grid", "benchmark")
 LEVELS = ("original", "half", "fully")
 
+COLOURS = ("#0072B2", "#E69F00", "#D55E00")  # Okabe and Ito's, told apart by everybody
+
 RECIPES = ("baseline", "insert", "dissimilarity", "combined", "negclap")
 SMALL_RECIPES = ("baseline", "combined", "negclap")
 ABLATIONS: dict[str, tuple[str, ...]] = {
@@ -258,24 +260,24 @@ def plot_axis(group: str, target: Path) -> None:
     if len(found) < 2:
         return
     values = sorted(found)
-    figure = Figure(figsize=(11, 4), layout="constrained")
+    figure = Figure(figsize=(11, 4.4), layout="constrained")
     left, right = figure.subplots(1, 2)
-    for level, colour in zip(LEVELS, ("#0072B2", "#E69F00", "#D55E00"), strict=True):
+    for level, colour in zip(LEVELS, COLOURS, strict=True):
         heights = [found[value][f"recall@10/{level}"] for value in values]
         left.plot(values, heights, "o-", color=colour, label=level)
     left.set(xlabel=group, ylabel="Recall@10", title="Recall@10 by negation level", ylim=(0, 1))
     pairs = ("original_vs_fully", "original_vs_half", "half_vs_fully")
-    for i, pair in enumerate(pairs):
+    for i, (pair, colour) in enumerate(zip(pairs, ("#56B4E9", "#009E73", "#CC79A7"), strict=True)):
         places = [j + 0.27 * (i - 1) for j in range(len(values))]
         heights = [found[value][f"pairwise/{pair}"] for value in values]
-        right.bar(places, heights, 0.25, label=pair.replace("_", " "))
+        right.bar(places, heights, 0.25, color=colour, label=pair.replace("_", " "))
     right.axhline(0.5, color="grey", ls=":")
     right.set_xticks(range(len(values)), [f"{value:g}" for value in values])
     right.set(xlabel=group, title="Which caption is closer to the audio", ylim=(0, 1.05))
     if group == "k":
         left.set_xscale("log")
     for axis in (left, right):
-        axis.legend(frameon=False, fontsize=8)
+        axis.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=3)
         axis.spines[["top", "right"]].set_visible(False)
     (target / group).mkdir(parents=True, exist_ok=True)
     figure.savefig(target / group / "axis.png", dpi=130)
