@@ -81,6 +81,10 @@ class DataWait(pl.Callback):
         """What lies between epochs is no waiting."""
         self._began = self._ended = 0.0
 
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Nor is a validation."""
+        self._began = self._ended = 0.0
+
 
 class FailureSigns(pl.Callback):
     """Watches for the ways in which contrastive training is known to fail; one line each.

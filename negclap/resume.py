@@ -1,9 +1,10 @@
 """Going on where a run was stopped: points to go on from, written whole, found again.
 
-A point is a Lightning checkpoint that is taken after a step that is not an epoch's last, so a run
-that goes on has always the same kind of state to go on from: what follows (the rest of the epoch,
-its validation) happens once more, with the same outcome. The order of items is a function of the
-epoch, random numbers are one of the step (`NegClapModule`), so nothing else has to be kept.
+A point is a Lightning checkpoint that is taken after a step that neither ends an epoch nor is
+followed by a validation, so a run that goes on has always the same kind of state to go on from:
+what follows (the rest of the epoch, its validation) happens once more, with the same outcome. The
+order of items is a function of the epoch, random numbers are one of the step (`NegClapModule`), so
+nothing else has to be kept.
 """
 
 import csv
@@ -23,32 +24,41 @@ from negclap.errors import InputError
 from negclap.storage import is_remote, writing
 
 LAST, _PREVIOUS, _NEXT = "last.ckpt", "previous.ckpt", "next.ckpt"
+_OF_A_RUN = ("best.ckpt", LAST, _PREVIOUS, _NEXT)
+_FIGURES = ("validation.json", "results.json", "scores.npz")
+
+
+def goes_on(run: Path, ckpt_path: str | Path | None) -> bool:
+    """Whether a training from this checkpoint is the run in this folder, going on."""
+    return ckpt_path is not None and Path(ckpt_path).parent == run / "checkpoints"
 
 
 class ResumePoints(pl.Callback):
     """Keeps ``last.ckpt`` and ``previous.ckpt``, the one before, in the run's checkpoints.
 
     Args:
-        folder: Where they lie.
-        every_n_steps: Optimiser steps between two points.
+        run: The run folder.
+        every_n_steps: Optimiser steps between two points, or some more.
     """
 
-    def __init__(self, folder: Path, every_n_steps: int) -> None:
+    def __init__(self, run: Path, every_n_steps: int) -> None:
         if every_n_steps < 1:
             raise InputError(f"save_every_n_steps is {every_n_steps}, expected at least 1")
-        self.folder = folder
+        self.run = run
+        self.folder = run / "checkpoints"
         self.every_n_steps = every_n_steps
         self.saved_at = 0
         self._unwritten_logs = False
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Count from here; tell the log where a run goes on, forget the points of another run."""
+        """Count from here; tell the log where a run goes on, or forget the run of before."""
         self.saved_at = trainer.global_step
         if not trainer.is_global_zero:
             return
-        if not trainer.ckpt_path:
-            for name in (_NEXT, LAST, _PREVIOUS):
-                (self.folder / name).unlink(missing_ok=True)
+        if not goes_on(self.run, trainer.ckpt_path):
+            old = [self.folder / name for name in _OF_A_RUN]
+            for path in (*old, *(self.run / name for name in _FIGURES)):
+                path.unlink(missing_ok=True)
             return
         for logger in trainer.loggers:
             if isinstance(logger, RunLog):
@@ -57,9 +67,9 @@ class ResumePoints(pl.Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any
     ) -> None:
-        """Save where it is time, unless the epoch ends here."""
+        """Save where it is time, unless the epoch ends or a validation follows."""
         due = trainer.global_step - self.saved_at >= self.every_n_steps
-        if due and not trainer.is_last_batch:
+        if due and not trainer.is_last_batch and not _is_before_validation(trainer):
             self._save(trainer)
             self._unwritten_logs = True
 
@@ -84,6 +94,15 @@ class ResumePoints(pl.Callback):
                 last.replace(self.folder / _PREVIOUS)
             (self.folder / _NEXT).replace(last)
         self.saved_at = trainer.global_step
+
+
+def _is_before_validation(trainer: pl.Trainer) -> bool:
+    """Whether a validation inside an epoch is due after this step."""
+    loop = trainer.fit_loop
+    within_epoch = trainer.check_val_every_n_epoch is not None
+    done = 1 + (loop.batch_idx if within_epoch else loop.total_batch_idx)
+    every = trainer.val_check_batch
+    return isinstance(every, int) and done % every == 0
 
 
 def newest_point(folder: Path) -> Path | None:
@@ -158,8 +177,10 @@ class RunLog(CSVLogger):
     @rank_zero_experiment
     def experiment(self) -> Any:
         """Lightning's writer, which deletes the file when it is made."""
-        if self._experiment is None and self._goes_on:
-            kept = self._path.with_name("metrics.before.csv")
+        kept = self._path.with_name("metrics.before.csv")
+        if self._experiment is None and not self._goes_on:
+            kept.unlink(missing_ok=True)
+        elif self._experiment is None:
             if self._path.is_file() and not kept.is_file():
                 self._path.replace(kept)
             rows = _read_rows(kept)
@@ -180,7 +201,9 @@ class RunLog(CSVLogger):
 
 
 def _read_rows(path: Path) -> list[dict[str, Any]]:
+    """Whole rows; a kill may have cut the last one."""
     if not path.is_file():
         return []
     with path.open(newline="") as file:
-        return [{key: v for key, v in row.items() if v} for row in csv.DictReader(file)]
+        whole = [row for row in csv.DictReader(file) if (row.get("step") or "").isdigit()]
+    return [{key: v for key, v in row.items() if key and v} for row in whole]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
-from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.trainer import Trainer
 
@@ -16,7 +16,7 @@ from negclap.callbacks import DataWait, FailureSigns, RunRecord
 from negclap.data.datamodule import NegClapDataModule
 from negclap.errors import InputError
 from negclap.module import NegClapModule
-from negclap.resume import ResumePoints, RunLog, WholeCheckpoints, is_whole, newest_point
+from negclap.resume import ResumePoints, RunLog, WholeCheckpoints, goes_on, is_whole, newest_point
 
 
 class NegClapCLI(LightningCLI):
@@ -53,7 +53,10 @@ class NegClapCLI(LightningCLI):
         elif config.ckpt_path is None:
             config.ckpt_path = str(Path(config.run_dir) / "checkpoints" / "best.ckpt")
         if config.ckpt_path == "last":
-            point = newest_point(Path(config.run_dir) / "checkpoints")
+            folder = Path(config.run_dir) / "checkpoints"
+            point = newest_point(folder)
+            if point is None and subcommand != "fit":
+                raise InputError(f"{folder}: no whole checkpoint there")
             config.ckpt_path = point and str(point)
         elif config.ckpt_path is not None:
             _check_checkpoint(Path(config.ckpt_path))
@@ -65,16 +68,25 @@ class NegClapCLI(LightningCLI):
         given: list[Logger] = _as_list(config["logger"])
         part = "" if self.subcommand in (None, "fit") else str(self.subcommand)
         every = self._get(self.config_init, "save_every_n_steps")
-        own = [*_callbacks(folder), ResumePoints(folder / "checkpoints", every)]
+        own = [*_callbacks(folder), ResumePoints(folder, every), DataWait()]
         kwargs["callbacks"] = [*_as_list(config["callbacks"]), *own]
         kwargs["plugins"] = [*_as_list(config["plugins"]), WholeCheckpoints()]
-        kwargs["logger"] = [RunLog(folder, part, self._goes_on()), *given]
+        kwargs["logger"] = [RunLog(folder, part, self._goes_on(folder)), *given]
         trainer: Trainer = super().instantiate_trainer(**kwargs)
         return trainer
 
-    def _goes_on(self) -> bool:
+    def _goes_on(self, folder: Path) -> bool:
         """Whether this is a training that goes on."""
-        return self.subcommand == "fit" and self._get(self.config, "ckpt_path") is not None
+        return self.subcommand == "fit" and goes_on(folder, self._get(self.config, "ckpt_path"))
+
+
+class RunConfig(SaveConfigCallback):
+    """``config.yaml`` of a run folder: what the run is, not where it went on."""
+
+    def __init__(self, parser: Any, config: Any, **kwargs: Any) -> None:
+        config = config.clone()
+        config.ckpt_path = None
+        super().__init__(parser, config, **kwargs)
 
 
 def _check_checkpoint(path: Path) -> None:
@@ -118,7 +130,7 @@ def _callbacks(folder: Path) -> list[Any]:
         mode="max",
         enable_version_counter=False,  # a new run in the folder replaces the old one's files
     )
-    return [checkpoint, LearningRateMonitor("step"), RunRecord(), DataWait(), FailureSigns()]
+    return [checkpoint, LearningRateMonitor("step"), RunRecord(), FailureSigns()]
 
 
 def parse(arguments: list[str], run: bool = False) -> NegClapCLI:
@@ -128,6 +140,7 @@ def parse(arguments: list[str], run: bool = False) -> NegClapCLI:
         NegClapDataModule,
         args=arguments if run else arguments[1:],
         run=run,
+        save_config_callback=RunConfig,
         parser_kwargs={"parser_mode": "omegaconf+"},
         save_config_kwargs={"overwrite": True},
         # The data module has its own sampling plan.

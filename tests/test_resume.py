@@ -5,16 +5,18 @@ import errno
 import multiprocessing
 import os
 import random
+import shutil
 import signal
 from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
 from negclap.callbacks import FailureSigns
 from negclap.errors import InputError
 from negclap.module import NegClapModule
-from negclap.resume import WholeCheckpoints, is_whole, newest_point
+from negclap.resume import RunLog, WholeCheckpoints, is_whole, newest_point
 from negclap.training_cli import run
 from tests.conftest import CONFIGS
 
@@ -139,6 +141,43 @@ def test_twenty_kills_at_random_points(straight, arguments, tmp_path):
                 path.unlink()
     assert train(arguments, tmp_path, 2) == 0
     check_same(tmp_path, straight)
+
+
+def test_a_kill_in_a_validation_within_an_epoch(arguments, tmp_path):
+    often = [*arguments, "--trainer.val_check_interval=0.5"]
+    assert train(often, tmp_path / "straight", 1) == 0
+    assert train(often, tmp_path / "killed", 1, "validation", 2) == -signal.SIGKILL
+    assert train(often, tmp_path / "killed", 1) == 0
+    check_same(tmp_path / "killed", tmp_path / "straight")
+
+
+def test_a_run_that_went_on_is_tested_on_its_best_checkpoint(arguments, tmp_path):
+    assert train(arguments, tmp_path, 1, "step", 6) == -signal.SIGKILL
+    assert train(arguments, tmp_path, 1) == 0
+    assert yaml.safe_load((tmp_path / "config.yaml").read_text())["ckpt_path"] is None
+
+
+def test_a_new_run_forgets_the_one_before_it_at_once(straight, arguments, tmp_path):
+    shutil.copytree(straight, tmp_path / "run")
+    (tmp_path / "run" / "results.json").write_text("{}")
+    anew = [argument for argument in arguments if argument != "--ckpt_path=last"]
+    assert train(anew, tmp_path / "run", 100, "step", 1) == -signal.SIGKILL
+    assert not list((tmp_path / "run" / "checkpoints").glob("*.ckpt"))
+    assert not (tmp_path / "run" / "results.json").exists()
+    assert not (tmp_path / "run" / "validation.json").exists()
+
+
+def test_without_a_checkpoint_nothing_is_tested(arguments, tmp_path):
+    with pytest.raises(InputError, match="no whole checkpoint there"):
+        run(["test", *arguments[1:], f"--run_dir={tmp_path}"])
+
+
+def test_a_log_that_a_kill_has_cut_is_read(tmp_path):
+    (tmp_path / "metrics.csv").write_text("step,train/loss\n0,1.5\n1,1.25\n2,")
+    log = RunLog(tmp_path, "", goes_on=True)
+    log.experiment.save()
+    log.go_on_at(2)
+    assert (tmp_path / "metrics.csv").read_text().split() == ["step,train/loss", "0,1.5", "1,1.25"]
 
 
 def test_a_run_that_is_done_is_left_as_it_is(straight, arguments):

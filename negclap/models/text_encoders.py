@@ -87,7 +87,9 @@ class TextEncoder(nn.Module):
         return core
 
     def _check_length(self, name: str) -> None:
-        longest = self.model.config.max_position_embeddings
+        # RoBERTa's kin count positions from behind the padding's.
+        first = getattr(self.model.embeddings, "padding_idx", -1) + 1
+        longest = self.model.config.max_position_embeddings - first
         if self.max_tokens > longest:
             raise InputError(
                 f"max_tokens is {self.max_tokens}, text encoder {name!r} takes {longest}"
@@ -123,7 +125,7 @@ class TextEncoder(nn.Module):
         """Texts to ``input_ids`` and ``attention_mask``, each ``(n, longest)`` int64."""
         found = [encoding.ids for encoding in self._words.encode_batch_fast(list(texts))]
         lengths = np.array([len(ids) for ids in found])
-        mask = np.arange(lengths.max()) < lengths[:, np.newaxis]
+        mask = np.arange(lengths.max(initial=0)) < lengths[:, np.newaxis]
         ids = np.full(mask.shape, self.tokenizer.pad_token_id)
         ids[mask] = np.fromiter(chain.from_iterable(found), np.int64)
         return {
