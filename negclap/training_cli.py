@@ -85,7 +85,8 @@ class RunConfig(SaveConfigCallback):
 
     def __init__(self, parser: Any, config: Any, **kwargs: Any) -> None:
         config = config.clone()
-        config.ckpt_path = None
+        if "ckpt_path" in config:  # not where a caller of `parse` runs the trainer itself
+            config.ckpt_path = None
         super().__init__(parser, config, **kwargs)
 
 
