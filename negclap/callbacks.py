@@ -121,7 +121,7 @@ class FailureSigns(pl.Callback):
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Judge the epoch."""
         assert isinstance(pl_module, NegClapModule)
-        data: Any = trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it at run time
+        data = pl_module.data
         negates = bool(pl_module.text_kinds or data.insert.p or data.exclude.share)
         figures = {key: float(value) for key, value in trainer.callback_metrics.items()}
         scale = float(pl_module.model.scale.detach())

@@ -124,13 +124,15 @@ class NegClapModule(pl.LightningModule):
         """Take over the audio tower, or fit its input statistics; the same on every rank."""
         if self.audio_run is not None and not self.trainer.ckpt_path:  # else they are restored
             self.model.take_audio_from(load(self.audio_run).model)
-        data = self._data()
+        data = self.data
         if not self.model.audio_encoder.calibrated:
             self.model.audio_encoder.calibrate(data.calibration_waveforms().to(self.device))
         if self.compile_audio:
             self.model.audio_encoder.compile()  # in place: parameters keep their names
 
-    def _data(self) -> NegClapDataModule:
+    @property
+    def data(self) -> NegClapDataModule:
+        """The data module of the trainer; Lightning sets it at run time."""
         data = getattr(self.trainer, "datamodule", None)
         assert isinstance(data, NegClapDataModule)
         return data
@@ -235,9 +237,7 @@ class NegClapModule(pl.LightningModule):
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Random numbers of the step (dropout, SpecAugment) are its own, also after a resume."""
-        torch.manual_seed(
-            derive_seed(self._data().seed, "step", self.global_step, self.global_rank)
-        )
+        torch.manual_seed(derive_seed(self.data.seed, "step", self.global_step, self.global_rank))
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         """Step, then clamp the scale."""
@@ -252,7 +252,7 @@ class NegClapModule(pl.LightningModule):
         # Lightning's own estimate loads the training data before it knows where a run goes on.
         trainer = self.trainer
         steps = training_steps(
-            self._data().batches_per_epoch,
+            self.data.batches_per_epoch,
             trainer.limit_train_batches,
             trainer.max_epochs or -1,
             trainer.max_steps,
@@ -283,7 +283,7 @@ class NegClapModule(pl.LightningModule):
         self.threshold.fill_(self.validation.threshold.choose())
         figures = self.validation.compute()
         rows, audio = self._gathered("validation")
-        exam = self._data().exam_of("validation", rows)
+        exam = self.data.exam_of("validation", rows)
         suite = replace(self.suite, galleries=1)
         figures |= suite.understanding(exam, audio, self.embed_statements)
         figures["understanding"] = understanding_score(figures, self.recall_floor)
@@ -332,7 +332,7 @@ class NegClapModule(pl.LightningModule):
         twin_rows, twin_audio = self._gathered("twins")
         self._report_unreadable("test")
         self._report_unreadable("twins")
-        exam = self._data().exam_of("test", rows, twin_rows)
+        exam = self.data.exam_of("test", rows, twin_rows)
         results = self.suite.run(
             exam, audio, twin_audio, self.embed_statements, float(self.threshold), together=True
         )
@@ -373,7 +373,7 @@ class NegClapModule(pl.LightningModule):
 
     def _report_unreadable(self, split: str) -> None:
         """Warn of the tracks that could not be read, and stop if they are too many."""
-        data = self._data()
+        data = self.data
         bad = distributed.gather_messages(self.unreadable.pop(split, {}))
         if not bad:
             return

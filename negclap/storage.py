@@ -304,5 +304,5 @@ def size_of(location: str) -> int:
     try:
         system, path = url_to_fs(location)
         return int(system.size(path))
-    except Exception as error:
+    except Exception as error:  # every backend has its own
         raise StorageError(f"{location}: {error or type(error).__name__}") from None

@@ -298,7 +298,7 @@ class _Embedded:
 
     def roles(self, probes: Sequence[Probe], role: str) -> Tensor:
         """``(n, d)``, NaN where a track lacks the role."""
-        given = [probe.get(role) for probe in probes]  # type: ignore[call-overload]  # a role by name
+        given = [probe.get(role) for probe in probes]  # type: ignore[call-overload]  # a role is a key of Probe
         return torch.stack(
             [self.missing if one is None else self.embeddings[self.rows[one.text]] for one in given]
         )

@@ -32,7 +32,7 @@ def log_sum_exps(
         ``(b,)`` over the columns, -inf where no pair is left, and ``(B,)`` over the rows, empty if
         they are not wanted.
     """
-    by_row, by_column = _LogSumExps.apply(  # type: ignore[no-untyped-call]
+    by_row, by_column = _LogSumExps.apply(  # type: ignore[no-untyped-call]  # torch leaves it untyped
         _exact(rows), _exact(columns), keys, block, both
     )
     return by_row, by_column
@@ -48,7 +48,7 @@ def softplus_sums(rows: Tensor, columns: Tensor, bias: Tensor, keys: Keys, block
         keys: ``(b,)`` and ``(B,)`` int64, or None; a pair whose keys are equal adds nothing.
         block: Rows and columns of a tile.
     """
-    sums: Tensor = _SoftplusSums.apply(  # type: ignore[no-untyped-call]
+    sums: Tensor = _SoftplusSums.apply(  # type: ignore[no-untyped-call]  # torch leaves it untyped
         _exact(rows), _exact(columns), bias, keys, block
     )
     return sums

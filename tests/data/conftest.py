@@ -18,6 +18,18 @@ from negclap.data.sources.lp_musiccaps import LpMusicCapsMsd
 
 from ..conftest import silent_progress
 
+GOOD = {
+    "track_id": "t1",
+    "audio": "t1.wav",
+    "start_s": 0.0,
+    "duration_s": 5,
+    "captions": [{"text": "slow piano", "kind": "human"}],
+    "tags": ["piano"],
+    "absent_tags": None,
+    "split": "train",
+}
+"""A record of a manifest."""
+
 MSD_SCHEMA = pa.schema(
     [
         ("track_id", pa.string()),

@@ -8,16 +8,7 @@ from negclap.data.manifest import Caption, Track, write_manifest
 from negclap.data.tracks import read_manifest
 from negclap.errors import InputError
 
-GOOD = {
-    "track_id": "t1",
-    "audio": "t1.wav",
-    "start_s": 0.0,
-    "duration_s": 5,
-    "captions": [{"text": "slow piano", "kind": "human"}],
-    "tags": ["piano"],
-    "absent_tags": None,
-    "split": "train",
-}
+from .conftest import GOOD
 
 
 def lines(*records):

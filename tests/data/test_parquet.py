@@ -9,6 +9,8 @@ from negclap.data.parquet import read_rows
 from negclap.data.tracks import read_manifest
 from negclap.errors import InputError
 
+from .conftest import GOOD
+
 FAR = pa.array([0, 2**52], pa.timestamp("ms"))  # the year 144,683
 
 
@@ -52,16 +54,5 @@ def test_a_broken_manifest_is_not_called_a_folder_that_cannot_be_written(tmp_pat
     "meta", [{"made": datetime.date(1999, 4, 1)}, json.dumps({"made": "1999-04-01"})]
 )
 def test_meta_of_a_manifest_is_its_json_or_columns_of_any_type(tmp_path, meta):
-    record = {
-        "track_id": "a",
-        "audio": "a.wav",
-        "start_s": 0.0,
-        "duration_s": 5.0,
-        "captions": [{"text": "piano", "kind": "human"}],
-        "tags": ["piano"],
-        "absent_tags": None,
-        "split": "train",
-        "meta": meta,
-    }
-    pq.write_table(pa.Table.from_pylist([record]), tmp_path / "m.parquet")
+    pq.write_table(pa.Table.from_pylist([GOOD | {"meta": meta}]), tmp_path / "m.parquet")
     assert read_manifest(tmp_path / "m.parquet")[0].meta == {"made": "1999-04-01"}

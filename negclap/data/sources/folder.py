@@ -66,7 +66,7 @@ def _walk(root: Path) -> Iterator[str]:
         folders.sort()
         for name in sorted(files):
             if name.lower().endswith(SUFFIXES):
-                yield os.path.relpath(os.path.join(folder, name), root)  # noqa: PTH118  # bytes that are no UTF-8 stay
+                yield str(Path(folder, name).relative_to(root))
 
 
 def _read_table(path: Path) -> Iterator[Row | Rejection]:
@@ -102,8 +102,13 @@ def _from_row(row: Row) -> Entry | Rejection:
         tuple(Caption(str(text or ""), "human") for text in texts),
         _listed(values.get("tags")),
         str(values.get("split") or ""),
-        group=os.path.dirname(file),  # noqa: PTH120  # as above
+        group=_album(file),
     )
+
+
+def _album(file: str) -> str:
+    """The folder of a file; "" of one at the top, which belongs to no other."""
+    return file.rpartition("/")[0]
 
 
 def _from_inside(root: Path, file: str) -> Entry | Rejection:
@@ -117,7 +122,7 @@ def _from_inside(root: Path, file: str) -> Entry | Rejection:
         file,
         (Candidate(file),),
         tags=(*genres, *estimated.values()),
-        group=os.path.dirname(file),  # noqa: PTH120  # as above
+        group=_album(file),
         categories=dict.fromkeys(genres, "genre") | dict.fromkeys(estimated.values(), "tempo"),
         meta={name: values[0] for name, values in told.items() if name != "genre"}
         | {"estimated": sorted(estimated)},
