@@ -28,9 +28,11 @@ B = 8
 class _Loss(nn.Module):
     """The whole training step of some rows of a global batch, with every term of the loss."""
 
-    def __init__(self, form):
+    def __init__(self, form, frozen):
         super().__init__()
         self.module = make_module(in_form(form))
+        if frozen:
+            self.module.model.freeze_audio()
 
     def forward(self, rows):
         clips, _ = full_batch(self.module)
@@ -52,10 +54,10 @@ def end():
     os._exit(0)
 
 
-def worker(rank, world, form, micro_batch_size, store, target):
+def worker(rank, world, form, micro_batch_size, frozen, store, target):
     dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=world)
     torch.set_num_threads(1)
-    module = nn.parallel.DistributedDataParallel(_Loss(form))
+    module = nn.parallel.DistributedDataParallel(_Loss(form, frozen))
     module.module.module.micro_batch_size = micro_batch_size
     per_rank = B // world
     loss = module(range(rank * per_rank, (rank + 1) * per_rank))
@@ -63,30 +65,35 @@ def worker(rank, world, form, micro_batch_size, store, target):
     average = loss.detach().clone()
     dist.all_reduce(average)
     if rank == 0:
-        gradients = [p.grad for p in module.parameters()]
+        gradients = [p.grad for p in module.parameters() if p.requires_grad]
         torch.save((average / world, gradients), target)
     end()
 
 
 @pytest.mark.parametrize(
-    ("world", "form", "micro_batch_size"),
+    ("world", "form", "micro_batch_size", "frozen"),
     [
-        (2, "dense", None),
-        (2, "tiled", 3),
-        (2, "sigmoid", None),
-        pytest.param(4, "dense", None, marks=pytest.mark.slow),
-        pytest.param(4, "tiled", None, marks=pytest.mark.slow),
+        (2, "dense", None, False),
+        (2, "dense", None, True),
+        (2, "tiled", 3, False),
+        (2, "sigmoid", None, False),
+        pytest.param(4, "dense", None, False, marks=pytest.mark.slow),
+        pytest.param(4, "tiled", None, False, marks=pytest.mark.slow),
     ],
 )
-def test_loss_and_gradients_are_those_of_one_process(tmp_path, world, form, micro_batch_size):
-    alone = _Loss(form)
+def test_loss_and_gradients_are_those_of_one_process(
+    tmp_path, world, form, micro_batch_size, frozen
+):
+    alone = _Loss(form, frozen)
     loss = alone(range(B))
     loss.backward()
-    arguments = (world, form, micro_batch_size, tmp_path / "store", tmp_path / "out.pt")
+    arguments = (world, form, micro_batch_size, frozen, tmp_path / "store", tmp_path / "out.pt")
     mp.spawn(worker, arguments, nprocs=world)
     theirs, gradients = torch.load(tmp_path / "out.pt")
     torch.testing.assert_close(theirs, loss.detach(), atol=1e-5, rtol=0)
-    for mine, other in zip((p.grad for p in alone.parameters()), gradients, strict=True):
+    for mine, other in zip(
+        (p.grad for p in alone.parameters() if p.requires_grad), gradients, strict=True
+    ):
         torch.testing.assert_close(mine, other, atol=1e-5, rtol=0)
 
 
