@@ -1,21 +1,24 @@
 """`negclap benchmark`: the suite over anything with `encode_audio` and `encode_text`."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from negclap.audio import as_waveform
-from negclap.data.dataset import Excerpts
+from negclap.audio import AudioError, Samples, as_waveform
+from negclap.data.dataset import Excerpts, OnBadAudio
 from negclap.data.exams import make_exam
+from negclap.data.manifest import Track
 from negclap.data.tracks import Tracks, read_manifest, read_vocabulary
 from negclap.errors import InputError
 from negclap.inference import GRIDS, EmbedTexts, Method, embed_with
 from negclap.metrics.scores import check_embeddings
+from negclap.models.encoder import Model
 from negclap.storage import folder_of
 from negclap.suite import Bounds, Estimate, Results, Suite
 from negclap.text.exam import Exam
@@ -27,20 +30,6 @@ _AT_ONCE = 64
 _TEXTS_AT_ONCE = 256
 
 
-class Model(Protocol):
-    """What is measured; `negclap.load` gives one."""
-
-    @property
-    def sample_rate(self) -> int:
-        """Hz of the audio that it hears."""
-
-    def encode_audio(self, audio: Any) -> Any:
-        """``(n, samples)`` at its sample rate to ``(n, d)`` unit embeddings."""
-
-    def encode_text(self, texts: Sequence[str]) -> Any:
-        """Texts to ``(n, d)`` unit embeddings."""
-
-
 class Outcome(NamedTuple):
     """What one way of encoding scores."""
 
@@ -49,12 +38,16 @@ class Outcome(NamedTuple):
 
 
 class Heard(NamedTuple):
-    """A split as a model hears it: its exam, the embeddings that answer it, oracle and chance."""
+    """A split as a model hears it: its exam, the embeddings that answer it, oracle and chance.
+
+    ``unreadable`` are messages of tracks that are not asked about, since they cannot be heard.
+    """
 
     exam: Exam
     audio: Tensor
     twin_audio: Tensor
     bounds: Bounds | None = None
+    unreadable: tuple[str, ...] = ()
 
 
 class Material(NamedTuple):
@@ -64,8 +57,9 @@ class Material(NamedTuple):
         tracks: All splits.
         root: The folder that audio paths are relative to.
         vocabulary: The tags.
-        excerpt_s: Seconds from the middle of each track.
+        excerpt_s: Seconds from the middle of each track; of shorter ones all that there is.
         seed: Of the questions.
+        on_bad_audio: "error" stops at a track that cannot be read, "skip" leaves it out.
     """
 
     tracks: Tracks
@@ -73,6 +67,7 @@ class Material(NamedTuple):
     vocabulary: Vocabulary
     excerpt_s: float
     seed: int = 0
+    on_bad_audio: OnBadAudio = "error"
 
     @classmethod
     def read(cls, manifest: Path, excerpt_s: float) -> "Material":
@@ -87,21 +82,50 @@ class Material(NamedTuple):
             raise InputError(
                 f"no track of split {split!r}, there are {sorted(self.tracks.splits())}"
             )
-        exam = make_exam(tracks, twins, self.vocabulary, self.seed)
-        audio = self._embed(model, tracks, f"hearing {split}", progress)
-        heard_twins = self._embed(model, twins, f"hearing {twin_split}", progress)
-        return Heard(exam, audio, heard_twins)
+        unreadable: list[str] = []
+        heard, audio = self._embed(model, tracks, f"hearing {split}", progress, unreadable)
+        if not heard:
+            raise InputError(f"no track of split {split!r} can be read, the first: {unreadable[0]}")
+        heard_twins, twin_audio = self._embed(
+            model, twins, f"hearing {twin_split}", progress, unreadable
+        )
+        exam = make_exam(heard, heard_twins, self.vocabulary, self.seed)
+        return Heard(exam, audio, twin_audio, unreadable=tuple(unreadable))
 
-    def _embed(self, model: Model, tracks: Tracks, title: str, progress: Progress) -> Tensor:
-        cut = Excerpts(model.sample_rate, self.excerpt_s, None)
-
-        def embed(chunk: Tracks) -> Tensor:
-            waveforms = [as_waveform(cut.read(self.root, track, 0)) for track in chunk]
-            return torch.from_numpy(np.asarray(model.encode_audio(np.stack(waveforms))))
-
+    def _embed(
+        self, model: Model, tracks: Tracks, title: str, progress: Progress, unreadable: list[str]
+    ) -> tuple[list[Track], Tensor]:
+        """The tracks that could be read, and their embeddings."""
+        kept: list[Track] = []
+        parts: list[Tensor] = []
         chunks = [tracks[i : i + _AT_ONCE] for i in range(0, len(tracks), _AT_ONCE)]
-        parts = [embed(chunk) for chunk in progress(title, len(chunks), chunks)]
-        return torch.cat(parts) if parts else torch.empty(0, 0)
+        for chunk in progress(title, len(chunks), chunks):
+            clips = list(self._clips(model.sample_rate, chunk, unreadable))
+            kept += [track for track, _ in clips]
+            parts += _embed_clips(model, [clip for _, clip in clips])
+        return kept, torch.cat(parts) if parts else torch.empty(0, 0)
+
+    def _clips(
+        self, sample_rate: int, tracks: Tracks, unreadable: list[str]
+    ) -> Iterator[tuple[Track, Samples]]:
+        for track in tracks:
+            cut = Excerpts(sample_rate, min(self.excerpt_s, track.duration_s), None)
+            try:
+                yield track, cut.read(self.root, track, 0)
+            except AudioError as error:
+                message = f"track {track.track_id!r}: {error}"
+                if self.on_bad_audio == "error":
+                    raise AudioError(message) from None
+                unreadable.append(message)
+
+
+def _embed_clips(model: Model, clips: Sequence[Samples]) -> list[Tensor]:
+    """Clips in order; neighbours of the same length together."""
+    groups = (list(group) for _, group in groupby(clips, key=len))
+    return [
+        torch.from_numpy(np.asarray(model.encode_audio(np.stack([*map(as_waveform, group)]))))
+        for group in groups
+    ]
 
 
 def texts_of(model: Model) -> EmbedTexts:

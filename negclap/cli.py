@@ -5,6 +5,8 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import negclap
+from negclap import benchmark_cli
 from negclap.errors import InputError
 
 _TRAINING_COMMANDS = {
@@ -61,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
         commands.add_parser(name, help=text, add_help=False)
     _add_inspect(commands.add_parser("inspect", help="look at what training is fed"))
     _add_report(commands.add_parser("report", help="compare the results of runs, side by side"))
-    _add_benchmark(commands.add_parser("benchmark", help="measure models on negation"))
+    benchmark_cli.add_options(commands.add_parser("benchmark", help="measure models on negation"))
     _add_sweep(commands.add_parser("sweep", help="search loss weights, as W&B would, locally"))
     _add_mine(commands.add_parser("mine", help="find the negations in captions that people wrote"))
     return parser
@@ -129,100 +131,9 @@ def _add_report(parser: argparse.ArgumentParser) -> None:
 
 
 def _report(options: argparse.Namespace) -> None:
-    _compare(options.runs, options.out)
+    from negclap.comparison import compare
 
-
-def _compare(runs: Sequence[Path], out: Path | None) -> None:
-    """Tables of the runs side by side; with ``out`` also files and the page of pictures."""
-    from negclap.report import print_comparison, print_differences, write_markdown
-    from negclap.results import differences, read_runs, write_json
-
-    summaries = read_runs(runs)
-    print_comparison(summaries)
-    gains = differences(runs)
-    print_differences(gains, next(iter(summaries)))
-    if out:
-        from negclap.figures import plot_comparison
-
-        out.mkdir(parents=True, exist_ok=True)
-        write_json(out / "results.json", {name: s.mean for name, s in summaries.items()})
-        sure = {name: s.half_width for name, s in summaries.items() if s.runs > 1}
-        write_json(out / "half_widths.json", sure)
-        write_json(
-            out / "differences.json",
-            {name: {key: gain._asdict() for key, gain in of.items()} for name, of in gains.items()},
-        )
-        write_markdown(out / "table.md", summaries)
-        plot_comparison(summaries, out / "comparison.png")
-
-
-def _add_benchmark(parser: argparse.ArgumentParser) -> None:
-    parser.formatter_class = argparse.ArgumentDefaultsHelpFormatter
-    parser.add_argument("runs", nargs="+", type=Path, help="run folders of negclap fit")
-    parser.add_argument(
-        "--manifest",
-        type=Path,
-        default=Path("data/chorales/manifest.jsonl"),
-        help="manifest.jsonl; vocabulary.json lies beside it",
-    )
-    parser.add_argument("--split", default="test", help="the split that is asked about")
-    parser.add_argument("--twin-split", default="test_twin", help="its counterfactual twins")
-    parser.add_argument(
-        "--validation-split", default="validation", help="what free alternatives are tuned on"
-    )
-    parser.add_argument(
-        "--free", action="store_true", help="also each model with the free alternatives to training"
-    )
-    parser.add_argument("--toys", action="store_true", help="also the six toy models")
-    parser.add_argument("--gallery-size", type=int, default=512, help="clips per gallery")
-    parser.add_argument("--galleries", type=int, default=10, help="random galleries")
-    parser.add_argument("--seed", type=int, default=0, help="of the questions and galleries")
-    parser.add_argument("--out", type=Path, required=True, help="folder for tables and pictures")
-    parser.set_defaults(run=_benchmark)
-
-
-def _benchmark(options: argparse.Namespace) -> None:
-    from negclap.benchmark import Heard, Material, Outcome, score, texts_of, tune
-    from negclap.inference import GRIDS, embed_with
-    from negclap.metrics.toys import TOYS
-    from negclap.models.checkpoint import load
-    from negclap.report import explain_exam, progress
-    from negclap.results import beside, write_json, write_results
-    from negclap.suite import Suite
-
-    names = [run.name for run in options.runs]
-    if len(set(names)) < len(names):
-        raise InputError(f"run folders of one name would overwrite each other: {names}")
-    suite = Suite(options.gallery_size, options.galleries, options.seed)
-    folders: list[Path] = []
-
-    def keep(name: str, outcome: Outcome, heard: Heard) -> None:
-        folders.append(options.out / name)
-        write_results(folders[-1], outcome.estimates, outcome.results.scores, heard.exam)
-
-    for run in options.runs:
-        model = load(run)
-        material = Material.read(options.manifest, model.excerpt_s)._replace(seed=options.seed)
-        heard = material.hear(model, options.split, options.twin_split, progress)
-        if not folders:
-            explain_exam(heard.exam)
-            bounds = suite.bounds(heard.exam)
-        heard = heard._replace(bounds=bounds)
-        embed = texts_of(model)
-        keep(run.name, score(suite, heard, embed, model.threshold), heard)
-        if options.free:
-            validation = material.hear(model, options.validation_split, "", progress)
-            for method in GRIDS:
-                parameter = tune(method, suite, validation, embed)
-                freely = embed_with(method, parameter, embed, material.vocabulary)
-                name = beside(run.name, method)
-                keep(name, score(suite, heard, freely), heard)
-                write_json(options.out / name / "parameter.json", {method: parameter})
-    if options.toys:
-        for name, toy in TOYS.items():
-            results = suite.run_toy(heard.exam, toy)
-            keep(name, Outcome(suite.estimates(heard.exam, results, bounds), results), heard)
-    _compare(folders, options.out)
+    compare(options.runs, options.out)
 
 
 def _add_sweep(parser: argparse.ArgumentParser) -> None:
@@ -256,7 +167,7 @@ def _add_mine(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--out", type=Path, help="JSONL of everything found")
     parser.add_argument("--labels", type=Path, help="JSONL of labels to measure against")
-    parser.add_argument("--run-dir", type=Path, help="a run whose text embeddings are asked")
+    parser.add_argument("--model", help="a model whose text embeddings are asked")
     parser.set_defaults(run=_mine)
 
 
@@ -274,10 +185,9 @@ def _mine(options: argparse.Namespace) -> None:
         write_lines(options.out, [one.as_dict() for one in mined])
     if options.labels:
         print_label_scores(score_labels(mined, read_labels(options.labels), captions))
-    if options.run_dir:
-        from negclap.models.checkpoint import load
-
-        print_text_only(text_only_accuracy(mined, captions, load(options.run_dir).encode_text))
+    if options.model:
+        encode_text = negclap.load(options.model).encode_text
+        print_text_only(text_only_accuracy(mined, captions, encode_text))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The LightningModule: the only place where model, losses, gather and metrics meet."""
+"""The LightningModule: the only place where model, loss, metrics and Lightning meet."""
 
 import math
 from collections import Counter, defaultdict
@@ -17,27 +17,21 @@ from negclap.data.batch import Batch
 from negclap.data.datamodule import NegClapDataModule
 from negclap.embedded_texts import EmbeddedTexts
 from negclap.errors import InputError
-from negclap.losses import (
-    SIGMOID_BIAS,
-    LossTerms,
-    Pairs,
-    choice,
-    contrast,
-    dissimilarity,
-    graded_margin,
-)
+from negclap.losses import SIGMOID_BIAS, LossTerms
 from negclap.metrics.classes import AudioEmbeddings
 from negclap.models.audio_encoders import AudioEncoder
-from negclap.models.checkpoint import load
-from negclap.models.clap import NegClap
+from negclap.models.checkpoint import read_run
+from negclap.models.clap import NegClap, ProjectionKind, Tower
+from negclap.models.clap_model import take_projections
+from negclap.models.lora import Lora
 from negclap.models.text_encoders import TextEncoder
+from negclap.objective import Objective
 from negclap.optimizer import parameter_groups, training_steps, warmup_cosine
 from negclap.report import print_estimates
 from negclap.results import write_embeddings, write_json, write_results
 from negclap.rng import derive_seed
 from negclap.suite import NegationSuite, Suite, understanding_score
-from negclap.text.compose import FALSEHOODS
-from negclap.text.probes import LEVELS, Statement, TextKind
+from negclap.text.probes import Statement, TextKind
 
 _TEXTS_AT_ONCE = 256
 
@@ -54,7 +48,7 @@ class NegClapModule(pl.LightningModule):
         embed_dim: Size of the joint space.
         temperature: Initial temperature.
         learning_rate: AdamW's peak rate.
-        pretrained_rate: Peak rate of a pretrained text tower.
+        pretrained_rate: Peak rate of pretrained towers, and of projections from ``clap``.
         weight_decay: AdamW's; biases, norms, embeddings and the scale have none.
         warmup_fraction: Share of all steps over which the rate rises; then it falls as a cosine.
         gallery_size: Clips per retrieval gallery, in validation and test.
@@ -65,6 +59,11 @@ class NegClapModule(pl.LightningModule):
         compile_audio: Compile the audio encoder (torch.compile); worth its minutes on GPUs.
         audio_run: A run whose audio tower and projection, of the same shapes, are taken over and
             kept as they are: text tower and scale alone are trained (LiT, arXiv 2111.07991).
+        projection: Of each tower's output into the joint space, "linear" or "mlp".
+        clap: A `transformers` ClapModel whose projections and scale are taken over; the encoders
+            name it, too, for their halves. Fine-tuning: configs/methods/finetune_clap.yaml.
+        freeze: Towers that are kept as they are, with their projections.
+        lora: Low-rank adapters in pretrained towers; needs the package peft.
     """
 
     def __init__(
@@ -84,12 +83,17 @@ class NegClapModule(pl.LightningModule):
         micro_batch_size: int | None = None,
         compile_audio: bool = False,
         audio_run: Path | None = None,
+        projection: ProjectionKind = "linear",
+        clap: Path | None = None,
+        freeze: tuple[Tower, ...] = (),
+        lora: Lora | None = None,
     ) -> None:
         super().__init__()
-        self.model = NegClap(audio_encoder, text_encoder, embed_dim, temperature)
+        self.model = NegClap(audio_encoder, text_encoder, embed_dim, temperature, projection)
         self.losses = losses
         sigmoid = losses.contrastive.form == "sigmoid"
         self.logit_bias = nn.Parameter(torch.tensor(SIGMOID_BIAS)) if sigmoid else None
+        self.objective = Objective(self.model, losses, self.logit_bias)
         self.learning_rate = learning_rate
         self.pretrained_rate = pretrained_rate
         self.weight_decay = weight_decay
@@ -103,8 +107,10 @@ class NegClapModule(pl.LightningModule):
         self.micro_batch_size = micro_batch_size
         self.compile_audio = compile_audio
         self.audio_run = audio_run
-        if audio_run is not None:
-            self.model.freeze_audio()
+        self.clap = clap
+        if lora is not None:
+            lora.add_to(self.model)
+        self.model.freeze({*freeze, *(("audio",) if audio_run is not None else ())})
         self.suite = Suite(gallery_size, galleries)
         self.heard = nn.ModuleDict(
             {name: AudioEmbeddings() for name in ("validation", "test", "twins")}
@@ -122,8 +128,11 @@ class NegClapModule(pl.LightningModule):
 
     def on_fit_start(self) -> None:
         """Take over the audio tower, or fit its input statistics; the same on every rank."""
-        if self.audio_run is not None and not self.trainer.ckpt_path:  # else they are restored
-            self.model.take_audio_from(load(self.audio_run).model)
+        begins = not self.trainer.ckpt_path  # else all weights are restored
+        if self.audio_run is not None and begins:
+            self.model.take_audio_from(read_run(self.audio_run).model)
+        if self.clap is not None and begins:
+            take_projections(self.model, self.clap)
         data = self.data
         if not self.model.audio_encoder.calibrated:
             self.model.audio_encoder.calibrate(data.calibration_waveforms().to(self.device))
@@ -142,11 +151,13 @@ class NegClapModule(pl.LightningModule):
         self.unreadable["train"].update(batch.unreadable)
         clips = self.micro_batch_size
         n_texts = len(batch.text_keys)
-        texts = clips and math.ceil(clips * n_texts / len(batch.waveform))
+        texts_at_once = clips and math.ceil(clips * n_texts / len(batch.waveform))
         audio = self.model.embed_audio(batch.waveform, clips)
-        unique_texts = self.model.embed_text(batch.tokens, texts)  # the one text call of the step
+        # The one text call of the step.
+        unique_texts = self.model.embed_text(batch.tokens, texts_at_once)
         total = torch.zeros((), device=self.device)
-        for name, weight, value in self._terms(batch, audio, unique_texts):
+        texts = EmbeddedTexts(batch, unique_texts, distributed.gather_with_gradient(audio))
+        for name, weight, value in self.objective.terms(self.global_step, audio, texts):
             if not torch.isfinite(value):
                 raise InputError(f"step {self.global_step}: loss term {name!r} is {value.item()}")
             self.log(f"train/loss/{name}", value, batch_size=len(audio), sync_dist=True)
@@ -154,86 +165,6 @@ class NegClapModule(pl.LightningModule):
         self.log("train/loss", total, prog_bar=True, batch_size=len(audio), sync_dist=True)
         self.log("train/scale", self.model.scale, batch_size=len(audio))
         return total
-
-    def _terms(
-        self, batch: Batch, audio: Tensor, unique_texts: Tensor
-    ) -> list[tuple[str, float, Tensor]]:
-        """(name, weight now, raw value) of every term that is switched on."""
-        texts = EmbeddedTexts(batch, unique_texts, distributed.gather_with_gradient(audio))
-        values = {
-            "contrastive": self._contrastive,
-            "dissimilarity": self._dissimilarity,
-            "graded_margin": self._graded_margin,
-            "absence": self._absence,
-            "exclusion": self._exclusion,
-            "choice": self._choice,
-        }
-        weights = {
-            name: term.weight_at(self.global_step) for name, term in self.losses.by_name().items()
-        }
-        return [
-            (name, weight, values[name](audio, texts)) for name, weight in weights.items() if weight
-        ]
-
-    def _contrastive(self, audio: Tensor, texts: EmbeddedTexts) -> Tensor:
-        return self._contrast(audio, texts, "caption")
-
-    def _exclusion(self, audio: Tensor, texts: EmbeddedTexts) -> Tensor:
-        values = [self._exclusion_turn(audio, texts, turn) for turn in texts.turns]
-        return torch.stack(values).mean()
-
-    def _exclusion_turn(self, audio: Tensor, texts: EmbeddedTexts, turn: int) -> Tensor:
-        role = f"exclusion {turn}"
-        match self.losses.exclusion.negatives:
-            case "own":
-                return self._contrast(audio, texts, role, own=texts.false(turn))
-            case "shared":
-                false = distributed.gather_with_gradient(texts.false(turn).flatten(0, 1))
-                shared = false[~false.isnan().any(dim=1)]
-                return self._contrast(audio, texts, role, shared=shared)
-            case "none":
-                return self._contrast(audio, texts, role)
-
-    def _contrast(
-        self,
-        audio: Tensor,
-        texts: EmbeddedTexts,
-        role: str,
-        own: Tensor | None = None,
-        shared: Tensor | None = None,
-    ) -> Tensor:
-        """The contrastive loss in its configured form; extra negatives are texts."""
-        text, keys = texts[role], texts.keys(role)
-        all_text, all_keys = distributed.gather_with_gradient(text), distributed.gather(keys)
-        offset = distributed.rank() * len(audio)
-        pairs = Pairs(audio, text, texts.all_audio, all_text, keys, all_keys, offset, own, shared)
-        return contrast(pairs, self.model.scale, self.losses.contrastive, self.logit_bias)
-
-    def _dissimilarity(self, audio: Tensor, texts: EmbeddedTexts) -> Tensor:
-        has = texts.given("fully")
-        original, fully = texts["original"][has], texts["fully"][has]
-        floor = self.losses.dissimilarity.floor
-        return distributed.global_mean(dissimilarity(original, fully, floor))
-
-    def _graded_margin(self, audio: Tensor, texts: EmbeddedTexts) -> Tensor:
-        has = texts.given("half")  # who has a half negated form has all three
-        original, half, fully = ((audio[has] * texts[level][has]).sum(dim=-1) for level in LEVELS)
-        term = self.losses.graded_margin
-        return distributed.global_mean(graded_margin(original, half, fully, term))
-
-    def _absence(self, audio: Tensor, texts: EmbeddedTexts) -> Tensor:
-        has = texts.given("absence_true")
-        true, false = (texts[role][has] for role in ("absence_true", "absence_false"))
-        scale = self.model.scale
-        return distributed.global_mean(choice(audio[has], true, false.unsqueeze(1), scale))
-
-    def _choice(self, audio: Tensor, texts: EmbeddedTexts) -> Tensor:
-        losses = []
-        for turn in texts.turns:
-            has = texts.given(f"{FALSEHOODS[0]} {turn}")
-            true, false = texts[f"exclusion {turn}"][has], texts.false(turn)[has]
-            losses.append(choice(audio[has], true, false, self.model.scale))
-        return distributed.global_mean(torch.cat(losses))
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Random numbers of the step (dropout, SpecAugment) are its own, also after a resume."""
@@ -265,8 +196,13 @@ class NegClapModule(pl.LightningModule):
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """What is trained, by rate and decay."""
-        own = {"text_encoder.": self.pretrained_rate} if self.model.text_encoder.pretrained else {}
-        return parameter_groups(self, own, self.learning_rate, self.weight_decay)
+        rates = {"lora_": self.learning_rate}  # new weights, also within pretrained towers
+        for tower in ("audio_encoder", "text_encoder"):
+            if getattr(self.model, tower).pretrained:
+                rates[f"{tower}."] = self.pretrained_rate
+        if self.clap is not None:
+            rates["_projection."] = self.pretrained_rate
+        return parameter_groups(self, rates, self.learning_rate, self.weight_decay)
 
     # ------------------------------------------------- validation, test, predict
 
@@ -320,7 +256,7 @@ class NegClapModule(pl.LightningModule):
 
     def _gathered(self, split: str) -> tuple[list[int], Tensor]:
         """The rows that could be read, on any rank, and their embeddings."""
-        rows, audio = self._heard(split).gathered(self.model.audio_projection.out_features)
+        rows, audio = self._heard(split).gathered(self.model.embed_dim)
         return rows.tolist(), audio
 
     def on_test_epoch_end(self) -> None:

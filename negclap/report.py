@@ -218,6 +218,14 @@ def explain_exam(exam: Exam) -> None:
             console.print(f"left out: {part}; {reason}")
 
 
+def print_unreadable(messages: Sequence[str]) -> None:
+    """Tracks that were left out, each with the reason."""
+    if messages:
+        Console().print(f"[bold]{len(messages)} tracks left out, they cannot be heard:[/bold]")
+    for message in messages:
+        Console().print(f"  {message}", markup=False, highlight=False)
+
+
 def print_mined(mined: Sequence[Mined], captions: int) -> None:
     """How many negations of which kind, with which cues and tags."""
     negating = len({one.caption_id for one in mined})

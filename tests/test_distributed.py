@@ -32,7 +32,7 @@ class _Loss(nn.Module):
         super().__init__()
         self.module = make_module(in_form(form))
         if frozen:
-            self.module.model.freeze_audio()
+            self.module.model.freeze(["audio"])
 
     def forward(self, rows):
         clips, _ = full_batch(self.module)

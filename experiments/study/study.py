@@ -295,8 +295,9 @@ def benchmark(out: Path, target: Path) -> None:
     newest = max((run / "cell.json").stat().st_mtime for run in runs)
     if not done.is_file() or done.stat().st_mtime < newest:
         manifest = ROOT / "data" / "chorales" / "manifest.jsonl"
-        arguments = ["--manifest", str(manifest), "--free", "--toys", "--out", str(folder)]
-        if negclap(["benchmark", *map(str, runs), *arguments]):
+        models = [f"--model={run}" for run in runs]
+        arguments = [f"--data={manifest}", "--free", "--toys", f"--out={folder}"]
+        if negclap(["benchmark", *models, *arguments]):
             raise SystemExit("the benchmark failed")
     (target / "gamed").mkdir(parents=True, exist_ok=True)
     for name in ("table.md", "results.json"):

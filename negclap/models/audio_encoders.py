@@ -8,10 +8,11 @@ differ.
 
 from abc import ABC, abstractmethod
 from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoConfig, ClapAudioConfig, ClapAudioModel, ClapModel
 
 from negclap.errors import InputError
 from negclap.models.frontend import LogMel, MelConfig, SpecAugment
@@ -29,12 +30,14 @@ class AudioEncoder(nn.Module, ABC):
         mel: Its front end.
         dim: Size of its output.
         calibrated: Whether the input statistics have been fitted.
+        pretrained: Whether its weights come from elsewhere.
     """
 
     sample_rate: int
     mel: MelConfig
     dim: int
     calibrated: Tensor
+    pretrained: bool = False
 
     def __init__(self, mel: MelConfig, augment: SpecAugment) -> None:
         super().__init__()
@@ -165,7 +168,13 @@ class HtsatEncoder(AudioEncoder):
         overrides: Configuration of the model from scratch (`ClapAudioConfig` fields).
         augment: SpecAugment.
         mel: The front end.
+        repeat_to_s: Shorter clips are repeated as often as they fit into so many seconds, then
+            padded with zeros, as LAION's models were trained (`ClapFeatureExtractor`'s
+            "repeatpad"). None hears them as they are.
+        load_weights: False takes only the shape of a pretrained model, for weights to come.
     """
+
+    model: Any  # a ClapAudioModel
 
     def __init__(
         self,
@@ -173,15 +182,21 @@ class HtsatEncoder(AudioEncoder):
         overrides: dict[str, int | float | list[int]] | None = None,
         augment: SpecAugment = SpecAugment(),  # noqa: B008  # frozen, safe to share
         mel: MelConfig = HTSAT_MEL,
+        repeat_to_s: float | None = None,
+        load_weights: bool = True,
     ) -> None:
         super().__init__(mel, augment)
+        from transformers import ClapAudioConfig, ClapAudioModel  # seconds, for this tower alone
+
+        if path is not None and overrides:
+            raise InputError("HtsatEncoder takes a path or overrides, not both")
+        self.pretrained = path is not None
+        self.repeat_to_s = repeat_to_s
         if path is None:
             config = ClapAudioConfig(**{"num_mel_bins": mel.n_mels, **(overrides or {})})
             self.model = ClapAudioModel(config)
-        elif overrides:
-            raise InputError("HtsatEncoder takes a path or overrides, not both")
         else:
-            self.model = _load_clap_audio(path)
+            self.model = _clap_audio(path, load_weights)
             self.calibrated.fill_(True)
         self.dim = int(self.model.config.hidden_size)
         self.input_norm = self.model.audio_encoder.batch_norm.eval()  # also before any train()
@@ -200,19 +215,37 @@ class HtsatEncoder(AudioEncoder):
 
     def forward(self, waveform: Tensor) -> Tensor:
         """``(batch, samples)`` to ``(batch, dim)``; at most 10 s (`spec_size` frames)."""
+        if self.repeat_to_s is not None:
+            waveform = repeat_pad(waveform, round(self.repeat_to_s * self.sample_rate))
         features = self.log_mel(waveform).unsqueeze(1)
         pooled: Tensor = self.model(input_features=features).pooler_output
         return pooled
 
 
-def _load_clap_audio(path: Path) -> ClapAudioModel:
+def repeat_pad(waveform: Tensor, samples: int) -> Tensor:
+    """``(batch, n)`` to ``(batch, samples)``: repeated as often as it fits, then zeros.
+
+    What is longer stays as it is.
+    """
+    length = waveform.shape[1]
+    if length >= samples:
+        return waveform
+    repeated = waveform.repeat(1, samples // length)
+    return torch.nn.functional.pad(repeated, (0, samples - repeated.shape[1]))
+
+
+def _clap_audio(path: Path, load_weights: bool) -> Any:
     """The audio model of a folder or hub name, which may hold a whole ClapModel."""
+    from transformers import AutoConfig, ClapAudioModel, ClapModel  # seconds, for this tower alone
+
     try:
         config = AutoConfig.from_pretrained(str(path))
         whole = config.model_type == "clap"
+        if not load_weights:
+            return ClapAudioModel(config.audio_config if whole else config)
         kind = ClapModel if whole else ClapAudioModel
         model, info = kind.from_pretrained(str(path), output_loading_info=True)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, UnpicklingError) as error:
         raise InputError(f"audio encoder {path}: {error}".splitlines()[0]) from None
     if info["missing_keys"]:
         raise InputError(

@@ -1,7 +1,8 @@
 """NegClap: the two encoders, their projections into one space, and the learned scale."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +15,9 @@ from negclap.models.text_encoders import TextEncoder
 
 MAX_SCALE = 100.0
 
+Tower = Literal["audio", "text"]
+ProjectionKind = Literal["linear", "mlp"]
+
 
 class NegClap(nn.Module):
     """A joint audio-text model: unit vectors, compared by cosine.
@@ -24,6 +28,8 @@ class NegClap(nn.Module):
         embed_dim: Size of the joint space.
         temperature: Initial temperature; the learned scale is its inverse. 0.07 is CLIP's, the
             paper does not state one.
+        projection: Of each tower's output into the joint space: "linear", or "mlp" (two layers with
+            a ReLU between them), which is what a ClapModel of `transformers` has.
     """
 
     def __init__(
@@ -32,14 +38,17 @@ class NegClap(nn.Module):
         text_encoder: TextEncoder,
         embed_dim: int = 128,
         temperature: float = 0.07,
+        projection: ProjectionKind = "linear",
     ) -> None:
         super().__init__()
         if not temperature >= 1 / MAX_SCALE:
             raise InputError(f"temperature is {temperature}, expected at least {1 / MAX_SCALE}")
         self.audio_encoder = audio_encoder
         self.text_encoder = text_encoder
-        self.audio_projection = nn.Linear(audio_encoder.dim, embed_dim)
-        self.text_projection = nn.Linear(text_encoder.dim, embed_dim)
+        self.embed_dim = embed_dim
+        self.projection: ProjectionKind = projection
+        self.audio_projection = _projection(projection, audio_encoder.dim, embed_dim)
+        self.text_projection = _projection(projection, text_encoder.dim, embed_dim)
         self.log_scale = nn.Parameter(torch.tensor(math.log(1 / temperature)))
 
     @property
@@ -52,10 +61,17 @@ class NegClap(nn.Module):
         """Keep the scale at or below 100; called after each optimiser step."""
         self.log_scale.clamp_(max=math.log(MAX_SCALE))
 
-    def freeze_audio(self) -> None:
-        """Train the text tower alone."""
-        for part in self._audio_parts:
-            part.requires_grad_(False).eval()
+    def freeze(self, towers: Collection[Tower]) -> None:
+        """Keep towers, with their projections, as they are.
+
+        Raises:
+            InputError: If nothing is left to be trained.
+        """
+        if set(towers) == {"audio", "text"}:
+            raise InputError("both towers are frozen: nothing is left to be trained")
+        for tower in towers:
+            for part in self._parts(tower):
+                part.requires_grad_(False).eval()
 
     def take_audio_from(self, other: "NegClap") -> None:
         """Take over the audio tower, its projection and the scale.
@@ -66,7 +82,7 @@ class NegClap(nn.Module):
         ours, given = self.audio_encoder.mel, other.audio_encoder.mel
         if ours != given:
             raise InputError(f"audio tower of another front end: {given}, expected {ours}")
-        for mine, theirs in zip(self._audio_parts, other._audio_parts, strict=True):
+        for mine, theirs in zip(self._parts("audio"), other._parts("audio"), strict=True):
             try:
                 mine.load_state_dict(theirs.state_dict())
             except RuntimeError as error:
@@ -74,9 +90,12 @@ class NegClap(nn.Module):
                 raise InputError(f"audio tower of another shape: {reason}") from None
         self.log_scale.data.copy_(other.log_scale.data)
 
-    @property
-    def _audio_parts(self) -> tuple[nn.Module, ...]:
-        return (self.audio_encoder, self.audio_projection)
+    def _parts(self, tower: Tower) -> tuple[nn.Module, nn.Module]:
+        match tower:
+            case "audio":
+                return self.audio_encoder, self.audio_projection
+            case "text":
+                return self.text_encoder, self.text_projection
 
     def embed_audio(self, waveform: Tensor, at_once: int | None = None) -> Tensor:
         """``(batch, samples)`` to unit vectors ``(batch, embed_dim)``, float32.
@@ -100,6 +119,15 @@ class NegClap(nn.Module):
     def _embed_text(self, tokens: dict[str, Tensor]) -> Tensor:
         projected = self.text_projection(self.text_encoder(tokens))
         return F.normalize(projected.float(), dim=-1)
+
+
+def _projection(kind: ProjectionKind, size: int, embed_dim: int) -> nn.Module:
+    match kind:
+        case "linear":
+            return nn.Linear(size, embed_dim)
+        case "mlp":
+            last = nn.Linear(embed_dim, embed_dim)
+            return nn.Sequential(nn.Linear(size, embed_dim), nn.ReLU(), last)
 
 
 def _in_parts(

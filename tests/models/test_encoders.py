@@ -16,14 +16,8 @@ from negclap.models.audio_encoders import ConvEncoder, HtsatEncoder
 from negclap.models.clap import MAX_SCALE, NegClap
 from negclap.models.frontend import MelConfig
 from negclap.models.text_encoders import TextEncoder
+from tests.conftest import TINY_HTSAT
 
-TINY_HTSAT = {
-    "hidden_size": 32,
-    "patch_embeds_hidden_size": 4,
-    "depths": [1, 1, 1, 1],
-    "num_attention_heads": [1, 1, 2, 2],
-    "spec_size": 256,
-}
 TEXTS = ["slow piano", "a fast piece with drums and no vocals at all", "harp"]
 
 

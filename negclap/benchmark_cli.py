@@ -1,0 +1,103 @@
+"""``negclap benchmark``: models side by side on negation."""
+
+import argparse
+from pathlib import Path
+
+from negclap.errors import InputError
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """What the command takes."""
+    parser.formatter_class = argparse.ArgumentDefaultsHelpFormatter
+    parser.add_argument(
+        "--model",
+        action="append",
+        required=True,
+        dest="models",
+        metavar="MODEL",
+        help="a run folder, an exported folder, a ClapModel (folder or hub name), a LAION-CLAP "
+        ".pt, or FILE.py:CLASS; several are compared with the first",
+    )
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=Path("data/chorales/manifest.jsonl"),
+        help="manifest.jsonl; vocabulary.json lies beside it",
+    )
+    parser.add_argument("--split", default="test", help="the split that is asked about")
+    parser.add_argument("--twin-split", default="test_twin", help="its counterfactual twins")
+    parser.add_argument(
+        "--validation-split", default="validation", help="what free alternatives are tuned on"
+    )
+    parser.add_argument(
+        "--free", action="store_true", help="also each model with the free alternatives to training"
+    )
+    parser.add_argument("--toys", action="store_true", help="also the six toy models")
+    parser.add_argument("--gallery-size", type=int, default=512, help="clips per gallery")
+    parser.add_argument("--galleries", type=int, default=10, help="random galleries")
+    parser.add_argument("--seed", type=int, default=0, help="of the questions and galleries")
+    parser.add_argument(
+        "--on-bad-audio",
+        choices=("error", "skip"),
+        default="error",
+        help="stop at a track that cannot be read, or leave it out and say so",
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder for tables and pictures")
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> None:
+    import negclap
+    from negclap.benchmark import Heard, Material, Outcome, score, texts_of, tune
+    from negclap.comparison import compare
+    from negclap.inference import GRIDS, embed_with
+    from negclap.metrics.toys import TOYS
+    from negclap.report import explain_exam, print_unreadable, progress
+    from negclap.results import beside, write_json, write_results
+    from negclap.suite import Suite
+
+    names = _names(options.models)
+    suite = Suite(options.gallery_size, options.galleries, options.seed)
+    folders: list[Path] = []
+
+    def keep(name: str, outcome: Outcome, heard: Heard) -> None:
+        folders.append(options.out / name)
+        write_results(folders[-1], outcome.estimates, outcome.results.scores, heard.exam)
+
+    for name, source in names.items():
+        model = negclap.load(source)
+        material = Material.read(options.data, model.excerpt_s)._replace(
+            seed=options.seed, on_bad_audio=options.on_bad_audio
+        )
+        heard = material.hear(model, options.split, options.twin_split, progress)
+        if not folders:
+            print_unreadable(heard.unreadable)
+            explain_exam(heard.exam)
+            bounds = suite.bounds(heard.exam)
+        heard = heard._replace(bounds=bounds)
+        embed = texts_of(model)
+        keep(name, score(suite, heard, embed, model.threshold), heard)
+        if options.free:
+            validation = material.hear(model, options.validation_split, "", progress)
+            for method in GRIDS:
+                parameter = tune(method, suite, validation, embed)
+                freely = embed_with(method, parameter, embed, material.vocabulary)
+                free_name = beside(name, method)
+                keep(free_name, score(suite, heard, freely), heard)
+                write_json(options.out / free_name / "parameter.json", {method: parameter})
+    if options.toys:
+        for name, toy in TOYS.items():
+            results = suite.run_toy(heard.exam, toy)
+            keep(name, Outcome(suite.estimates(heard.exam, results, bounds), results), heard)
+    compare(folders, options.out)
+
+
+def _names(sources: list[str]) -> dict[str, str]:
+    """Short names: the last part of a path or hub name, the class of a file."""
+    named: dict[str, str] = {}
+    for source in sources:
+        name = source.rpartition(":")[2] if ".py:" in source else Path(source).name
+        if name in named:
+            raise InputError(f"{named[name]} and {source} would both be called {name!r}")
+        named[name] = source
+    return named

@@ -1,0 +1,201 @@
+"""Any model behind one protocol, equal to what its own code gives; nothing unsafe is read."""
+
+import pickle
+import sys
+import types
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from transformers import AutoProcessor, ClapModel
+
+import negclap
+from negclap.errors import InputError
+from tests.conftest import save_clap
+
+RATE = 48_000
+TEXTS = ["no drums", "calm piano without any drums or vocals", "rock"]
+
+ADAPTER = """
+import numpy as np
+
+class Loudness:
+    sample_rate = 8_000
+    excerpt_s = 2.0
+    def encode_audio(self, waveforms):
+        return np.stack([np.sqrt((waveforms**2).mean(1)), np.ones(len(waveforms))], axis=1)
+    def encode_text(self, texts):
+        return np.array([[len(text.split()), 1] for text in texts])
+
+class Wrong(Loudness):
+    dim = 3
+
+class Deaf:
+    sample_rate = 8_000
+    encode_text = None
+"""
+
+
+class Evil:
+    """Unpickling it runs code."""
+
+    def __reduce__(self):
+        return (Path("/tmp/negclap-was-here").touch, ())
+
+
+def noise(seconds, n=3):
+    draw = np.random.default_rng(0).standard_normal((n, round(seconds * RATE)))
+    return (0.1 * draw).astype(np.float32)
+
+
+@torch.inference_mode()
+def embedded_by_transformers(folder, waveforms):
+    """Clip by clip, text by text."""
+    model, processor = (
+        ClapModel.from_pretrained(folder).eval(),
+        AutoProcessor.from_pretrained(folder),
+    )
+    texts = [processor.tokenizer(text, return_tensors="pt") for text in TEXTS]
+    clips = [
+        processor.feature_extractor(clip, sampling_rate=RATE, return_tensors="pt")
+        for clip in waveforms
+    ]
+    return [
+        F.normalize(torch.cat([method(**one).pooler_output for one in given]), dim=-1).numpy()
+        for method, given in ((model.get_text_features, texts), (model.get_audio_features, clips))
+    ]
+
+
+@pytest.mark.parametrize("fusion", [False, True])
+@pytest.mark.parametrize("seconds", [4.0, 10.0])
+def test_a_clap_model_gives_what_transformers_gives(tmp_path, fusion, seconds):
+    folder = save_clap(tmp_path, fusion)
+    model = negclap.load(folder)
+    texts, clips = embedded_by_transformers(folder, noise(seconds))
+    np.testing.assert_allclose(model.encode_text(TEXTS), texts, atol=1e-5)
+    np.testing.assert_allclose(model.encode_audio(noise(seconds)), clips, atol=1e-5)
+    assert (model.sample_rate, model.dim, model.excerpt_s) == (RATE, 24, 10.0)
+
+
+def test_a_clap_model_cuts_nothing_at_random(clap_folder):
+    with pytest.raises(InputError, match=r"clips of 11.0 s, a ClapModel takes 10 s"):
+        negclap.load(clap_folder).encode_audio(noise(11.0))
+
+
+def test_a_class_in_a_file_is_a_model(tmp_path, chorales, tracks):
+    (tmp_path / "adapter.py").write_text(ADAPTER)
+    model = negclap.load(f"{tmp_path / 'adapter.py'}:Loudness")
+    assert (model.dim, model.excerpt_s) == (2, 2.0)
+    heard = model.encode_audio([chorales / track.audio for track in tracks[:3]])
+    np.testing.assert_allclose(np.linalg.norm(heard, axis=1), 1, atol=1e-6)
+    assert model.encode_text(TEXTS).shape == (3, 2)
+    for name, message in {
+        "Wrong": r"encode_text gave \(1, 2\), expected \(1, 3\)",
+        "Deaf": "has no encode_audio",
+        "Nobody": "has no class 'Nobody'",
+    }.items():
+        with pytest.raises(InputError, match=message):
+            negclap.load(f"{tmp_path / 'adapter.py'}:{name}").encode_text(["x"])
+    with pytest.raises(InputError, match=r"nothing\.py: no file there"):
+        negclap.load("nothing.py:Model")
+
+
+class FakeClapModule(torch.nn.Module):
+    """The calls of LAION's `CLAP_Module` that are used."""
+
+    def __init__(self, enable_fusion, amodel):
+        super().__init__()
+        self.given = (enable_fusion, amodel)
+        self.model = torch.nn.Linear(512, 512)
+
+    def get_audio_embedding_from_data(self, x, use_tensor):
+        assert use_tensor
+        return self.model(x[:, :512])
+
+    def get_text_embedding(self, x, use_tensor):
+        assert use_tensor
+        found = self.model(torch.stack([torch.full((512,), float(len(text))) for text in x]))
+        return found.squeeze(0)  # as theirs does with one text
+
+
+@pytest.fixture
+def laion_clap(monkeypatch):
+    module = types.ModuleType("laion_clap")
+    module.CLAP_Module = FakeClapModule
+    monkeypatch.setitem(sys.modules, "laion_clap", module)
+
+
+def test_a_laion_checkpoint_is_loaded_into_their_own_code(laion_clap, tmp_path):
+    weights = torch.nn.Linear(512, 512).state_dict()
+    path = tmp_path / "music_audioset_epoch_15.pt"
+    state = {f"module.{name}": value for name, value in weights.items()}
+    torch.save({"epoch": 3, "best": np.float64(0.5), "state_dict": state}, path)
+    model = negclap.load(path)
+    assert model.module.given == (False, "HTSAT-base")
+    one = model.encode_text(["ab"])
+    assert one.shape == (1, 512)
+    expected = torch.full((1, 512), 2.0) @ weights["weight"].T + weights["bias"]
+    np.testing.assert_allclose(one, F.normalize(expected, dim=-1).numpy(), atol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(model.encode_audio(noise(1.0)), axis=1), 1, atol=1e-5)
+    torch.save({"state_dict": {"module.other": torch.ones(1)}}, path)
+    with pytest.raises(InputError, match="not the model of its name"):
+        negclap.load(path)
+
+
+def test_without_laions_package_the_message_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "laion_clap", None)
+    with pytest.raises(InputError, match="pip install laion_clap"):
+        negclap.load(tmp_path / "x.pt")
+
+
+def test_a_malicious_pickle_is_refused(laion_clap, tiny_run, clap_folder, tmp_path):
+    harm = Path("/tmp/negclap-was-here")
+    harm.unlink(missing_ok=True)
+    run = tmp_path / "run"
+    (run / "checkpoints").mkdir(parents=True)
+    (run / "config.yaml").write_bytes((tiny_run / "config.yaml").read_bytes())
+    clap = tmp_path / "clap"
+    clap.mkdir()
+    for file in clap_folder.iterdir():
+        if file.suffix == ".json":
+            (clap / file.name).write_bytes(file.read_bytes())
+    for victim, file in (
+        (run, run / "checkpoints" / "best.ckpt"),
+        (clap, clap / "pytorch_model.bin"),
+        (tmp_path / "laion.pt", tmp_path / "laion.pt"),
+    ):
+        file.write_bytes(pickle.dumps({"state_dict": Evil()}))
+        with pytest.raises(InputError):
+            negclap.load(victim)
+        torch.save({"state_dict": Evil()}, file)
+        with pytest.raises(InputError):
+            negclap.load(victim)
+    assert not harm.exists()
+    torch.load(tmp_path / "run" / "checkpoints" / "best.ckpt", weights_only=False)
+    assert harm.exists()  # the pickle does harm where it is read carelessly
+    harm.unlink()
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({}, "neither a run folder .* nor a model"),
+        ({"config.json": "{"}, "not a model's configuration"),
+        ({"config.json": '{"model_type": "bert"}'}, "a model of type 'bert'"),
+        ({"config.json": '{"model_type": "clap"}'}, "not a ClapModel with its processor"),
+        ({"config.json": '{"model_type": "negclap"}'}, "not an exported model"),
+    ],
+)
+def test_what_is_no_model_is_one_line(tmp_path, files, message):
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    with pytest.raises(InputError, match=message) as error:
+        negclap.load(tmp_path)
+    assert "\n" not in str(error.value)
+
+
+def test_a_name_that_is_nowhere_is_one_line():
+    with pytest.raises(InputError, match=r"nobody/nothing: no such folder here, and not from"):
+        negclap.load("nobody/nothing")
