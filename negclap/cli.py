@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import negclap
-from negclap import benchmark_cli
+from negclap import benchmark_cli, export_cli
 from negclap.errors import InputError
 
 _TRAINING_COMMANDS = {
@@ -64,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_inspect(commands.add_parser("inspect", help="look at what training is fed"))
     _add_report(commands.add_parser("report", help="compare the results of runs, side by side"))
     benchmark_cli.add_options(commands.add_parser("benchmark", help="measure models on negation"))
+    export_cli.add_options(commands.add_parser("export", help="hand a trained run to others"))
     _add_sweep(commands.add_parser("sweep", help="search loss weights, as W&B would, locally"))
     _add_mine(commands.add_parser("mine", help="find the negations in captions that people wrote"))
     return parser

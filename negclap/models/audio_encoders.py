@@ -199,19 +199,27 @@ class HtsatEncoder(AudioEncoder):
             self.model = _clap_audio(path, load_weights)
             self.calibrated.fill_(True)
         self.dim = int(self.model.config.hidden_size)
-        self.input_norm = self.model.audio_encoder.batch_norm.eval()  # also before any train()
+        self.input_norm.eval()  # also before any train()
+
+    @property
+    def input_norm(self) -> nn.BatchNorm2d:
+        """The input BatchNorm."""
+        norm: nn.BatchNorm2d = self.model.audio_encoder.batch_norm
+        return norm
 
     def train(self, mode: bool = True) -> "HtsatEncoder":
         """Training mode, but for the input BatchNorm, whose statistics are fixed."""
         super().train(mode)
-        if hasattr(self, "input_norm"):
-            self.input_norm.eval()
+        self.input_norm.eval()
         return self
 
     def set_statistics(self, mean: Tensor, variance: Tensor) -> None:
         """See `AudioEncoder`."""
-        self.input_norm.running_mean.copy_(mean)
-        self.input_norm.running_var.copy_(variance)
+        norm = self.input_norm
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
+        norm.running_mean.copy_(mean)
+        norm.running_var.copy_(variance)
 
     def forward(self, waveform: Tensor) -> Tensor:
         """``(batch, samples)`` to ``(batch, dim)``; at most 10 s (`spec_size` frames)."""

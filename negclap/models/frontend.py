@@ -86,10 +86,14 @@ class LogMel(nn.Module):
         if waveform.dtype == torch.int16:
             waveform = waveform * 2**-15
         with torch.autocast(waveform.device.type, enabled=False):  # FFT and logarithm need float32
-            parts = waveform.float().split(_CLIPS_AT_ONCE if waveform.is_cpu else len(waveform))
-            power = torch.cat([self._power(part) for part in parts]).transpose(1, 2)
+            power = self._power_of_all(waveform.float()).transpose(1, 2)
             decibels = 10.0 * torch.log10(power.clamp(min=1e-10))
         return self._mask(decibels) if self.training else decibels
+
+    def _power_of_all(self, waveform: Tensor) -> Tensor:
+        if torch.compiler.is_exporting() or not waveform.is_cpu:  # exports are for any batch
+            return self._power(waveform)
+        return torch.cat([self._power(part) for part in waveform.split(_CLIPS_AT_ONCE)])
 
     def _power(self, waveform: Tensor) -> Tensor:
         """``(batch, samples)`` to ``(batch, n_mels, frames)``."""

@@ -152,6 +152,9 @@ class TextEncoder(nn.Module):
         needs many, do not pay for the padding of the longest. Word embeddings are looked up once,
         since each look-up costs a gradient of the whole vocabulary's size.
         """
+        if torch.compiler.is_exporting():  # its shapes may not depend on what the texts are
+            words = self.model.get_input_embeddings()(tokens["input_ids"])
+            return self._pooled(words, tokens["attention_mask"])
         words, places = tokens["input_ids"].unique(return_inverse=True)
         table = self.model.get_input_embeddings()(words)
         lengths = tokens["attention_mask"].sum(dim=1)
