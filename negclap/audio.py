@@ -44,6 +44,10 @@ class AudioError(InputError):
     """A file that cannot be used: broken, silent, too short, or not audio at all."""
 
 
+class SilenceError(AudioError):
+    """Nothing but digital silence."""
+
+
 @dataclass(frozen=True, slots=True)
 class AudioInfo:
     """What the header of a file says; ``duration_s`` in seconds, ``sample_rate`` in Hz."""
@@ -140,7 +144,7 @@ def read_samples(
     if mono.dtype != np.int16 and not np.isfinite(mono).all():
         raise AudioError(f"{location}: holds NaN or infinite samples")
     if not mono.any():
-        raise AudioError(f"{location}: silent from {start_s:.3f} s for {duration_s:.3f} s")
+        raise SilenceError(f"{location}: silent from {start_s:.3f} s for {duration_s:.3f} s")
     if rate != sample_rate:
         mono = resample(as_waveform(mono), rate, sample_rate)
     return _fit(mono, round(duration_s * sample_rate))

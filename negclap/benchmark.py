@@ -1,10 +1,10 @@
 """`negclap benchmark`: the suite over anything with `encode_audio` and `encode_text`."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -19,13 +19,13 @@ from negclap.errors import InputError
 from negclap.inference import GRIDS, EmbedTexts, Method, embed_with
 from negclap.metrics.scores import check_embeddings
 from negclap.models.encoder import Model
+from negclap.progress import Progress
 from negclap.storage import folder_of
 from negclap.suite import Bounds, Estimate, Results, Suite
 from negclap.text.exam import Exam
 from negclap.text.probes import Statement
 from negclap.text.vocabulary import Vocabulary
 
-Progress = Callable[[str, int, Iterable[Any]], Iterable[Any]]
 _AT_ONCE = 64
 _TEXTS_AT_ONCE = 256
 

@@ -52,7 +52,8 @@ def _run(options: argparse.Namespace) -> None:
     from negclap.comparison import compare
     from negclap.inference import GRIDS, embed_with
     from negclap.metrics.toys import TOYS
-    from negclap.report import explain_exam, print_unreadable, progress
+    from negclap.progress import progress
+    from negclap.report import explain_exam, print_unreadable
     from negclap.results import beside, write_json, write_results
     from negclap.suite import Suite
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import negclap
-from negclap import benchmark_cli, export_cli
+from negclap import benchmark_cli, export_cli, search_cli
 from negclap.errors import InputError
 
 _TRAINING_COMMANDS = {
@@ -65,6 +65,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_report(commands.add_parser("report", help="compare the results of runs, side by side"))
     benchmark_cli.add_options(commands.add_parser("benchmark", help="measure models on negation"))
     export_cli.add_options(commands.add_parser("export", help="hand a trained run to others"))
+    search_cli.add_index_options(commands.add_parser("index", help="make a folder searchable"))
+    search_cli.add_search_options(commands.add_parser("search", help="find music by description"))
     _add_sweep(commands.add_parser("sweep", help="search loss weights, as W&B would, locally"))
     _add_mine(commands.add_parser("mine", help="find the negations in captions that people wrote"))
     return parser
@@ -93,7 +95,8 @@ def _add_inspect(parser: argparse.ArgumentParser) -> None:
 
 def _inspect_shards(options: argparse.Namespace) -> None:
     from negclap.data.shards import verify_shards
-    from negclap.report import print_verdicts, progress
+    from negclap.progress import progress
+    from negclap.report import print_verdicts
 
     verdicts = verify_shards(options.folder, progress)
     print_verdicts(verdicts)

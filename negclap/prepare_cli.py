@@ -20,7 +20,8 @@ from negclap.data.sources.mtg_jamendo import MtgJamendo
 from negclap.data.sources.musiccaps import MusicCaps
 from negclap.data.sources.song_describer import SongDescriber
 from negclap.data.sources.webdataset import WebDataset
-from negclap.report import print_manifest_summary, print_progressed, print_summary, progress
+from negclap.progress import progress
+from negclap.report import print_manifest_summary, print_progressed, print_summary
 from negclap.results import write_json
 
 SOURCES: tuple[type[Source], ...] = (

