@@ -1,8 +1,8 @@
 """Any model behind one protocol: runs, exported folders, ClapModels, LAION-CLAP, your own class."""
 
-import importlib.util
 import json
 import sys
+import types
 from collections.abc import Sequence
 from pathlib import Path
 from pickle import UnpicklingError
@@ -230,12 +230,10 @@ def _class_in(name: str) -> tuple[Model, str]:
     path = Path(file)
     if not path.is_file():
         raise InputError(f"{path}: no file there")
-    spec = importlib.util.spec_from_file_location(f"negclap_model_{path.stem}", path)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look there for their module
-    spec.loader.exec_module(module)
+    module = types.ModuleType(f"negclap_model_{path.stem}")
+    sys.modules[module.__name__] = module  # dataclasses look there for their module
+    code = compile(path.read_bytes(), path, "exec")
+    exec(code, module.__dict__)  # not imported, which would leave compiled files beside it
     if not hasattr(module, kind):
         raise InputError(f"{path}: has no class {kind!r}")
     return getattr(module, kind)(), name

@@ -157,7 +157,7 @@ class Index:
         """The newest matrix, made if it is not there."""
         near = self.store.about.get("approximate") == b"1"
         vectors = current(self.folder, self.store)
-        if vectors is None or (near and not vectors.is_approximate):
+        if vectors is None or near != vectors.is_approximate:
             make(self.folder, self.store, self._likely if near else None, progress)
             vectors = current(self.folder, self.store)
         return vectors or self._make(progress)  # another writer has just changed the index
@@ -183,7 +183,7 @@ class Index:
             InputError: If nothing is asked for.
         """
         query = Query(text, without, [Path(path) for path in like])
-        ranked = self._current().rank(query.vector(self.model), top, exact)
+        ranked = self._current().rank(query.vector(self.model, self.cut), top, exact)
         return [
             self._hit(*found) for found in zip(*(part.tolist() for part in ranked), strict=True)
         ]

@@ -156,9 +156,11 @@ def _embedded(heard: Iterable[_Heard], model: Encoder) -> Iterator[list[Indexed]
 
     for one in heard:
         waiting.append(one)
-        if sum(len(each.windows) for each in waiting) >= _BATCH or len(waiting) >= _BATCH:
-            yield finished()
-    yield finished()
+        enough = max(len(waiting), sum(len(each.windows) for each in waiting)) >= _BATCH
+        if enough and (done := finished()):
+            yield done
+    if done := finished():
+        yield done
 
 
 def _joined(parts: list[tuple[_Heard, NDArray[np.float32]]]) -> Indexed:

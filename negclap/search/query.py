@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from negclap.errors import InputError
 from negclap.models.encoder import Encoder
+from negclap.search.listen import Cut, listen
 
 NOT_WEIGHT = 0.5
 """lambda of s(A) - lambda s(B), for what is excluded by name."""
@@ -28,17 +29,21 @@ class Query(NamedTuple):
     without: Sequence[str] = ()
     like: Sequence[Path] = ()
 
-    def vector(self, model: Encoder) -> NDArray[np.float32]:
+    def vector(self, model: Encoder, cut: Cut) -> NDArray[np.float32]:
         """``(dim,)``: a track's score is its product with this.
+
+        Args:
+            model: Embeds texts and sounds.
+            cut: How files are heard, as the index's tracks.
 
         Raises:
             InputError: If nothing is asked for, or a file cannot be heard.
         """
         if self.text is None and not self.like:
             raise InputError("nothing to search for: say a text, or a file to be like")
-        wanted = [model.encode_text([self.text])] if self.text is not None else []
-        wanted += [model.encode_audio([path]) for path in self.like]
-        vector = _mean(np.concatenate(wanted))
+        wanted = [] if self.text is None else [model.encode_text([self.text])[0]]
+        wanted += [_mean(_heard(path, model, cut)) for path in self.like]
+        vector = _mean(np.stack(wanted))
         if self.without:
             vector = vector - NOT_WEIGHT * _mean(model.encode_text(list(self.without)))
         return vector
@@ -60,6 +65,14 @@ class Hit(NamedTuple):
     start_s: float
     end_s: float
     duration_s: float
+
+
+def _heard(path: Path, model: Encoder, cut: Cut) -> NDArray[np.float32]:
+    """All windows of a file."""
+    ((track,),) = listen(path.parent, [path.name], model, cut, 1)
+    if track.problem:
+        raise InputError(track.problem)
+    return track.embeddings
 
 
 def _mean(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
