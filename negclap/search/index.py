@@ -158,7 +158,7 @@ class Index:
         near = self.store.about.get("approximate") == b"1"
         vectors = current(self.folder, self.store)
         if vectors is None or near != vectors.is_approximate:
-            make(self.folder, self.store, self._likely if near else None, progress)
+            make(self.folder, self.store, self.likely_queries if near else None, progress)
             vectors = current(self.folder, self.store)
         return vectors or self._make(progress)  # another writer has just changed the index
 
@@ -200,8 +200,8 @@ class Index:
             self._vectors, self._generation = self._make(quiet), generation
         return self._vectors
 
-    def _likely(self) -> NDArray[np.float32]:
-        """Embeddings of texts like those that will be asked."""
+    def likely_queries(self) -> NDArray[np.float32]:
+        """``(q, dim)`` embeddings of texts like those that will be asked."""
         draw = np.random.default_rng(0)
         texts = [form.format(*draw.choice(_WORDS, 2, replace=False)) for form in _FORMS * 20]
         return self.model.encode_text(texts)

@@ -11,8 +11,8 @@ from negclap.errors import InputError
 from negclap.models.encoder import Encoder
 from negclap.search.listen import Cut, listen
 
-NOT_WEIGHT = 0.5
-"""lambda of s(A) - lambda s(B), for what is excluded by name."""
+NOT_WEIGHT = 0.25
+"""lambda of s(A) - lambda s(B), for what is excluded by name (chosen in experiments/search)."""
 
 
 class Query(NamedTuple):
