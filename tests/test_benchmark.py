@@ -11,6 +11,7 @@ from negclap.cli import main
 from negclap.errors import InputError
 from negclap.suite import Suite
 from tests.conftest import silent_progress
+from tests.models.test_pretrained import ADAPTER
 
 
 def test_benchmark_gives_what_test_gives(tiny_run, chorales, tmp_path):
@@ -103,3 +104,45 @@ def test_what_is_no_run_folder_is_one_line(tmp_path, missing):
         (tmp_path / name).write_text("")
     with pytest.raises(InputError, match=missing):
         negclap.load(tmp_path)
+
+
+def test_models_of_every_kind_are_compared(tiny_run, clap_folder, chorales, tmp_path, capsys):
+    """A run, a ClapModel and a class: each hears the clips at its own rate and length."""
+    (tmp_path / "adapter.py").write_text(ADAPTER)
+    models = [tiny_run, clap_folder, f"{tmp_path / 'adapter.py'}:Loudness"]
+    given = [*(f"--model={model}" for model in models), f"--data={chorales / 'manifest.jsonl'}"]
+    assert main(["benchmark", *given, "--galleries=2", f"--out={tmp_path / 'out'}"]) == 0
+    table = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert list(table) == ["tiny", "tiny-clap", "Loudness"]
+    assert len({figures["recall@10/original"] for figures in table.values()}) == 3
+    gains = json.loads((tmp_path / "out" / "differences.json").read_text())
+    assert list(gains) == ["tiny-clap", "Loudness"]
+    for name, of in gains.items():
+        gain = of["recall@10/original"]
+        difference = table[name]["recall@10/original"] - table["tiny"]["recall@10/original"]
+        assert gain["value"] == pytest.approx(difference, abs=1e-6)
+        assert gain["low"] <= gain["value"] <= gain["high"]
+    assert main(["benchmark", *given, f"--model={tmp_path / 'tiny'}", "--out=x"]) == 2
+    assert "would both be called 'tiny'" in capsys.readouterr().err
+
+
+def test_bad_audio_stops_it_or_is_left_out_and_named(tiny_run, chorales, tmp_path, capsys):
+    lines = (chorales / "manifest.jsonl").read_text().splitlines()
+    entries = [json.loads(line) for line in lines]
+    for entry in entries:
+        entry["audio"] = str(chorales / entry["audio"])
+    bad = next(entry for entry in entries if entry["split"] == "test")
+    bad["audio"] = str(tmp_path / "gone.wav")
+    (tmp_path / "manifest.jsonl").write_text("\n".join(map(json.dumps, entries)) + "\n")
+    (tmp_path / "vocabulary.json").write_bytes((chorales / "vocabulary.json").read_bytes())
+    given = [f"--model={tiny_run}", f"--data={tmp_path / 'manifest.jsonl'}", "--galleries=2"]
+    assert main(["benchmark", *given, f"--out={tmp_path / 'out'}"]) == 2
+    assert f"track {bad['track_id']!r}" in capsys.readouterr().err
+    assert main(["benchmark", *given, "--on-bad-audio=skip", f"--out={tmp_path / 'out'}"]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "1 tracks left out" in printed
+    assert bad["track_id"] in printed
+    material = Material.read(tmp_path / "manifest.jsonl", 4.0)._replace(on_bad_audio="skip")
+    heard = material.hear(negclap.load(tiny_run), "test", "test_twin", silent_progress)
+    assert len(heard.audio) == sum(entry["split"] == "test" for entry in entries) - 1
+    assert len(heard.unreadable) == 1
