@@ -114,7 +114,7 @@ def test_models_of_every_kind_are_compared(tiny_run, clap_folder, chorales, tmp_
     assert main(["benchmark", *given, "--galleries=2", f"--out={tmp_path / 'out'}"]) == 0
     table = json.loads((tmp_path / "out" / "results.json").read_text())
     assert list(table) == ["tiny", "tiny-clap", "Loudness"]
-    assert len({figures["recall@10/original"] for figures in table.values()}) == 3
+    assert len({figures["map@10/original"] for figures in table.values()}) == 3
     gains = json.loads((tmp_path / "out" / "differences.json").read_text())
     assert list(gains) == ["tiny-clap", "Loudness"]
     for name, of in gains.items():
