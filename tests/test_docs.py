@@ -12,7 +12,7 @@ from negclap import cli, prepare_cli
 ROOT = Path(__file__).parents[1]
 COMMANDS = [
     line
-    for name in ("README.md", "docs/data.md")
+    for name in ("README.md", "docs/data.md", "docs/use.md")
     for block in re.findall(r"^```sh\n(.*?)^```", (ROOT / name).read_text(), re.DOTALL | re.M)
     for line in block.splitlines()
     if line.startswith("negclap ")
