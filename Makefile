@@ -103,6 +103,10 @@ test: $(READY)  ## Pass the tests
 test-slow: $(READY)  ## Pass the tests that take minutes
 	$(BIN)/pytest -m slow
 
+.PHONY: test-browser
+test-browser: $(READY)  ## Pass the tests of the pages in a headless Chromium (apt-get install chromium)
+	$(BIN)/pytest -m browser
+
 .PHONY: check
 check: $(READY)  ## Lint, format, types, layers
 	$(BIN)/ruff check .

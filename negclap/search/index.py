@@ -184,14 +184,17 @@ class Index:
         """
         query = Query(text, without, [Path(path) for path in like])
         ranked = self._current().rank(query.vector(self.model, self.cut), top, exact)
-        return [
-            self._hit(*found) for found in zip(*(part.tolist() for part in ranked), strict=True)
-        ]
+        found = zip(*(part.tolist() for part in ranked), strict=True)
+        hits = (self._hit(*one) for one in found)
+        return [hit for hit in hits if hit is not None]
 
-    def _hit(self, track: int, score: float, start_s: float) -> Hit:
-        path, duration_s = self.store.path_of(track)
+    def _hit(self, track: int, score: float, start_s: float) -> Hit | None:
+        found = self.store.file_of(track)
+        if found is None:  # a writer has just dropped it
+            return None
+        path, _, duration_s = found
         end_s = min(start_s + self.cut.window_s, duration_s)
-        return Hit(path, score, start_s, end_s, duration_s)
+        return Hit(track, path, score, start_s, end_s, duration_s)
 
     def _current(self) -> Vectors:
         """The newest matrix; made where a writer was stopped before it made it."""

@@ -53,6 +53,7 @@ class Hit(NamedTuple):
     """A track that was found.
 
     Attributes:
+        track: Its number in the index.
         path: Relative to the indexed folder.
         score: Of its best window; a cosine, but where something is excluded by name.
         start_s: Where that window begins.
@@ -60,6 +61,7 @@ class Hit(NamedTuple):
         duration_s: Of the track.
     """
 
+    track: int
     path: str
     score: float
     start_s: float

@@ -199,16 +199,18 @@ class Store:
         with _reported(self.path):
             return {os.fsdecode(path): problem for path, problem in self._db.execute(query)}
 
-    def path_of(self, number: int) -> tuple[str, float]:
-        """Path and duration in seconds of a track."""
-        query = "SELECT path, duration_s FROM tracks WHERE id = ?"
+    def file_of(self, number: int) -> tuple[str, Stamp, float] | None:
+        """Path, stamp and duration in seconds of a track that has windows."""
+        query = "SELECT path, size, mtime_ns, duration_s FROM tracks WHERE id = ?"
         with _reported(self.path):
-            path, duration_s = self._db.execute(query, (number,)).fetchone()
-        return os.fsdecode(path), float(duration_s)
+            row = self._db.execute(query + " AND problem IS NULL", (number,)).fetchone()
+        return row and (os.fsdecode(row[0]), Stamp(row[1], row[2]), float(row[3]))
 
 
 def _connected(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(path, timeout=_WAIT_S, isolation_level=None)
+    return sqlite3.connect(
+        path, timeout=_WAIT_S, isolation_level=None, check_same_thread=False
+    )  # a server's threads take turns
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from negclap.progress import quiet
 from negclap.search import Index
 from negclap.search.store import Indexed, Stamp, Store
 from negclap.search.vectors import current, make, near_index, rescored, tuned
-from tests.search.conftest import RATE, tone
+from tests.music import RATE, tone
 
 TRACKS = 300
 
@@ -32,9 +32,9 @@ def many(tmp_path):
     return folder
 
 
-def writer(folder, out, model, delay=0.0, limit=None):
+def writer(folder, out, tone_model, delay=0.0, limit=None):
     """A process of `negclap index`; with a limit it can write no larger file."""
-    arguments = ["index", str(folder), "--out", str(out), "--model", model, "--jobs", "1"]
+    arguments = ["index", str(folder), "--out", str(out), "--model", tone_model, "--jobs", "1"]
 
     def confine():
         if limit:
@@ -67,15 +67,15 @@ def assert_whole(out):
 
 
 @pytest.fixture
-def straight(many, tmp_path, model):
+def straight(many, tmp_path, tone_model):
     """What an index is that nothing happened to."""
-    Index.create(tmp_path / "straight", many, model).update()
+    Index.create(tmp_path / "straight", many, tone_model).update()
     return content(tmp_path / "straight")
 
 
-def test_two_writers_at_once_give_what_one_gives(many, tmp_path, model, straight):
+def test_two_writers_at_once_give_what_one_gives(many, tmp_path, tone_model, straight):
     out = tmp_path / "index"
-    writers = [writer(many, out, model, delay=0.1) for _ in range(2)]
+    writers = [writer(many, out, tone_model, delay=0.1) for _ in range(2)]
     for one in writers:
         _, error = one.communicate(timeout=120)
         assert one.returncode == 0, error
@@ -83,11 +83,13 @@ def test_two_writers_at_once_give_what_one_gives(many, tmp_path, model, straight
     assert len(Index(out).search("3", top=TRACKS)) == TRACKS
 
 
-def test_a_killed_writer_leaves_whole_tracks_and_the_next_goes_on(many, tmp_path, model, straight):
+def test_a_killed_writer_leaves_whole_tracks_and_the_next_goes_on(
+    many, tmp_path, tone_model, straight
+):
     out = tmp_path / "index"
     found = 0
     for least in (1, 100, 200):
-        killed = writer(many, out, model, delay=0.3)
+        killed = writer(many, out, tone_model, delay=0.3)
         while not (out / "index.sqlite").is_file() or len(content_or_nothing(out)) < least:
             time.sleep(0.02)
             assert killed.poll() is None, killed.communicate()
@@ -99,7 +101,7 @@ def test_a_killed_writer_leaves_whole_tracks_and_the_next_goes_on(many, tmp_path
         found = len(rows)
     hits = Index(out).search("3", top=TRACKS)  # a search between two writers
     assert len(hits) == found
-    last = writer(many, out, model)
+    last = writer(many, out, tone_model)
     printed, error = last.communicate(timeout=120)
     assert last.returncode == 0, error
     assert f"{TRACKS - found} heard now, {found} unchanged" in " ".join(printed.split())
@@ -113,9 +115,9 @@ def content_or_nothing(out):
         return []
 
 
-def test_a_full_disk_loses_nothing(many, tmp_path, model, straight):
+def test_a_full_disk_loses_nothing(many, tmp_path, tone_model, straight):
     out = tmp_path / "index"
-    full = writer(many, out, model, limit=40_000)
+    full = writer(many, out, tone_model, limit=40_000)
     _, error = full.communicate(timeout=120)
     assert full.returncode == 2
     assert error.strip().splitlines()[-1].endswith("what was in the index before is still there")
@@ -128,8 +130,8 @@ def test_a_full_disk_loses_nothing(many, tmp_path, model, straight):
     assert content(out) == straight
 
 
-def test_a_full_disk_under_the_matrix_leaves_the_index(many, tmp_path, model):
-    index = Index.create(tmp_path / "index", many, model)
+def test_a_full_disk_under_the_matrix_leaves_the_index(many, tmp_path, tone_model):
+    index = Index.create(tmp_path / "index", many, tone_model)
     index.update()
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -210,8 +212,8 @@ def test_tracks_by_the_approximate_search_are_those_of_the_exact_one(clustered, 
     assert len(everything.tracks) <= 5_000
 
 
-def test_an_index_stays_approximate(many, tmp_path, model):
-    index = Index.create(tmp_path / "index", many, model)
+def test_an_index_stays_approximate(many, tmp_path, tone_model):
+    index = Index.create(tmp_path / "index", many, tone_model)
     index.update(approximate=True)
     (many / "000.wav").unlink()
     index.update()

@@ -16,12 +16,12 @@ from negclap.errors import InputError
 from negclap.search import Hit, Index
 from negclap.search.listen import Cut
 from negclap.search.query import NOT_WEIGHT
-from tests.search.conftest import RATE, WINDOW_S, tone
+from tests.music import RATE, WINDOW_S, tone
 
 
 @pytest.fixture
-def index(tmp_path, music, model):
-    made = Index.create(tmp_path / "index", music, model)
+def index(tmp_path, music, tone_model):
+    made = Index.create(tmp_path / "index", music, tone_model)
     made.update()
     return made
 
@@ -83,12 +83,12 @@ def test_windows_cover_a_track():
     assert Cut(10.0, 4.0).starts(20.0).tolist() == [0, 4, 8, 10]
 
 
-def test_pieces_of_a_long_track_are_one_track(tmp_path, model):
+def test_pieces_of_a_long_track_are_one_track(tmp_path, tone_model):
     """More windows than are decoded at once, and more than are embedded at once."""
     (tmp_path / "long").mkdir()
     bands = [i % 8 for i in range(90)]
     sf.write(tmp_path / "long" / "a.wav", np.concatenate([tone(b, 2.0) for b in bands]), RATE)
-    index = Index.create(tmp_path / "index", tmp_path / "long", model)
+    index = Index.create(tmp_path / "index", tmp_path / "long", tone_model)
     index.update()
     ((_, starts, embeddings),) = index.store.tracks()
     assert starts.tolist() == [2.0 * i for i in range(90)]
@@ -143,8 +143,8 @@ def test_an_index_is_opened_again_with_its_model(index, tmp_path, monkeypatch):
     assert again.search("5", top=1)[0].path == "album/band5.wav"
 
 
-def test_another_model_is_refused_with_the_way_out(index, tmp_path, music, model, capsys):
-    other = model.replace(":Pitch", ":Other")
+def test_another_model_is_refused_with_the_way_out(index, tmp_path, music, tone_model, capsys):
+    other = tone_model.replace(":Pitch", ":Other")
     with pytest.raises(InputError, match=r"made by the model .*adapter\.py:Pitch, which this one"):
         Index(tmp_path / "index", negclap.load(other))
     arguments = ["index", str(music), "--out", str(tmp_path / "index"), "--model", other]
@@ -156,12 +156,12 @@ def test_another_model_is_refused_with_the_way_out(index, tmp_path, music, model
         Index(tmp_path / "index")  # trained anew, as it were
 
 
-def test_an_index_of_another_folder_is_not_overwritten(index, tmp_path, model):
+def test_an_index_of_another_folder_is_not_overwritten(index, tmp_path, tone_model):
     (tmp_path / "other").mkdir()
     with pytest.raises(InputError, match=r"an index of music .*music, not .*other"):
-        Index.create(tmp_path / "index", tmp_path / "other", model)
+        Index.create(tmp_path / "index", tmp_path / "other", tone_model)
     with pytest.raises(InputError, match=r"windows every 2\.0, not 1\.0"):
-        Index.create(tmp_path / "index", tmp_path / "music", model, 1.0)
+        Index.create(tmp_path / "index", tmp_path / "music", tone_model, 1.0)
 
 
 def test_a_folder_that_is_away_forgets_nothing(index, music, tmp_path):
@@ -171,16 +171,16 @@ def test_a_folder_that_is_away_forgets_nothing(index, music, tmp_path):
     assert len(index.search("3", top=50)) == 11
 
 
-def test_an_empty_folder_finds_nothing(tmp_path, model):
+def test_an_empty_folder_finds_nothing(tmp_path, tone_model):
     (tmp_path / "empty").mkdir()
-    index = Index.create(tmp_path / "index", tmp_path / "empty", model)
+    index = Index.create(tmp_path / "index", tmp_path / "empty", tone_model)
     index.update(approximate=True)
     assert index.search("3") == []
 
 
-def test_the_command_line_from_folder_to_playlist(tmp_path, music, model, capsys):
+def test_the_command_line_from_folder_to_playlist(tmp_path, music, tone_model, capsys):
     out = tmp_path / "index"
-    assert main(["index", str(music), "--out", str(out), "--model", model, "--jobs", "3"]) == 0
+    assert main(["index", str(music), "--out", str(out), "--model", tone_model, "--jobs", "3"]) == 0
     printed = " ".join(capsys.readouterr().out.split())
     assert "11 tracks" in printed
     assert "2 files are not in the index, they cannot be heard" in printed

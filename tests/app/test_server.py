@@ -1,0 +1,162 @@
+"""The page's server without a browser: only indexed files, only sensible requests."""
+
+import os
+
+import pytest
+import soundfile as sf
+from fastapi.testclient import TestClient
+
+from negclap.app.cards import EMPTY, START, movements
+from negclap.app.page import LONGEST_TEXT, WITH, WITHOUT, Finder
+from negclap.app.server import LARGEST_UPLOAD, build
+from negclap.cli import main
+from negclap.errors import InputError
+from negclap.search import Hit, Index
+from tests.music import RATE, tone
+
+
+@pytest.fixture
+def index(tmp_path, music, tone_model):
+    made = Index.create(tmp_path / "index", music, tone_model)
+    made.update()
+    return made
+
+
+@pytest.fixture
+def client(index):
+    with TestClient(build([index], None), raise_server_exceptions=False) as made:
+        yield made
+
+
+def number(index, path):
+    return next(hit.track for hit in index.search("0", top=50) if hit.path == path)
+
+
+def test_an_indexed_file_is_played_and_can_be_sought_in(client, index, music):
+    track = number(index, "album/band1.wav")
+    played = client.get(f"/audio/0/{track}")
+    assert played.status_code == 200
+    assert played.content == (music / "album" / "band1.wav").read_bytes()
+    part = client.get(f"/audio/0/{track}", headers={"Range": "bytes=0-99"})
+    assert (part.status_code, len(part.content)) == (206, 100)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/audio/0/999",
+        "/audio/1/1",
+        "/audio/0/..%2F..%2Fetc%2Fpasswd",
+        "/audio/0/../../../etc/passwd",
+        "/audio/0/1/../../../../etc/passwd",
+        "/gradio_api/file=/etc/passwd",
+        "/gradio_api/file=../../../etc/passwd",
+        "/file=/etc/passwd",
+    ],
+)
+def test_nothing_else_is_served(client, path):
+    answer = client.get(path)
+    assert answer.status_code in (403, 404, 422), answer.text
+    assert "root:" not in answer.text
+
+
+def test_files_of_the_music_folder_that_are_not_indexed_are_not_served(client, music):
+    assert client.get(f"/gradio_api/file={music / 'notes.txt'}").status_code == 403
+    assert client.get(f"/gradio_api/file={music / 'album' / 'band1.wav'}").status_code == 403
+
+
+def test_a_file_that_became_another_one_is_not_served(client, index, music):
+    track = number(index, "album/band2.wav")
+    secret = music.parent / "secret.txt"
+    secret.write_text("secret")
+    file = music / "album" / "band2.wav"
+    file.unlink()
+    assert client.get(f"/audio/0/{track}").status_code == 410
+    file.symlink_to(secret)
+    answer = client.get(f"/audio/0/{track}")
+    assert answer.status_code == 403
+    assert "a link that leads out of the folder" in answer.text
+    file.unlink()
+    file.write_text("secret")
+    answer = client.get(f"/audio/0/{track}")
+    assert answer.status_code == 410
+    assert "changed since it was indexed" in answer.text
+
+
+def test_large_requests_are_refused_with_a_message(client):
+    answer = client.post("/gradio_api/run/find", content=b"x" * 10 * 2**20)
+    assert answer.status_code == 413
+    assert "10485760 bytes is too large" in answer.text
+    size = str(LARGEST_UPLOAD + 1)
+    answer = client.post("/gradio_api/upload", content=b"x", headers={"content-length": size})
+    assert answer.status_code == 413
+    answer = client.post("/gradio_api/upload", files={"files": ("a.wav", b"x" * 10 * 2**20)})
+    assert answer.status_code == 200  # a minute of music
+
+
+def test_results_begin_with_a_hint_and_exclusions_move_them(index):
+    finder = Finder({"tones": index})
+    (hint,) = finder.find("  ", [], WITHOUT, None)
+    assert START.split(":")[0] in hint
+    (plain,) = finder.find("1 2", [], WITHOUT, None)
+    assert plain.count("<li>") == 10
+    assert "from" not in plain
+    (without,) = finder.find("1 2", ["2"], WITHOUT, None)
+    (kept,) = finder.find("1 2", ["2"], WITH, None)
+    assert without.index("band1") < without.index("band2")
+    assert "▼ from" in without
+    assert kept.count("▲") > 0
+    assert kept.replace("▲", "").count("band") == plain.count("band")
+
+
+def test_movements_say_where_a_track_would_stand():
+    hits = [Hit(track, "x", 0.0, 0.0, 1.0, 1.0) for track in range(4)]
+    assert movements([hits[2], hits[1], hits[0], hits[3]], hits[:3]) == [
+        "▲ from 3",
+        "=",
+        "▼ from 1",
+        "▲ from far below",
+    ]
+
+
+def test_wrong_input_gets_a_message(index, tmp_path):
+    finder = Finder({"tones": index})
+    (long,) = finder.find("x" * (LONGEST_TEXT + 1), [], WITHOUT, None)
+    assert 'role="alert"' in long
+    assert f"{LONGEST_TEXT} is the most" in long
+    wrong = tmp_path / "song.wav"
+    wrong.write_text("no audio")
+    (answer,) = finder.find(None, [], WITHOUT, str(wrong))
+    assert "the file that you chose: cannot be read as audio" in answer
+    (like,) = finder.find(None, [], WITHOUT, str(index.root / "short.ogg"))
+    assert "short" in like
+
+
+def test_file_names_are_no_markup(tmp_path, tone_model):
+    music = tmp_path / "odd"
+    music.mkdir()
+    name = "<img src=x onerror=alert(1)>&.wav"
+    sf.write(os.fsencode(music / name), tone(1, 2.0), RATE, format="WAV")
+    index = Index.create(tmp_path / "odd-index", music, tone_model)
+    index.update()
+    (found,) = Finder({"<b>": index}).find("1", [], WITHOUT, None)
+    assert "&lt;img src=x onerror=alert(1)&gt;&amp;" in found
+    assert "<img" not in found
+    assert "<b>" not in found
+
+
+def test_an_empty_index_says_what_to_do(tmp_path, tone_model):
+    (tmp_path / "empty").mkdir()
+    index = Index.create(tmp_path / "i", tmp_path / "empty", tone_model)
+    index.update()
+    (found,) = Finder({"tones": index}).find("1", [], WITHOUT, None)
+    assert EMPTY.split(":")[0] in found
+
+
+def test_mistakes_of_the_command_are_one_line(index, tmp_path, capsys):
+    assert main(["app", str(tmp_path)]) == 2
+    assert "no index there" in capsys.readouterr().err
+    assert main(["app", *["x"] * 3]) == 2
+    assert "the page compares two at most" in capsys.readouterr().err
+    with pytest.raises(InputError, match="two indices of models called"):
+        build([index, index], None)
