@@ -52,6 +52,7 @@ def _run(options: argparse.Namespace) -> None:
     from negclap.comparison import compare
     from negclap.inference import GRIDS, embed_with
     from negclap.metrics.toys import TOYS
+    from negclap.pictures import Portrait, draw, portray
     from negclap.progress import progress
     from negclap.report import explain_exam, print_unreadable
     from negclap.results import beside, write_json, write_results
@@ -60,6 +61,7 @@ def _run(options: argparse.Namespace) -> None:
     names = _names(options.models)
     suite = Suite(options.gallery_size, options.galleries, options.seed)
     folders: list[Path] = []
+    portraits: dict[str, Portrait] = {}
 
     def keep(name: str, outcome: Outcome, heard: Heard) -> None:
         folders.append(options.out / name)
@@ -77,7 +79,9 @@ def _run(options: argparse.Namespace) -> None:
             bounds = suite.bounds(heard.exam)
         heard = heard._replace(bounds=bounds)
         embed = texts_of(model)
-        keep(name, score(suite, heard, embed, model.threshold), heard)
+        outcome = score(suite, heard, embed, model.threshold)
+        keep(name, outcome, heard)
+        portraits[name] = portray(heard.exam, heard.audio, embed, outcome.results.values)
         if options.free:
             validation = material.hear(model, options.validation_split, "", progress)
             for method in GRIDS:
@@ -90,6 +94,7 @@ def _run(options: argparse.Namespace) -> None:
         for name, toy in TOYS.items():
             results = suite.run_toy(heard.exam, toy)
             keep(name, Outcome(suite.estimates(heard.exam, results, bounds), results), heard)
+    draw(portraits, options.out / "pictures")
     compare(folders, options.out)
 
 

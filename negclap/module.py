@@ -27,6 +27,7 @@ from negclap.models.lora import Lora
 from negclap.models.text_encoders import TextEncoder
 from negclap.objective import Objective
 from negclap.optimizer import parameter_groups, training_steps, warmup_cosine
+from negclap.pictures import draw, portray
 from negclap.report import print_estimates
 from negclap.results import write_embeddings, write_json, write_results
 from negclap.rng import derive_seed
@@ -232,14 +233,17 @@ class NegClapModule(pl.LightningModule):
         self.validation.reset()
         self._report_unreadable("validation")
 
-    @torch.no_grad()
     def embed_statements(self, statements: Sequence[Statement]) -> Tensor:
         """``(n, d)`` unit embeddings of the statements' texts."""
-        texts = [statement.text for statement in statements]
-        chunks = [texts[i : i + _TEXTS_AT_ONCE] for i in range(0, len(texts), _TEXTS_AT_ONCE)]
-        return torch.cat([self._embed_texts(chunk) for chunk in chunks])
+        return self.embed_texts([statement.text for statement in statements])
 
-    def _embed_texts(self, texts: list[str]) -> Tensor:
+    @torch.no_grad()
+    def embed_texts(self, texts: Sequence[str]) -> Tensor:
+        """``(n, d)`` unit embeddings."""
+        chunks = [texts[i : i + _TEXTS_AT_ONCE] for i in range(0, len(texts), _TEXTS_AT_ONCE)]
+        return torch.cat([self._embed_some(chunk) for chunk in chunks])
+
+    def _embed_some(self, texts: Sequence[str]) -> Tensor:
         tokens = self.model.text_encoder.tokenize(texts)
         return self.model.embed_text({name: t.to(self.device) for name, t in tokens.items()})
 
@@ -275,10 +279,14 @@ class NegClapModule(pl.LightningModule):
         if not self.trainer.is_global_zero:
             return
         estimates = self.suite.estimates(exam, results)
+        folder = Path(self.trainer.default_root_dir)
         for logger in self.loggers:
             logger.log_metrics({f"test/{key}": e.value for key, e in estimates.items()})
+        for logger in (one for one in self.loggers if hasattr(one, "log_image")):  # W&B
+            portrait = portray(exam, audio, self.embed_texts, results.values)
+            drawn = draw({folder.name: portrait}, folder / "pictures")
+            logger.log_image("test/pictures", [str(picture) for picture in drawn])
         print_estimates(estimates, exam.assumed)
-        folder = Path(self.trainer.default_root_dir)
         write_results(folder, estimates, results.scores, exam)
 
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:

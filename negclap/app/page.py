@@ -121,8 +121,8 @@ def _search_tab(finder: Finder) -> None:
 
 
 def _benchmark_tab(folder: Path | None) -> None:
-    table, picture = (folder and folder / name for name in ("table.md", "comparison.png"))
-    if not table or not table.is_file():
+    table = folder and folder / "table.md"
+    if not folder or not table or not table.is_file():
         gr.HTML(
             note(
                 "No benchmark was given. Make one with negclap benchmark --model MODEL --out "
@@ -130,6 +130,7 @@ def _benchmark_tab(folder: Path | None) -> None:
             )
         )
         return
-    if picture and picture.is_file():
-        gr.Image(str(picture), label="Every protocol", show_label=False, interactive=False)
+    for picture in [folder / "comparison.png", *sorted(folder.glob("pictures/*.png"))]:
+        if picture.is_file():
+            gr.Image(str(picture), label=picture.stem, interactive=False)
     gr.Markdown(table.read_text(encoding="utf-8"))
