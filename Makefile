@@ -114,6 +114,14 @@ check: $(READY)  ## Lint, format, types, layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+.PHONY: docs
+docs: $(READY)  ## Build the documentation site into site/, warnings are errors
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
+.PHONY: app
+app: $(READY)  ## Search in a page: INDEX=music.index
+	$(BIN)/negclap app $(INDEX)
+
 .PHONY: bench
 bench: $(READY)  ## Run the benchmarks that need nothing else (benchmarks/README.md has all)
 	for benchmark in text step losses retrieval manifest msd; do \
