@@ -11,9 +11,7 @@ BESIDE = ("experiments/**/*.md", "experiments/**/*.png", "experiments/*/*.json",
 
 def on_files(files: Files, config: Any) -> Files:
     """Add them under the same names, so that links between them hold."""
-    pages = {
-        str(path.relative_to(ROOT)): path for pattern in BESIDE for path in ROOT.glob(pattern)
-    }
+    pages = {str(path.relative_to(ROOT)): path for pattern in BESIDE for path in ROOT.glob(pattern)}
     pages["changelog.md"] = ROOT / "CHANGELOG.md"
     for name, path in sorted(pages.items()):
         files.append(File.generated(config, name, abs_src_path=str(path)))

@@ -6,7 +6,8 @@ decoded, not the whole file. Waveforms are mono float32 in [-1, 1], sample rates
 Audio is named by a location (`storage`): a path, a URL, or a window of a larger file, as shards
 have them: ``train-000012.tar#1536+231234.flac`` is a flac of 231,234 bytes that begins at byte
 1,536; ``...#1580+1323000.s16@22050`` are bare samples, 16-bit little-endian, mono, at 22,050 Hz.
-A ``.npy`` holds mono samples at 16,000 Hz, as LP-MusicCaps keeps them.
+A `Path` is a file of this machine, whatever its name looks like. A ``.npy`` holds mono samples at
+16,000 Hz, as LP-MusicCaps keeps them.
 """
 
 import io
@@ -87,11 +88,10 @@ def probe(location: str | Path) -> AudioInfo:
     Raises:
         AudioError: If it is missing or cannot be opened as audio.
     """
-    location = str(location)
-    if location.endswith(".npy"):
+    if str(location).endswith(".npy"):
         samples = _npy(location)
         return AudioInfo(_NPY_RATE, 1, len(samples) / _NPY_RATE)
-    window = Window.parse(location)
+    window = _window(location)
     if window and window.form.startswith(_BARE):
         rate = _bare_rate(window)
         return AudioInfo(rate, 1, window.size / 2 / rate)
@@ -132,7 +132,6 @@ def read_samples(
         AudioError: If the file is missing or broken, ends too early, holds NaN or infinite
             samples, or the excerpt is digital silence.
     """
-    location = str(location)
     native, rate = _decode(location, start_s, duration_s, sample_rate)
     got_s = len(native) / rate
     if got_s < duration_s - TOLERANCE_S:
@@ -158,12 +157,14 @@ def resample(mono: Waveform, rate: int, wanted: int) -> Waveform:
     return resampled
 
 
-def _decode(location: str, start_s: float, duration_s: float, wanted: int) -> tuple[Samples, int]:
+def _decode(
+    location: str | Path, start_s: float, duration_s: float, wanted: int
+) -> tuple[Samples, int]:
     """``(samples,)`` or ``(samples, channels)`` at their own rate, and that rate."""
-    if location.endswith(".npy"):
+    if str(location).endswith(".npy"):
         first, last = (round(at * _NPY_RATE) for at in (start_s, start_s + duration_s))
         return np.array(_npy(location)[first:last], dtype=np.float32), _NPY_RATE
-    window = Window.parse(location)
+    window = _window(location)
     if window and window.form.startswith(_BARE):
         return _decode_bare(window, start_s, duration_s)
     try:
@@ -220,16 +221,20 @@ _SILENCE = _Silence()
 """Around a seek in an mp3: libmpg123 complains of the bits that the lead lacks."""
 
 
-def _openable(location: str, window: Window | None) -> bytes | io.BytesIO:
+def _window(location: str | Path) -> Window | None:
+    return None if isinstance(location, Path) else Window.parse(location)
+
+
+def _openable(location: str | Path, window: Window | None) -> bytes | io.BytesIO:
     """What soundfile takes: a path as the system has it, or what is no file of this machine."""
     try:
         if window:
             return io.BytesIO(read_range(*window[:3]))
-        if is_remote(location):
+        if not isinstance(location, Path) and is_remote(location):
             return io.BytesIO(read(location))
     except StorageError as error:
         raise AudioError(str(error)) from None
-    path = local_path(location)
+    path = location if isinstance(location, Path) else local_path(location)
     if not path.is_file():  # opening a named pipe would wait for ever
         what = "a folder" if path.is_dir() else "no file" if path.exists() else "nothing there"
         raise AudioError(f"{location}: {what}, expected an audio file")
@@ -257,9 +262,9 @@ def _bare_rate(window: Window) -> int:
     return int(rate)
 
 
-def _npy(location: str) -> Waveform:
+def _npy(location: str | Path) -> Waveform:
     """The samples, mapped into memory."""
-    source = _openable(location, Window.parse(location))
+    source = _openable(location, _window(location))
     try:
         if isinstance(source, bytes):
             samples = np.load(os.fsdecode(source), mmap_mode="r", allow_pickle=False)
@@ -278,9 +283,10 @@ def _npy(location: str) -> Waveform:
     return mono
 
 
-def _unreadable(location: str, error: Exception) -> AudioError:
-    whole = Window.parse(location) is None and not is_remote(location)
-    if whole and local_path(location).stat().st_size == 0:
+def _unreadable(location: str | Path, error: Exception) -> AudioError:
+    local = isinstance(location, Path) or not (_window(location) or is_remote(location))
+    path = location if isinstance(location, Path) else local_path(location)
+    if local and path.is_file() and path.stat().st_size == 0:
         return AudioError(f"{location}: empty file")
     reason = " ".join(str(getattr(error, "error_string", error)).split())
     return AudioError(f"{location}: cannot be read as audio ({reason})")

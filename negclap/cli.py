@@ -27,6 +27,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         line = str(error).strip().splitlines()[-1]
         _, _, message = line.rpartition("Error: ") if "Traceback" in str(error) else ("", "", line)
         return _complain(message)
+    except KeyboardInterrupt:
+        sys.stderr.write("negclap: stopped; what was finished is kept\n")
+        return 130
     except OSError as error:  # a folder that cannot be written, a full disk
         return _complain(f"{error.filename or ''}: {error.strerror or error}")
 

@@ -21,6 +21,7 @@ from negclap.results import HEADLINE
 
 Format = Literal["negclap", "clap", "torch"]
 CARD = "README.md"
+_MARK = ".negclap-export"  # lists the files of an export, which alone may be replaced
 _MOST_AT_ONCE = 4096  # rows that an exported program takes
 
 _USE = {
@@ -63,7 +64,9 @@ def export(trained: Trained, run: Path, out: Path, form: Format) -> None:
             trained.model, trained.description.excerpt_s, folder
         ),
     }[form]
-    with _replacing(out) as folder:
+    if run.resolve().is_relative_to(out.resolve()):
+        raise InputError(f"{out}: the run lies in there; name another folder")
+    with _replacing(out.resolve()) as folder:
         write(folder)
         (folder / CARD).write_text(card(trained, run, out.name, form), encoding="utf-8")
 
@@ -71,16 +74,32 @@ def export(trained: Trained, run: Path, out: Path, form: Format) -> None:
 @contextmanager
 def _replacing(out: Path) -> Iterator[Path]:
     """A folder beside ``out`` that takes its place when it is whole."""
-    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / CARD).is_file())):
+    if out.exists() and not (out.is_dir() and _files(out) <= _listed(out)):
         raise InputError(f"{out}: holds something else than an earlier export; name another folder")
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as temporary:
         folder = Path(temporary) / "new"
         folder.mkdir()
         yield folder
+        (folder / _MARK).write_text("\n".join(sorted(_files(folder) | {_MARK})), encoding="utf-8")
+        old = Path(temporary) / "old"
         if out.exists():
-            out.rename(Path(temporary) / "old")
-        folder.rename(out)
+            out.rename(old)
+        try:
+            folder.rename(out)
+        except OSError:
+            if old.exists():
+                old.rename(out)
+            raise
+
+
+def _files(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir()}
+
+
+def _listed(folder: Path) -> set[str]:
+    mark = folder / _MARK
+    return set(mark.read_text(encoding="utf-8").splitlines()) if mark.is_file() else set()
 
 
 class _Audio(nn.Module):
@@ -172,7 +191,12 @@ def card(trained: Trained, run: Path, name: str, form: Format) -> str:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    read: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.is_file() else {}
+    try:
+        read: Any = json.loads(path.read_text("utf-8")) if path.is_file() else {}
+    except ValueError as error:
+        raise InputError(f"{path}: not JSON ({error})") from None
+    if not isinstance(read, dict):
+        raise InputError(f"{path}: holds {type(read).__name__}, expected figures by name")
     return read
 
 
@@ -220,7 +244,8 @@ def _results(results: Mapping[str, float]) -> Iterator[str]:
 
 
 def _cell(results: Mapping[str, float], key: str) -> str:
-    return f"{results[key]:.3f}" if key in results else ""
+    value = results.get(key)
+    return f"{value:.3f}" if isinstance(value, float | int) else ""
 
 
 def _limits(results: Mapping[str, float], excerpt_s: float) -> Iterator[str]:
@@ -235,7 +260,7 @@ def _limits(results: Mapping[str, float], excerpt_s: float) -> Iterator[str]:
         ("cue/held_out/true_absence", "negations by words that it was never trained on"),
         ("double_negation", "double negation"),
     ):
-        if key in results:
+        if isinstance(results.get(key), float | int):
             yield f"It tells {what} in {100 * results[key]:.0f} % of the cases (chance 50 %)."
 
 

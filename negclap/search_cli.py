@@ -107,17 +107,17 @@ def _index(options: argparse.Namespace) -> None:
 def _print_update(index: "Index", update: "Update") -> None:
     from rich.console import Console
 
-    console = Console(highlight=False, markup=False)
+    console = Console(highlight=False, markup=False, emoji=False)
     tracks, windows = index.store.counts()
     heard = update.heard - len(update.problems)
     console.print(
-        f"{index.folder}: {tracks} tracks, {windows} windows; {heard} heard now, "
+        f"{_printable(str(index.folder))}: {tracks} tracks, {windows} windows; {heard} heard now, "
         f"{update.kept} unchanged, {update.removed} gone"
     )
     if update.problems:
         console.print(f"{len(update.problems)} files are not in the index, they cannot be heard:")
     for problem in list(update.problems.values())[:_SHOWN]:
-        console.print(f"  {problem}")
+        console.print(f"  {_printable(problem)}")
     if len(update.problems) > _SHOWN:
         console.print(f"  and {len(update.problems) - _SHOWN} more")
 
@@ -137,10 +137,8 @@ def _search(options: argparse.Namespace) -> None:
 
 
 def _print_json(hits: Sequence["Hit"]) -> None:
-    from rich.console import Console
-
     found = [{"rank": rank, **hit._asdict()} for rank, hit in enumerate(hits, start=1)]
-    Console(soft_wrap=True, highlight=False, markup=False).print(json.dumps(found, indent=1))
+    sys.stdout.write(json.dumps(found, indent=1) + "\n")
 
 
 def _print_table(hits: Sequence["Hit"]) -> None:
@@ -171,7 +169,9 @@ def write_playlist(path: Path, root: Path, hits: Sequence["Hit"]) -> None:
     """Write an extended M3U of the tracks, each played from its best window on (VLC)."""
     lines = [b"#EXTM3U"]
     for hit in hits:
-        name = Path(_printable(hit.path)).stem.replace("\n", " ")
+        if "\n" in hit.path or "\r" in hit.path:
+            raise InputError(f"{hit.path!r}: a playlist has no way to write such a name")
+        name = Path(_printable(hit.path)).stem
         lines += [
             f"#EXTINF:{round(hit.duration_s)},{name}".encode(),
             f"#EXTVLCOPT:start-time={round(hit.start_s)}".encode(),

@@ -1,6 +1,7 @@
 """`negclap export`: read back bit-equal, as a ClapModel, as programs; finetuning a ClapModel."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -93,17 +94,46 @@ def test_a_run_is_exported_with_its_card(tiny_run, tmp_path, capsys):
         assert part in card, part
     _, front, _ = card.split("---\n", 2)
     assert yaml.safe_load(front)["library_name"] == "negclap"
-    (out / "stale").touch()
+    (out / "model.safetensors").write_bytes(b"torn")
     assert main(["export", str(tiny_run), str(out)]) == 0  # replaces an earlier one as a whole
-    assert not (out / "stale").exists()
+    assert_same(negclap.load(tiny_run), negclap.load(out))
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
-def test_an_export_overwrites_nothing_else(tiny_run, tmp_path, capsys):
-    (tmp_path / "thesis.tex").touch()
-    assert main(["export", str(tiny_run), str(tmp_path)]) == 2
-    assert "holds something else than an earlier export" in capsys.readouterr().err
-    assert (tmp_path / "thesis.tex").exists()
+def test_an_export_overwrites_nothing_else(tiny_run, tmp_path, capsys, monkeypatch):
+    (tmp_path / "README.md").touch()  # a project of somebody's
+    for given in ("README.md", "thesis.tex"):
+        (tmp_path / given).touch()
+        assert main(["export", str(tiny_run), str(tmp_path)]) == 2
+        assert "holds something else than an earlier export" in capsys.readouterr().err
+        assert (tmp_path / given).exists()
+    out = tmp_path / "out"
+    assert main(["export", str(tiny_run), str(out)]) == 0
+    (out / "notes.md").write_text("mine")
+    assert main(["export", str(tiny_run), str(out)]) == 2
+    assert (out / "notes.md").read_text() == "mine"
+    (out / "notes.md").unlink()
+    monkeypatch.chdir(out)  # what is replaced may be where one stands
+    assert main(["export", str(tiny_run), "../out"]) == 0
+    assert (out / "config.json").exists()
+
+
+def test_a_run_is_not_exported_over_itself(tiny_run, tmp_path, capsys):
+    run = tmp_path / "runs" / "mine"
+    shutil.copytree(tiny_run, run)
+    for out in (run, run.parent):
+        assert main(["export", str(run), str(out)]) == 2
+        assert "the run lies in there" in capsys.readouterr().err
+    assert (run / "checkpoints" / "best.ckpt").exists()
+
+
+@pytest.mark.parametrize("text", ["{", "[]"])
+def test_broken_results_are_one_line(tiny_run, tmp_path, capsys, text):
+    run = tmp_path / "run"
+    shutil.copytree(tiny_run, run)
+    (run / "results.json").write_text(text)
+    assert main(["export", str(run), str(tmp_path / "out")]) == 2
+    assert "results.json" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("broken", ["model.safetensors", "config.json", "text/tokenizer.json"])
@@ -213,7 +243,7 @@ def test_push_uploads_the_folder(tiny_run, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("huggingface_hub.HfApi", Hub)
     arguments = ["export", str(tiny_run), str(tmp_path / "out"), "--push-to-hub", "me/mine"]
     assert main([*arguments, "--private"]) == 0
-    files = ["README.md", "config.json", "model.safetensors", "text"]
+    files = [".negclap-export", "README.md", "config.json", "model.safetensors", "text"]
     assert calls == [("me/mine", True), ("me/mine", files)]
     assert "uploaded to hub/me/mine" in capsys.readouterr().out
 

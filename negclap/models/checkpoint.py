@@ -1,5 +1,6 @@
 """A run folder of `negclap fit` as a model."""
 
+import struct
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, NamedTuple
@@ -15,6 +16,10 @@ from negclap.models.encoder import NegClapEncoder
 from negclap.models.lora import Lora, merge
 
 CONFIG = "config.yaml"
+_BROKEN = (  # what torch and the towers say to files that are not what they should be
+    ArithmeticError, AttributeError, EOFError, KeyError, OSError, RuntimeError, TypeError,
+    UnpicklingError, ValueError, struct.error,
+)  # fmt: skip
 
 
 class Trained(NamedTuple):
@@ -62,7 +67,7 @@ def read_run(folder: Path) -> Trained:
             if name.startswith("model.")
         }
         fill(model, weights, checkpoint)
-    except (InputError, OSError, RuntimeError, UnpicklingError, KeyError, EOFError) as error:
+    except _BROKEN as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
         raise InputError(f"{checkpoint}: not a checkpoint of {config_path} ({reason})") from None
     if lora:

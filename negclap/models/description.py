@@ -47,10 +47,19 @@ class Description:
 
         Raises:
             KeyError: If one is missing.
+            ValueError: If one is not what it should be.
         """
         optional = {"projection", "threshold"}
         names = [one.name for one in fields(cls) if one.name not in optional or one.name in given]
-        return cls(**{name: given[name] for name in names})
+        description = cls(**{name: given[name] for name in names})
+        positive = {"embed_dim": int, "excerpt_s": float | int}
+        for name, kind in positive.items():
+            value = getattr(description, name)
+            if not isinstance(value, kind) or not value > 0:
+                raise ValueError(f"{name} is {value!r}, expected a positive number")
+        if not isinstance(description.threshold, float | int | None):
+            raise ValueError(f"threshold is {description.threshold!r}, expected a number or null")
+        return description
 
     def build(self) -> NegClap:
         """The model, with weights to come.

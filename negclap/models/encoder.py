@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from negclap.audio import Samples, Waveform, as_waveform, read_excerpt, resample
+from negclap.errors import InputError
 from negclap.models.clap import NegClap
 
 Embeddings = npt.NDArray[np.float32]
@@ -85,7 +86,7 @@ class Encoder(ABC):
             sample_rate: Hz of an array; None takes it to be the model's own.
 
         Raises:
-            InputError: If a file cannot be read, is silent, or too short.
+            InputError: If a file cannot be read, is silent, or too short, or an array is no audio.
 
         >>> model = negclap.load("runs/mine")
         >>> model.encode_audio(["song.wav"]).shape
@@ -96,6 +97,9 @@ class Encoder(ABC):
         """
         if isinstance(audio, str | Path):
             raise TypeError("encode_audio takes a list of paths, got one path")
+        if isinstance(audio, np.ndarray) and (audio.ndim != 2 or not np.isfinite(audio).all()):
+            what = f"of shape {audio.shape}" if audio.ndim != 2 else "with NaN or infinite samples"
+            raise InputError(f"an array {what}, expected (n, samples)")
         parts = []
         for i in range(0, len(audio), _CLIPS_AT_ONCE):
             chunk = audio[i : i + _CLIPS_AT_ONCE]

@@ -50,7 +50,11 @@ def read_exported(folder: Path) -> Trained:
         moved = description.moved(audio and str(folder / audio), str(folder / _TEXT))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{config_path}: not an exported model ({error!r})") from None
-    model = moved.build()
+    try:
+        model = moved.build()
+    except (AttributeError, RuntimeError, TypeError, ValueError) as error:
+        reason = (str(error).strip() or repr(error)).splitlines()[0]
+        raise InputError(f"{config_path}: no model can be built of it ({reason})") from None
     try:
         fill(model, load_file(weights_path), weights_path)
     except (OSError, SafetensorError) as error:

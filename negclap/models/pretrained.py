@@ -206,22 +206,34 @@ class ForeignEncoder(Encoder):
         for needed in ("sample_rate", "encode_audio", "encode_text"):
             if not hasattr(model, needed):
                 raise InputError(f"{name}: has no {needed}")
-        excerpt_s = float(getattr(model, "excerpt_s", _DEFAULT_EXCERPT_S))
-        dim = getattr(model, "dim", None) or len(np.asarray(model.encode_text(["music"]))[0])
-        super().__init__(int(model.sample_rate), int(dim), excerpt_s)
+        excerpt_s = getattr(model, "excerpt_s", _DEFAULT_EXCERPT_S)
+        dim = getattr(model, "dim", None) or self._array("encode_text", ["music"]).shape[-1]
+        values = {"sample_rate": model.sample_rate, "dim": dim, "excerpt_s": excerpt_s}
+        for key, value in values.items():
+            if not isinstance(value, int | float) or not 0 < value < float("inf"):
+                raise InputError(f"{name}: {key} is {value!r}, expected a positive number")
+        super().__init__(int(model.sample_rate), int(dim), float(excerpt_s))
 
     def _embed_audio(self, waveforms: npt.NDArray[np.float32]) -> Tensor:
-        return self._unit("encode_audio", self.model.encode_audio(waveforms), len(waveforms))
+        return self._unit("encode_audio", waveforms)
 
     def _embed_text(self, texts: Sequence[str]) -> Tensor:
-        return self._unit("encode_text", self.model.encode_text(list(texts)), len(texts))
+        return self._unit("encode_text", list(texts))
 
-    def _unit(self, method: str, found: Any, n: int) -> Tensor:
-        embedded = torch.from_numpy(np.array(found, dtype=np.float32))
-        if embedded.shape != (n, self.dim):
-            got = tuple(embedded.shape)
-            raise InputError(f"{self.name}: {method} gave {got}, expected {(n, self.dim)}")
+    def _unit(self, method: str, given: Any) -> Tensor:
+        embedded = torch.from_numpy(self._array(method, given))
+        if embedded.shape != (len(given), self.dim):
+            got, expected = tuple(embedded.shape), (len(given), self.dim)
+            raise InputError(f"{self.name}: {method} gave {got}, expected {expected}")
         return F.normalize(embedded, dim=-1)
+
+    @torch.inference_mode()
+    def _array(self, method: str, given: Any) -> npt.NDArray[np.float32]:
+        try:
+            return np.array(getattr(self.model, method)(given), dtype=np.float32)
+        except Exception as error:  # whatever somebody's code does
+            reason = " ".join(str(error).split())
+            raise InputError(f"{self.name}: {method}: {type(error).__name__} ({reason})") from error
 
 
 def _class_in(name: str) -> tuple[Model, str]:
@@ -232,8 +244,16 @@ def _class_in(name: str) -> tuple[Model, str]:
         raise InputError(f"{path}: no file there")
     module = types.ModuleType(f"negclap_model_{path.stem}")
     sys.modules[module.__name__] = module  # dataclasses look there for their module
-    code = compile(path.read_bytes(), path, "exec")
-    exec(code, module.__dict__)  # not imported, which would leave compiled files beside it
-    if not hasattr(module, kind):
-        raise InputError(f"{path}: has no class {kind!r}")
-    return getattr(module, kind)(), name
+    module.__file__ = str(path.absolute())
+    try:
+        code = compile(path.read_bytes(), path, "exec")
+        exec(code, module.__dict__)  # not imported, which would leave compiled files beside it
+        made = getattr(module, kind, None)
+        if not isinstance(made, type):
+            raise InputError(f"{path}: has no class {kind!r}")
+        return made(), name
+    except InputError:
+        raise
+    except (Exception, SystemExit) as error:  # whatever somebody's code does
+        reason = " ".join(str(error).split())
+        raise InputError(f"{name}: {type(error).__name__} ({reason})") from error

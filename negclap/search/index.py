@@ -1,5 +1,6 @@
 """An index of a folder of music: made, brought up to date, searched."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +18,7 @@ from negclap.search.query import Hit, Query
 from negclap.search.store import Stamp, Store
 from negclap.search.vectors import Vectors, current, make
 
+_SHORTEST_HOP_S = 0.01
 _SAME = 0.999  # cosine; other machines and batch sizes change the last digits
 _PROBE_TEXTS = ("calm piano", "rock without vocals", "drums")
 _WORDS = (
@@ -50,10 +52,10 @@ class Index:
         self.folder = Path(folder)
         self.store = Store(self.folder)
         about = self.store.about
-        self.root = Path(about["root"].decode())
-        self.source = about["model"].decode()
+        self.root = Path(os.fsdecode(about["root"]))
+        self.source = os.fsdecode(about["model"])
         self.cut = Cut(float(about["window_s"]), float(about["hop_s"]))
-        self.model = load(self.source) if model is None else model
+        self.model = self._load() if model is None else model
         self._check_model()
         self._vectors: Vectors | None = None
         self._generation = -1
@@ -79,11 +81,11 @@ class Index:
         """
         encoder = load(model)
         hop = encoder.excerpt_s if hop_s is None else hop_s
-        if not hop > 0:
-            raise InputError(f"windows every {hop} s, expected more than 0")
+        if not _SHORTEST_HOP_S <= hop < float("inf"):
+            raise InputError(f"windows every {hop} s, expected at least {_SHORTEST_HOP_S}")
         about = {
-            "root": str(Path(root).absolute()).encode(),
-            "model": _lasting(model).encode(),
+            "root": os.fsencode(Path(root).resolve()),
+            "model": os.fsencode(_lasting(model)),
             "dim": str(encoder.dim).encode(),
             "window_s": repr(encoder.excerpt_s).encode(),
             "hop_s": repr(float(hop)).encode(),
@@ -91,18 +93,28 @@ class Index:
         }
         store = Store.create(Path(folder), about)
         for key, what in (("root", "music"), ("hop_s", "windows every")):
-            had, given = store.about[key].decode(), about[key].decode()
+            had, given = os.fsdecode(store.about[key]), os.fsdecode(about[key])
             if had != given and not (key == "hop_s" and hop_s is None):
                 raise InputError(
                     f"{folder}: an index of {what} {had}, not {given}; name another index"
                 )
         store.close()
-        return cls(folder, encoder)
+        index = cls(folder, encoder)
+        if index.store.about["model"] != about["model"]:  # it has moved
+            index.store.note("model", about["model"])
+        return index
+
+    def _load(self) -> Encoder:
+        try:
+            return load(self.source)
+        except InputError as error:
+            raise InputError(f"{error}; {self.folder} was made by it: say --model MODEL") from None
 
     def _check_model(self) -> None:
         had = np.frombuffer(self.store.about["answers"], "<f4").reshape(-1, self._dim)
         answers = _answers(self.model) if self.model.dim == self._dim else had[:0]
-        if len(answers) != len(had) or (had * answers).sum(axis=1).min() < _SAME:
+        alike = (had * answers).sum(axis=1) if len(answers) == len(had) else np.zeros(1)
+        if not (alike >= _SAME).all():  # also where they are not numbers
             raise InputError(
                 f"{self.folder}: made by the model {self.source}, which this one is not (or it has "
                 f"been trained anew). Search with that one, or make another index: negclap index "
@@ -134,9 +146,10 @@ class Index:
         """
         if not self.root.is_dir():  # or all would be forgotten
             raise InputError(f"{self.root}: no folder there")
-        files = list(walk_audio(self.root))
+        own = self.folder.resolve()
+        files = [f for f in walk_audio(self.root) if not (self.root / f).is_relative_to(own)]
         known = self.store.stamps()
-        todo = [file for file in files if known.get(file) != _stamp(self.root / file)]
+        todo = [f for f in files if f not in known or known[f] != _stamp(self.root / f)]
         gone = sorted(self.store.paths() - set(files))
         if gone:
             self.store.drop(gone)
@@ -158,9 +171,8 @@ class Index:
         near = self.store.about.get("approximate") == b"1"
         vectors = current(self.folder, self.store)
         if vectors is None or near != vectors.is_approximate:
-            make(self.folder, self.store, self.likely_queries if near else None, progress)
-            vectors = current(self.folder, self.store)
-        return vectors or self._make(progress)  # another writer has just changed the index
+            return make(self.folder, self.store, self.likely_queries if near else None, progress)
+        return vectors
 
     def search(
         self,
@@ -230,4 +242,7 @@ def _answers(model: Encoder) -> NDArray[np.float32]:
     sweep = 0.3 * np.sin(2 * np.pi * (110.0 + 40.0 * time_s) * time_s)
     noise = 0.05 * np.random.default_rng(0).standard_normal(len(time_s))
     heard = model.encode_audio((sweep + noise).astype(np.float32)[None])
-    return np.concatenate([model.encode_text(list(_PROBE_TEXTS)), heard])
+    answers = np.concatenate([model.encode_text(list(_PROBE_TEXTS)), heard])
+    if not np.isfinite(answers).all():
+        raise InputError("the model's embeddings hold NaN or infinite values")
+    return answers

@@ -13,7 +13,9 @@ from negclap.audio import AudioError, SilenceError, Waveform, probe, read_excerp
 from negclap.models.encoder import Encoder
 from negclap.search.store import Indexed, Stamp
 
-_WINDOWS_AT_ONCE = 32  # decoded together, so that hours of music need no more memory than minutes
+# Decoded together at most, so that hours of music need no more memory than minutes.
+_WINDOWS_AT_ONCE, _SPAN_S = 32, 300.0
+_LONGEST_S = 7 * 24 * 3600.0
 _BATCH = 64
 _AHEAD = 2  # decoded pieces that wait, for each thread
 
@@ -74,7 +76,7 @@ def listen(
         probed = _ahead(pool, lambda file: _probed(root, file), files, depth)
         pieces = (piece for file in probed for piece in _pieces(file, cut))
         heard = _ahead(pool, lambda p: _read(root, p, cut, model.sample_rate), pieces, depth)
-        yield from _embedded(heard, model)
+        yield from _embedded(root, heard, model)
 
 
 def _ahead(
@@ -98,9 +100,13 @@ def _probed(root: Path, file: str) -> _Piece:
     except OSError as error:
         return _Piece(file, Stamp(0, 0), None, nothing, True, f"{path}: {error.strerror}")
     try:
-        return _Piece(file, stamp, probe(path).duration_s, nothing, True)
+        duration_s = probe(path).duration_s
     except AudioError as error:
         return _Piece(file, stamp, None, nothing, True, str(error))
+    if not duration_s < _LONGEST_S:  # a stream's header need not know
+        problem = f"{path}: says that it lasts {duration_s} s"
+        return _Piece(file, stamp, None, nothing, True, problem)
+    return _Piece(file, stamp, duration_s, nothing, True)
 
 
 def _pieces(file: _Piece, cut: Cut) -> Iterator[_Piece]:
@@ -108,8 +114,9 @@ def _pieces(file: _Piece, cut: Cut) -> Iterator[_Piece]:
         yield file
         return
     starts = cut.starts(file.duration_s)
-    for first in range(0, len(starts), _WINDOWS_AT_ONCE):
-        end = first + _WINDOWS_AT_ONCE
+    at_once = max(1, min(_WINDOWS_AT_ONCE, int(_SPAN_S / cut.hop_s)))
+    for first in range(0, len(starts), at_once):
+        end = first + at_once
         yield file._replace(starts=starts[first:end], is_last=end >= len(starts))
 
 
@@ -136,7 +143,7 @@ def _read(root: Path, piece: _Piece, cut: Cut, sample_rate: int) -> _Heard:
     return heard
 
 
-def _embedded(heard: Iterable[_Heard], model: Encoder) -> Iterator[list[Indexed]]:
+def _embedded(root: Path, heard: Iterable[_Heard], model: Encoder) -> Iterator[list[Indexed]]:
     waiting: list[_Heard] = []
     tracks: dict[str, list[tuple[_Heard, NDArray[np.float32]]]] = {}
 
@@ -150,7 +157,7 @@ def _embedded(heard: Iterable[_Heard], model: Encoder) -> Iterator[list[Indexed]
             at += len(one.windows)
             tracks.setdefault(one.piece.path, []).append((one, part))
             if one.piece.is_last:
-                done.append(_joined(tracks.pop(one.piece.path)))
+                done.append(_joined(root, tracks.pop(one.piece.path)))
         waiting.clear()
         return done
 
@@ -163,14 +170,16 @@ def _embedded(heard: Iterable[_Heard], model: Encoder) -> Iterator[list[Indexed]
         yield done
 
 
-def _joined(parts: list[tuple[_Heard, NDArray[np.float32]]]) -> Indexed:
+def _joined(root: Path, parts: list[tuple[_Heard, NDArray[np.float32]]]) -> Indexed:
     """A track of its pieces."""
     piece = parts[-1][0].piece
     problems = [one.piece.problem for one, _ in parts if one.piece.problem]
     starts = np.array([start for one, _ in parts for start in one.starts], np.float32)
     embeddings = np.concatenate([part for _, part in parts])
     if not problems and not len(starts):
-        problems = [f"{piece.path}: silent throughout"]
+        problems = [f"{root / piece.path}: silent throughout"]
+    if not np.isfinite(embeddings).all():
+        problems.append(f"{root / piece.path}: the model makes NaN or infinite values of it")
     if problems:
         starts, embeddings = starts[:0], embeddings[:0]
     problem = problems[0] if problems else None

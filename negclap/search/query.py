@@ -41,6 +41,8 @@ class Query(NamedTuple):
         """
         if self.text is None and not self.like:
             raise InputError("nothing to search for: say a text, or a file to be like")
+        for text in (*self.without, *([] if self.text is None else [self.text])):
+            _check_text(text)
         wanted = [] if self.text is None else [model.encode_text([self.text])[0]]
         wanted += [_mean(_heard(path, model, cut)) for path in self.like]
         vector = _mean(np.stack(wanted))
@@ -67,6 +69,15 @@ class Hit(NamedTuple):
     start_s: float
     end_s: float
     duration_s: float
+
+
+def _check_text(text: str) -> None:
+    if not text.strip():
+        raise InputError("a text without words says nothing")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InputError(f"{text!r} is no UTF-8 text") from None
 
 
 def _heard(path: Path, model: Encoder, cut: Cut) -> NDArray[np.float32]:

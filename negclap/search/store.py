@@ -21,12 +21,12 @@ _WAIT_S = 60.0  # for another writer's transaction
 _SCHEMA = """
 CREATE TABLE about (key TEXT PRIMARY KEY, value BLOB NOT NULL);
 CREATE TABLE tracks (
-    id INTEGER PRIMARY KEY,
+    id INTEGER PRIMARY KEY AUTOINCREMENT,  -- never of two files
     path BLOB NOT NULL UNIQUE,  -- relative to the folder, as the file system has it
     size INTEGER NOT NULL,
     mtime_ns INTEGER NOT NULL,
     duration_s REAL,
-    problem TEXT,               -- why it has no windows
+    problem BLOB,               -- why it has no windows
     starts BLOB NOT NULL,       -- (n,) float32, seconds
     embeddings BLOB NOT NULL    -- (n, dim) float32
 );
@@ -140,7 +140,7 @@ class Store:
                 os.fsencode(track.path),
                 *track.stamp,
                 track.duration_s,
-                track.problem,
+                track.problem and os.fsencode(track.problem),
                 track.starts.astype("<f4").tobytes(),
                 track.embeddings.astype("<f4").tobytes(),
             )
@@ -197,7 +197,7 @@ class Store:
         """By path, why a track has no windows."""
         query = "SELECT path, problem FROM tracks WHERE problem IS NOT NULL ORDER BY path"
         with _reported(self.path):
-            return {os.fsdecode(path): problem for path, problem in self._db.execute(query)}
+            return {os.fsdecode(path): os.fsdecode(why) for path, why in self._db.execute(query)}
 
     def file_of(self, number: int) -> tuple[str, Stamp, float] | None:
         """Path, stamp and duration in seconds of a track that has windows."""

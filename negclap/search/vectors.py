@@ -21,7 +21,7 @@ from negclap.search.store import Store
 
 _FOLDER = "vectors"
 _MATRIX, _TRACKS, _STARTS = "windows.npy", "tracks.npy", "starts.npy"
-_NEAR, _PROBES = "near.faiss", "near.json"
+_NEAR, _PROBES = "near.npy", "near.json"
 _NEAR_MARK = "-near"
 _TRAINED_ON = 100_000  # windows that the clusters are made of
 RECALL = 0.995
@@ -49,6 +49,8 @@ class Vectors:
         self.windows: Floats = np.load(folder / _MATRIX, mmap_mode="r")
         self.tracks: NDArray[np.int64] = np.load(folder / _TRACKS)
         self.starts: Floats = np.load(folder / _STARTS)
+        if not len(self.windows) == len(self.tracks) == len(self.starts):
+            raise ValueError("files of different states")
         self._first = np.flatnonzero(np.diff(self.tracks, prepend=-1))
         self._near = _Near(folder) if (folder / _NEAR).is_file() else None
 
@@ -87,15 +89,15 @@ class Vectors:
         assert self._near is not None
         wanted = 4 * top
         while True:
-            rows = self._near.search(query, wanted)
+            rows = self._near.search(query, min(wanted, len(self.windows)))
             rows, scores = rescored(self.windows, query, rows)
             _, firsts = np.unique(self.tracks[rows], return_index=True)
-            if len(firsts) >= top or wanted >= len(self.windows) or len(rows) < wanted:
-                firsts = np.sort(firsts)[
-                    :top
-                ]  # rows are by score: the first of a track is its best
+            if len(firsts) >= top:
+                firsts = np.sort(firsts)[:top]  # by score: a track's first window is its best
                 return self._ranked(rows[firsts], scores[firsts])
-            wanted = min(4 * wanted, len(self.windows))
+            if len(rows) < wanted:  # the clusters that are visited have no more
+                return self._rank_all(query, top)
+            wanted = 4 * wanted
 
     def _ranked(self, rows: NDArray[np.int64], scores: Floats) -> Ranked:
         order = np.lexsort((rows, -scores))  # equal scores in the order of the index
@@ -109,7 +111,7 @@ class _Near:
     def __init__(self, folder: Path) -> None:
         import faiss
 
-        index: Any = faiss.read_index(str(folder / _NEAR))
+        index: Any = faiss.deserialize_index(np.load(folder / _NEAR))
         index.nprobe = json.loads((folder / _PROBES).read_text())["nprobe"]
         self.index = index
 
@@ -139,15 +141,15 @@ def current(folder: Path, store: Store) -> Vectors | None:
     for name in (f"{generation}{_NEAR_MARK}", str(generation)):
         try:
             return Vectors(home / name)
-        except FileNotFoundError:  # there is none, or a writer has just put a newer one there
-            continue
+        except (OSError, ValueError, EOFError, RuntimeError, KeyError):
+            continue  # there is none, a writer has just put a newer one there, or it is damaged
     return None
 
 
 def make(
     folder: Path, store: Store, queries: Callable[[], Floats] | None, progress: Progress
-) -> None:
-    """Make the matrix of the store's state, and remove older ones.
+) -> Vectors:
+    """Make the matrix of the store's state, and remove older or damaged ones.
 
     Args:
         folder: The index.
@@ -165,8 +167,9 @@ def make(
         if queries is not None:
             _write_near(partial, queries(), progress)
         target = home / f"{generation}{_NEAR_MARK if queries else ''}"
-        if not target.exists():
-            partial.rename(target)
+        made = Vectors(partial)  # mapped files stay, whatever becomes of their names
+        shutil.rmtree(target, ignore_errors=True)
+        partial.rename(target)
         for old in home.iterdir():
             if old != target and _generation(old) <= generation:
                 shutil.rmtree(old, ignore_errors=True)
@@ -175,6 +178,7 @@ def make(
         raise InputError(f"{home}: {reason}; the index itself is whole") from None
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+    return made
 
 
 def _generation(folder: Path) -> float:
@@ -207,7 +211,7 @@ def _write_near(target: Path, queries: Floats, progress: Progress) -> None:
         return
     index = near_index(windows, progress)
     nprobe = tuned(index, windows, queries)
-    faiss.write_index(index, str(target / _NEAR))
+    np.save(target / _NEAR, faiss.serialize_index(index))  # FAISS takes no path that is no text
     (target / _PROBES).write_text(json.dumps({"nprobe": nprobe}))
 
 

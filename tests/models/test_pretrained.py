@@ -1,6 +1,7 @@
 """Any model behind one protocol, equal to what its own code gives; nothing unsafe is read."""
 
 import pickle
+import shutil
 import sys
 import types
 from pathlib import Path
@@ -100,6 +101,56 @@ def test_a_class_in_a_file_is_a_model(tmp_path, chorales, tracks):
             negclap.load(f"{tmp_path / 'adapter.py'}:{name}").encode_text(["x"])
     with pytest.raises(InputError, match=r"nothing\.py: no file there"):
         negclap.load("nothing.py:Model")
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("class M(:", "SyntaxError"),
+        ("import nothing_of_this_name", "ModuleNotFoundError"),
+        ("raise SystemExit(7)", "SystemExit"),
+        ("M = 3", "has no class 'M'"),
+        ("class M:\n    def __init__(self, needed): pass", "TypeError"),
+        ("class M:\n    sample_rate = 0\n    dim = 2", "has no encode_audio"),
+        (f"{ADAPTER}\nclass M(Loudness):\n    sample_rate = -5", "sample_rate is -5"),
+        (f"{ADAPTER}\nclass M(Loudness):\n    excerpt_s = 'long'", "excerpt_s is 'long'"),
+        (f"{ADAPTER}\nclass M(Loudness):\n    def encode_text(self, texts): return 1 / 0",
+         "encode_text: ZeroDivisionError"),
+    ],
+)  # fmt: skip
+def test_what_somebodys_class_does_wrong_is_one_line(tmp_path, code, message):
+    (tmp_path / "adapter.py").write_text(code)
+    with pytest.raises(InputError, match=message) as error:
+        negclap.load(f"{tmp_path / 'adapter.py'}:M").encode_text(["x"])
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("path", "data"),
+    [
+        ("checkpoints/best.ckpt", b"\x80\x02junk"),
+        ("checkpoints/best.ckpt", b""),
+        (
+            "config.yaml",
+            b"model: {audio_encoder: null, text_encoder: 3, embed_dim: x}\ndata: {excerpt_s: 4}",
+        ),
+        ("config.yaml", b"model: 3"),
+    ],
+)
+def test_a_broken_run_is_one_line(tiny_run, tmp_path, path, data):
+    run = tmp_path / "run"
+    shutil.copytree(tiny_run, run)
+    (run / path).write_bytes(data)
+    with pytest.raises(InputError) as error:
+        negclap.load(run)
+    assert "\n" not in str(error.value)
+
+
+def test_arrays_that_are_no_audio_are_refused(tiny_run):
+    model = negclap.load(tiny_run)
+    for wrong in (np.zeros(16_000, np.float32), np.full((1, 16_000), np.nan, np.float32)):
+        with pytest.raises(InputError, match=r"expected \(n, samples\)"):
+            model.encode_audio(wrong)
 
 
 class FakeClapModule(torch.nn.Module):

@@ -226,3 +226,48 @@ def test_an_index_stays_approximate(many, tmp_path, tone_model):
     shutil.rmtree(index.folder / "vectors")
     assert len(Index(index.folder).search("3", top=5)) == 5
     assert not current(index.folder, index.store).is_approximate
+
+
+@pytest.mark.parametrize("damage", ["starts.npy", "windows.npy", "tracks.npy", "near.npy"])
+def test_a_damaged_matrix_is_made_again(many, tmp_path, tone_model, damage):
+    index = Index.create(tmp_path / "index", many, tone_model)
+    index.update(approximate=True)
+    expected = index.search("3", top=5, exact=True)
+    (folder,) = (tmp_path / "index" / "vectors").iterdir()
+    for cut in (0, 200):
+        os.truncate(folder / damage, cut)
+        assert Index(tmp_path / "index").search("3", top=5, exact=True) == expected
+    (folder / damage).unlink()
+    Index(tmp_path / "index").update()
+    assert Index(tmp_path / "index").search("3", top=5, exact=True) == expected
+    assert current(index.folder, index.store).is_approximate
+
+
+def test_a_folder_that_cannot_be_read_is_not_forgotten(many, tmp_path, tone_model, monkeypatch):
+    index = Index.create(tmp_path / "index", many, tone_model)
+    index.update()
+
+    def walk(root, onerror, followlinks):
+        onerror(PermissionError(13, "Permission denied", str(root)))
+        return iter(())
+
+    monkeypatch.setattr("negclap.data.sources.folder.os.walk", walk)
+    with pytest.raises(InputError, match="many: Permission denied"):
+        index.update()
+    assert len(index.search("3", top=TRACKS)) == TRACKS
+
+
+def test_a_stopped_writer_says_so_in_one_line(many, tmp_path, tone_model):
+    stopped = writer(many, tmp_path / "index", tone_model, delay=0.3)
+    while not content_or_nothing_there(tmp_path / "index"):
+        time.sleep(0.02)
+    stopped.send_signal(signal.SIGINT)
+    _, error = stopped.communicate(timeout=60)
+    assert stopped.returncode == 130
+    assert error.strip().splitlines()[-1] == "negclap: stopped; what was finished is kept"
+    assert "Traceback" not in error
+    assert content(tmp_path / "index")
+
+
+def content_or_nothing_there(out):
+    return content_or_nothing(out) if (out / "index.sqlite").is_file() else []

@@ -202,6 +202,9 @@ def test_the_command_line_from_folder_to_playlist(tmp_path, music, tone_model, c
     ("arguments", "message"),
     [
         ([], "nothing to search for"),
+        ([" "], "a text without words"),
+        (["x", "--not", ""], "a text without words"),
+        (["\udcff"], "is no UTF-8 text"),
         (["x", "--like", "nothing.wav"], "nothing.wav"),
         (["x", "--model", "nothing.py:M"], "nothing.py: no file there"),
     ],
@@ -237,3 +240,99 @@ def test_searching_does_without_lightning_and_transformers(tiny_run, chorales, t
     ours = index.search("piano without drums")
     assert isinstance(ours[0], Hit)
     assert [hit["path"] for hit in json.loads(hits)] == [hit.path for hit in ours]
+
+
+def test_odd_names_are_names(tmp_path, tone_model, capsys):
+    """Not the syntax of locations, not markup, not text at all; broken ones are named as they are."""
+    music = tmp_path / os.fsdecode(b"m\xff")
+    music.mkdir()
+    names = [
+        "Prelude #1+2.wav",
+        "pipe:touch x.wav",
+        "a:smile: [red]b.wav",
+        os.fsdecode(b"\xe9.wav"),
+    ]
+    for name in names:
+        sf.write(os.fsencode(music / name), tone(3, 2.0), RATE, format="WAV")
+    (music / os.fsdecode(b"b\xff.wav")).write_bytes(b"no music")
+    out = tmp_path / os.fsdecode(b"i\xff")
+    given = ["index", str(music), "--out", str(out), "--model", tone_model, "--approximate"]
+    assert main(given) == 0
+    assert "4 tracks" in capsys.readouterr().out
+    assert main(["search", str(out), "3", "--json"]) == 0
+    assert sorted(hit["path"] for hit in json.loads(capsys.readouterr().out)) == sorted(names)
+    index = Index(out)
+    assert list(index.store.problems()) == [os.fsdecode(b"b\xff.wav")]
+    heard = index.model.encode_audio([music / names[1]])  # a file, no command to run
+    assert heard.shape == (1, 8)
+    with pytest.raises(InputError, match="nothing there"):
+        index.model.encode_audio(["pipe:touch was-here"])
+
+
+def test_an_index_within_the_music_does_not_hear_itself(tmp_path, music, tone_model):
+    for _ in range(2):
+        index = Index.create(music / "index", music, tone_model)
+        update = index.update(approximate=True)
+    assert sorted(update.problems) == ["broken.mp3", "silent.wav"]
+    assert index.store.counts()[0] == 11
+
+
+def test_a_link_to_nothing_is_named(index, music):
+    (music / "gone.wav").symlink_to("nowhere.wav")
+    update = index.update()
+    assert "gone.wav" in update.problems
+    assert update.kept == 11
+
+
+def test_a_file_that_does_not_know_its_length_is_named(index, music):
+    data = bytearray((music / "three parts.flac").read_bytes())
+    at = data.index(b"fLaC") + 8 + 13  # the last 36 bits before the checksum: samples in all
+    data[at] &= 0xF0
+    data[at + 1 : at + 5] = bytes(4)
+    (music / "stream.flac").write_bytes(data)
+    update = index.update()
+    assert "stream.flac" in update.problems
+    assert len(index.search("3", top=50)) == 11
+
+
+def test_a_model_that_makes_nan_is_refused_and_so_is_what_it_makes_of_a_file(
+    index, music, tmp_path
+):
+    file = tmp_path / "adapter.py"
+    text = file.read_text()
+    file.write_text(text + "\nclass Nan(Pitch):\n    def encode_text(self, texts):\n"
+                    "        return super().encode_text(texts) * float('nan')\n")  # fmt: skip
+    with pytest.raises(InputError, match="hold NaN"):
+        Index.create(tmp_path / "nan", music, f"{file}:Nan")
+    assert not (tmp_path / "nan").exists()
+    sf.write(music / "huge.wav", tone(1, 2.0) * 1e30, RATE, subtype="FLOAT")
+    update = index.update()
+    assert "NaN or infinite" in update.problems["huge.wav"]
+
+
+def test_a_moved_model_is_said_and_learnt(index, music, tmp_path, capsys):
+    (tmp_path / "adapter.py").rename(tmp_path / "moved.py")
+    assert main(["search", str(tmp_path / "index"), "3"]) == 2
+    assert "was made by it: say --model MODEL" in capsys.readouterr().err
+    moved = f"{tmp_path / 'moved.py'}:Pitch"
+    assert main(["search", str(tmp_path / "index"), "3", "--model", moved]) == 0
+    Index.create(tmp_path / "index", f"{music}/album/..", moved).update()
+    assert Index(tmp_path / "index").source == moved
+
+
+def test_a_number_is_never_given_twice(index, music):
+    numbers = {hit.track for hit in index.search("3", top=50)}
+    last = max(index.search("3", top=50), key=lambda hit: hit.track)
+    (music / last.path).unlink()
+    index.update()
+    sf.write(music / "new.wav", tone(3, 2.0), RATE)
+    index.update()
+    (new,) = [hit for hit in index.search("3", top=50) if hit.path == "new.wav"]
+    assert new.track not in numbers
+
+
+@pytest.mark.parametrize("hop", [0.0, 1e-9, float("nan"), float("inf")])
+def test_a_hop_that_is_none_is_refused(tmp_path, music, tone_model, hop):
+    with pytest.raises(InputError, match="expected at least"):
+        Index.create(tmp_path / "index", music, tone_model, hop)
+    assert not (tmp_path / "index").exists()

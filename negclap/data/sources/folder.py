@@ -61,12 +61,20 @@ class Folder:
 
 
 def walk_audio(root: Path) -> Iterator[str]:
-    """Audio files relative to the root, in order; links to folders are not followed."""
-    for folder, folders, files in os.walk(root, followlinks=False):
+    """Audio files relative to the root, in order; links to folders are not followed.
+
+    Raises:
+        InputError: If a folder cannot be read.
+    """
+    for folder, folders, files in os.walk(root, onerror=_refuse, followlinks=False):
         folders.sort()
         for name in sorted(files):
             if name.lower().endswith(SUFFIXES):
                 yield str(Path(folder, name).relative_to(root))
+
+
+def _refuse(error: OSError) -> None:
+    raise InputError(f"{error.filename}: {error.strerror}")
 
 
 def _read_table(path: Path) -> Iterator[Row | Rejection]:
