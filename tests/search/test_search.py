@@ -243,7 +243,7 @@ def test_searching_does_without_lightning_and_transformers(tiny_run, chorales, t
 
 
 def test_odd_names_are_names(tmp_path, tone_model, capsys):
-    """Not the syntax of locations, not markup, not text at all; broken ones are named as they are."""
+    """Not the syntax of locations, not markup, not text at all; problems name them as they are."""
     music = tmp_path / os.fsdecode(b"m\xff")
     music.mkdir()
     names = [
