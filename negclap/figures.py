@@ -10,7 +10,7 @@ from negclap.results import Summary
 from negclap.text.cues import CUES
 
 # Okabe-Ito, safe for the colour-blind; more methods than colours repeat them with a hatch.
-_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999")
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999")
 _HATCHES = ("", "//", "xx")
 Summaries = Mapping[str, Summary]
 
@@ -77,8 +77,8 @@ def _panel(axis: Axes, summaries: Summaries, keys: Mapping[str, str], title: str
             places,
             values,
             width * 0.95,
-            color=_COLOURS[index % len(_COLOURS)],
-            hatch=_HATCHES[index // len(_COLOURS) % len(_HATCHES)],
+            color=COLOURS[index % len(COLOURS)],
+            hatch=_HATCHES[index // len(COLOURS) % len(_HATCHES)],
             label=name,
             yerr=spread if summary.runs > 1 else None,
         )
