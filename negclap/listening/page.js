@@ -94,6 +94,7 @@
       player.src = trial.clips[side];
       player.load();
     });
+    one("#trial .save").hidden = !state.answers.length;
     show("trial");
     refresh();
   }
@@ -103,7 +104,7 @@
       const playing = !players[side].paused;
       const times = plays[side] > 1 ? ` (${plays[side]} times)` : "";
       all(".play")[side].textContent = `${playing ? "❚❚ Pause" : "▶ Play"} ${letter}`;
-      all(".heard")[side].textContent = heard[side] ? `✓ heard${times}` : "not heard to the end yet";
+      all(".heard")[side].textContent = heard[side] ? `✓ heard${times}` : "not heard yet";
       all(".choose")[side].setAttribute("aria-disabled", String(!ready()));
     });
     say(ready() ? "Now choose, or listen again." : "Listen to both clips to their end first.");
@@ -126,6 +127,7 @@
       return;
     }
     players[1 - side].pause();
+    if (player.ended || player.currentTime === 0) plays[side] += 1;
     player.play().catch((error) => {
       if (error.name === "NotSupportedError") fail(player);
     });
@@ -161,7 +163,9 @@
     link.download = `answers-${state.rater}.json`;
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 10000);
-    one("#saved").textContent = `Saved as ${link.download}, where your browser keeps downloads.`;
+    const saved = `Saved as ${link.download}, where your browser keeps downloads.`;
+    one("#saved").textContent = saved;
+    say(saved);
     one("#another").hidden = false;
   }
 
@@ -192,10 +196,7 @@
 
   players.forEach((player, side) => {
     player.preload = "auto";
-    player.addEventListener("play", () => {
-      plays[side] += player.currentTime === 0 || player.ended;
-      refresh();
-    });
+    player.addEventListener("play", refresh);
     player.addEventListener("pause", refresh);
     player.addEventListener("ended", () => {
       heard[side] = true;

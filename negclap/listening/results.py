@@ -90,7 +90,7 @@ def analyse(study: Study, raters: Sequence[Rater]) -> Analysis:
     kept = [rater for rater, verdict in zip(raters, verdicts, strict=True) if not verdict.flags]
     panels = {"all": _rows(study, raters)}
     if kept:
-        panels["kept"] = _rows(study, kept)
+        panels["kept"] = _rows(study, kept) if len(kept) < len(raters) else panels["all"]
     assumed = sum(trial.assumed for trial in study.trials if trial.level is not None)
     return Analysis(study.name, study.models, verdicts, panels, assumed)
 

@@ -23,7 +23,7 @@ def print_analysis(analysis: Analysis) -> None:
     console = Console()
     table = Table(title=f"{len(analysis.verdicts)} raters, {analysis.kept} without a flag")
     for column in _RATERS:
-        table.add_column(column)
+        table.add_column(column, overflow="fold")
     for cells in _raters(analysis):
         table.add_row(*cells)
     console.print(table)
@@ -33,7 +33,7 @@ def print_analysis(analysis: Analysis) -> None:
         for name, row in rows.items():
             table.add_column(f"{name}\n{row.answers} answers", justify="right")
         for title, *figures in _figures(rows):
-            table.add_row(title, *map(_cell, figures))
+            table.add_row(title, *(_cell(figure, "\n") for figure in figures))
         console.print(table)
 
 
@@ -87,10 +87,10 @@ def _percent(share: float) -> str:
     return "-" if math.isnan(share) else f"{100 * share:.0f} %"
 
 
-def _cell(figure: Figure) -> str:
+def _cell(figure: Figure, apart: str) -> str:
     if math.isnan(figure.value):
         return f"- (n {figure.n})"
-    return f"{figure.value:.3f} ({figure.low:.3f} to {figure.high:.3f}, n {figure.n})"
+    return f"{figure.value:.3f} (n {figure.n}){apart}{figure.low:.3f} to {figure.high:.3f}"
 
 
 def _markdown(analysis: Analysis) -> Iterator[str]:
@@ -106,7 +106,7 @@ def _markdown(analysis: Analysis) -> Iterator[str]:
         yield "| | " + " | ".join(heads) + " |"
         yield "|---|" + "---|" * len(rows)
         for title, *figures in _figures(rows):
-            yield f"| {title} | " + " | ".join(map(_cell, figures)) + " |"
+            yield f"| {title} | " + " | ".join(_cell(figure, ", ") for figure in figures) + " |"
 
 
 def _as_json(analysis: Analysis) -> dict[str, Any]:
@@ -140,7 +140,7 @@ def _draw(analysis: Analysis) -> Picture:
     picture = Picture(figsize=(12, 4.5), layout="constrained")
     left, right = picture.subplots(1, 2, width_ratios=(1, 2))
     _bars(left, {"raters": [row.alpha for row in rows.values()]}, COLOURS[-1:])
-    left.set(title="Krippendorff's alpha between raters")
+    left.set(title="Krippendorff's alpha between raters", ylim=(-0.58, 1.08), xlim=(-0.5, 3.5))
     left.axhline(0.0, color="black", lw=0.8)
     series = {"the truth": [row.majority for row in rows.values()]}
     for name in analysis.models:
