@@ -3,6 +3,7 @@
 import json
 import random
 import re
+import sys
 from itertools import combinations, product
 from math import prod
 
@@ -384,3 +385,11 @@ def test_wrong_files_are_one_line(folder, study, tmp_path, capsys):
         error = capsys.readouterr().err
         assert message in error
         assert error.count("\n") == 1
+
+
+def test_the_missing_extra_is_named(folder, study, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "krippendorff", None)
+    monkeypatch.delitem(sys.modules, "negclap.listening.results")
+    path = written(tmp_path / "r.json", study, honest(study, "r", 0.0))
+    assert main(["listening", "results", str(folder), path, "--out", str(tmp_path / "out")]) == 2
+    assert "krippendorff: pip install 'negclap[listening]'" in capsys.readouterr().err
