@@ -58,7 +58,7 @@ def _run(options: argparse.Namespace) -> None:
     from negclap.results import beside, write_json, write_results
     from negclap.suite import Suite
 
-    names = _names(options.models)
+    names = short_names(options.models)
     suite = Suite(options.gallery_size, options.galleries, options.seed)
     folders: list[Path] = []
     portraits: dict[str, Portrait] = {}
@@ -98,7 +98,7 @@ def _run(options: argparse.Namespace) -> None:
     compare(folders, options.out)
 
 
-def _names(sources: list[str]) -> dict[str, str]:
+def short_names(sources: list[str]) -> dict[str, str]:
     """Short names: the last part of a path or hub name, the class of a file."""
     named: dict[str, str] = {}
     for source in sources:

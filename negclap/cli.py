@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import negclap
-from negclap import benchmark_cli, export_cli, search_cli
+from negclap import benchmark_cli, export_cli, listening_cli, search_cli
 from negclap.errors import InputError
 
 _TRAINING_COMMANDS = {
@@ -71,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     search_cli.add_index_options(commands.add_parser("index", help="make a folder searchable"))
     search_cli.add_search_options(commands.add_parser("search", help="find music by description"))
     search_cli.add_app_options(commands.add_parser("app", help="search in a page in the browser"))
+    listening_cli.add_options(commands.add_parser("listening", help="ask people by ear"))
     _add_sweep(commands.add_parser("sweep", help="search loss weights, as W&B would, locally"))
     _add_mine(commands.add_parser("mine", help="find the negations in captions that people wrote"))
     return parser
