@@ -17,6 +17,7 @@ from negclap.cli import main
 from negclap.data.manifest import write_manifest
 from negclap.data.tracks import read_manifest
 from negclap.models.clap import NegClap
+from negclap.pictures import NAMES
 from negclap.training_cli import parse
 from tests.conftest import CONFIGS
 
@@ -105,6 +106,9 @@ def test_wandb_logs_offline_without_an_account(tiny_args, tmp_path, monkeypatch)
     overlay = ["-c", str(CONFIGS / "loggers" / "wandb.yaml")]
     assert main(["fit", *tiny_args, *overlay, f"--run_dir={tmp_path}"]) == 0
     assert list((tmp_path / "wandb").glob("offline-run-*/*.wandb"))
+    assert main(["test", "-c", str(tmp_path / "config.yaml")]) == 0
+    logged = (tmp_path / "wandb").glob("offline-run-*/files/media/images/test/pictures_*.png")
+    assert len(list(logged)) == len(NAMES)
     assert (tmp_path / "metrics.csv").exists()
 
 
