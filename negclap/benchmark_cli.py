@@ -3,28 +3,13 @@
 import argparse
 from pathlib import Path
 
-from negclap.errors import InputError
+from negclap.options import add_compared, short_names
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """What the command takes."""
     parser.formatter_class = argparse.ArgumentDefaultsHelpFormatter
-    parser.add_argument(
-        "--model",
-        action="append",
-        required=True,
-        dest="models",
-        metavar="MODEL",
-        help="a run folder, an exported folder, a ClapModel (folder or hub name), a LAION-CLAP "
-        ".pt, or FILE.py:CLASS; several are compared with the first",
-    )
-    parser.add_argument(
-        "--data",
-        type=Path,
-        default=Path("data/chorales/manifest.jsonl"),
-        help="manifest.jsonl; vocabulary.json lies beside it",
-    )
-    parser.add_argument("--split", default="test", help="the split that is asked about")
+    add_compared(parser, "several are compared with the first")
     parser.add_argument("--twin-split", default="test_twin", help="its counterfactual twins")
     parser.add_argument(
         "--validation-split", default="validation", help="what free alternatives are tuned on"
@@ -96,14 +81,3 @@ def _run(options: argparse.Namespace) -> None:
             keep(name, Outcome(suite.estimates(heard.exam, results, bounds), results), heard)
     draw(portraits, options.out / "pictures")
     compare(folders, options.out)
-
-
-def short_names(sources: list[str]) -> dict[str, str]:
-    """Short names: the last part of a path or hub name, the class of a file."""
-    named: dict[str, str] = {}
-    for source in sources:
-        name = source.rpartition(":")[2] if ".py:" in source else Path(source).name
-        if name in named:
-            raise InputError(f"{named[name]} and {source} would both be called {name!r}")
-        named[name] = source
-    return named

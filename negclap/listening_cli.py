@@ -4,8 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from negclap.benchmark_cli import short_names
 from negclap.errors import InputError
+from negclap.options import add_compared, positive, short_names
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -22,24 +22,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_pack(parser: argparse.ArgumentParser) -> None:
+    add_compared(parser, "several are each compared with the raters")
+    parser.add_argument("--pairs", type=positive, default=10, help="pairs per negation level")
     parser.add_argument(
-        "--model",
-        action="append",
-        required=True,
-        dest="models",
-        metavar="MODEL",
-        help="whatever negclap benchmark takes; several are each compared with the raters",
-    )
-    parser.add_argument(
-        "--data",
-        type=Path,
-        default=Path("data/chorales/manifest.jsonl"),
-        help="manifest.jsonl; vocabulary.json lies beside it",
-    )
-    parser.add_argument("--split", default="test", help="the split that is asked about")
-    parser.add_argument("--pairs", type=_positive, default=10, help="pairs per negation level")
-    parser.add_argument(
-        "--checks", type=_positive, default=3, help="attention checks, each asked twice"
+        "--checks", type=positive, default=3, help="attention checks, each asked twice"
     )
     parser.add_argument(
         "--seconds", type=float, default=10.0, help="of each track that raters hear, its middle"
@@ -60,13 +46,6 @@ def _add_results(parser: argparse.ArgumentParser) -> None:
         "--out", type=Path, required=True, metavar="FOLDER", help="for tables and pictures"
     )
     parser.set_defaults(run=_results)
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{number}, expected at least 1")
-    return number
 
 
 def _pack(options: argparse.Namespace) -> None:

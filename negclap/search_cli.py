@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from negclap.errors import InputError
+from negclap.options import MODEL, positive
 
 if TYPE_CHECKING:
     from negclap.search import Hit, Index
@@ -25,8 +26,7 @@ def add_index_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model",
         required=True,
-        help="a run folder, an exported folder, a ClapModel (folder or hub name), a LAION-CLAP "
-        ".pt, or FILE.py:CLASS",
+        help=MODEL,
     )
     parser.add_argument(
         "--hop", type=float, help="seconds between windows; without it, side by side"
@@ -37,7 +37,7 @@ def add_index_options(parser: argparse.ArgumentParser) -> None:
         help="also a search that visits a part of the windows, for hundreds of thousands of them",
     )
     parser.add_argument(
-        "--jobs", type=_positive, default=os.cpu_count() or 1, help="files decoded at a time"
+        "--jobs", type=positive, default=os.cpu_count() or 1, help="files decoded at a time"
     )
     parser.set_defaults(run=_index)
 
@@ -57,7 +57,7 @@ def add_search_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--like", type=Path, action="append", default=[], metavar="FILE", help="sounds like it"
     )
-    parser.add_argument("--top", type=_positive, default=10, help="tracks to show (default: 10)")
+    parser.add_argument("--top", type=positive, default=10, help="tracks to show (default: 10)")
     parser.add_argument("--model", help="instead of the one that the index names, if it has moved")
     parser.add_argument("--exact", action="store_true", help="look at every window")
     parser.add_argument("--json", action="store_true", help="print JSON")
@@ -87,13 +87,6 @@ def _app(options: argparse.Namespace) -> None:
     sys.stdout.write(f"http://{options.host}:{options.port}\n")
     sys.stdout.flush()
     serve(options.indices, options.benchmark, options.host, options.port)
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{number}, expected at least 1")
-    return number
 
 
 def _index(options: argparse.Namespace) -> None:
