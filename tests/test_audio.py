@@ -139,3 +139,14 @@ def test_a_missing_frame_is_padded(tmp_path):
 def test_probe_names_what_it_cannot_open(tmp_path):
     with pytest.raises(AudioError, match=r"nothing there"):
         probe(tmp_path / "missing.wav")
+
+
+def test_a_path_is_a_file_whatever_its_name_looks_like(tmp_path):
+    """And a location is not: the same name means a part of a larger file, or a command to run."""
+    for name in ("a.tar#0+8.wav", "pipe:touch x.wav"):
+        path = tmp_path / name
+        sf.write(path, 0.1 * np.ones(8_000), 8_000)
+        assert len(read_excerpt(path, 0.0, 1.0, 8_000)) == 8_000
+        assert probe(path).duration_s == 1.0
+    with pytest.raises(AudioError):
+        read_excerpt(str(tmp_path / "a.tar#0+8.wav"), 0.0, 1.0, 8_000)

@@ -196,7 +196,7 @@ def test_every_reader_reads_or_says_why_not(corpus, name):
     path = corpus / name
     expected = nullcontext() if name in {*GOOD, ODD} else pytest.raises(AudioError)
     with expected as caught:
-        samples = read_excerpt(path, 0.0, LENGTH_S, RATE)
+        samples = read_excerpt(str(path), 0.0, LENGTH_S, RATE)
         assert np.isfinite(samples).all()
     if caught:
         assert "\n" not in str(caught.value).replace(str(path), "")

@@ -89,7 +89,7 @@ def test_a_killed_writer_leaves_whole_tracks_and_the_next_goes_on(
     out = tmp_path / "index"
     found = 0
     for least in (1, 100, 200):
-        killed = writer(many, out, tone_model, delay=0.3)
+        killed = writer(many, out, tone_model, delay=1.0)
         while not (out / "index.sqlite").is_file() or len(content_or_nothing(out)) < least:
             time.sleep(0.02)
             assert killed.poll() is None, killed.communicate()
@@ -258,7 +258,7 @@ def test_a_folder_that_cannot_be_read_is_not_forgotten(many, tmp_path, tone_mode
 
 
 def test_a_stopped_writer_says_so_in_one_line(many, tmp_path, tone_model):
-    stopped = writer(many, tmp_path / "index", tone_model, delay=0.3)
+    stopped = writer(many, tmp_path / "index", tone_model, delay=5.0)  # a batch; there are five
     while not content_or_nothing_there(tmp_path / "index"):
         time.sleep(0.02)
     stopped.send_signal(signal.SIGINT)
