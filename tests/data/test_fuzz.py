@@ -33,6 +33,7 @@ from .conftest import GOOD, read_lines
 
 T = TypeVar("T")
 EXAMPLES = 25
+_LONGEST = datetime.timedelta(days=10**6)  # more does not fit into 64 bits of microseconds
 PATH, LONG = "x.wav", "y" * 300
 
 
@@ -260,7 +261,7 @@ COLUMNS: list[tuple[pa.DataType, st.SearchStrategy]] = [
     (pa.bool_(), st.booleans()),
     (pa.date32(), st.dates()),
     (pa.timestamp("us"), st.datetimes()),
-    (pa.duration("us"), st.timedeltas(max_value=datetime.timedelta(days=10**6))),
+    (pa.duration("us"), st.timedeltas(-_LONGEST, _LONGEST)),
     (pa.list_(pa.string()), st.lists(cells, max_size=3)),
     (pa.list_(pa.int16()), st.lists(st.none() | st.integers(0, 9), max_size=3)),
     (pa.struct([("a", pa.string())]), st.fixed_dictionaries({"a": cells})),
