@@ -86,6 +86,7 @@ def test_it_begins_with_what_to_do(page):
     expect(page.locator("#results-0")).to_contain_text("Say what you would like to hear")
     page.get_by_role("tab", name="Benchmark").click()
     expect(page.get_by_text("No benchmark was given")).to_be_visible()
+    assert "negclap benchmark --model MODEL" in page.locator("main, body").first.inner_text()
 
 
 def test_typing_a_query_shows_tracks_of_two_models(page):
@@ -133,6 +134,8 @@ def test_a_file_that_is_no_audio_gets_a_message(page, address):
     page.locator("#like input[type=file]").set_input_files(address[1] / "wrong.wav")
     alert = page.locator("#results-0").get_by_role("alert")
     expect(alert).to_contain_text("cannot be read as audio", timeout=20_000)
+    assert alert.inner_text().startswith("the file that you chose: ")
+    assert hits(page).count() == 0
 
 
 def test_too_long_a_text_gets_a_message(page):
@@ -141,6 +144,7 @@ def test_too_long_a_text_gets_a_message(page):
     box.press("Enter")
     alert = page.locator("#results-0").get_by_role("alert")
     expect(alert).to_contain_text("500 is the most", timeout=20_000)
+    assert hits(page).count() == 0
 
 
 def test_it_works_by_keyboard_alone(page):

@@ -68,6 +68,7 @@ def answer(page, key):
 def test_it_says_what_to_do(page):
     expect(page.get_by_role("heading", name="Which clip fits the text?")).to_be_visible()
     expect(page.locator("#welcome")).to_contain_text(f"You will read {TRIALS} short descriptions")
+    assert not page.locator("#trial").is_visible()
 
 
 def test_there_is_no_answer_before_both_clips_were_heard(page):
@@ -85,6 +86,7 @@ def test_there_is_no_answer_before_both_clips_were_heard(page):
     choose.click()
     at(page, 2)
     expect(choose).to_have_attribute("aria-disabled", "true")
+    assert page.get_by_role("progressbar").first.evaluate("bar => bar.value") == 1
 
 
 def test_it_works_by_keyboard_keeps_answers_and_saves_what_the_command_reads(
@@ -181,6 +183,7 @@ def test_what_is_missing_is_said(chromium, folder, tmp_path, missing):
     (tmp_path / missing).rename(gone)
     page.get_by_role("button", name="Try again").click()
     expect(alert).to_be_hidden()
+    assert not page.locator("#problem").is_visible()
     page.close()
 
 
