@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim
 
-from negclap.errors import InputError
+from negclap.errors import InputError, reason
 from negclap.models.audio_encoders import AudioEncoder
 from negclap.models.checkpoint import Trained
 from negclap.models.clap import NegClap
@@ -278,6 +278,5 @@ def push(folder: Path, name: str, private: bool) -> str:
         address = str(api.create_repo(name, private=private, exist_ok=True))
         api.upload_folder(repo_id=name, folder_path=folder)
     except (HFValidationError, HfHubHTTPError, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise InputError(f"{name}: the hub refused ({reason})") from None
+        raise InputError(f"{name}: the hub refused ({reason(error)})") from None
     return address

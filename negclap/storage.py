@@ -154,7 +154,7 @@ def exists(location: str) -> bool:
             return _local(location).exists()
         system, path = url_to_fs(location)
         return bool(system.exists(path))
-    except Exception:  # every backend has its own; of files: a name that is too long
+    except Exception:  # every fsspec backend raises its own kinds; files: a name that is too long
         return False
 
 
@@ -304,5 +304,5 @@ def size_of(location: str) -> int:
     try:
         system, path = url_to_fs(location)
         return int(system.size(path))
-    except Exception as error:  # every backend has its own
+    except Exception as error:  # every fsspec backend raises its own kinds
         raise StorageError(f"{location}: {error or type(error).__name__}") from None

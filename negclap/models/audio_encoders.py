@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from negclap.errors import InputError
+from negclap.errors import InputError, reason
 from negclap.models.frontend import LogMel, MelConfig, SpecAugment
 
 _MIN_FRAMES = 32  # what the strides of ConvEncoder leave something of
@@ -254,7 +254,7 @@ def _clap_audio(path: Path, load_weights: bool) -> Any:
         kind = ClapModel if whole else ClapAudioModel
         model, info = kind.from_pretrained(str(path), output_loading_info=True)
     except (OSError, ValueError, UnpicklingError) as error:
-        raise InputError(f"audio encoder {path}: {error}".splitlines()[0]) from None
+        raise InputError(f"audio encoder {path}: {reason(error)}") from None
     if info["missing_keys"]:
         raise InputError(
             f"audio encoder {path}: no weights for {sorted(info['missing_keys'])[0]!r}"

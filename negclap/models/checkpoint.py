@@ -9,7 +9,7 @@ import torch
 from omegaconf import OmegaConf
 from yaml import YAMLError
 
-from negclap.errors import InputError
+from negclap.errors import InputError, reason
 from negclap.models.clap import NegClap
 from negclap.models.description import Description, fill
 from negclap.models.encoder import NegClapEncoder
@@ -68,8 +68,9 @@ def read_run(folder: Path) -> Trained:
         }
         fill(model, weights, checkpoint)
     except _BROKEN as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
-        raise InputError(f"{checkpoint}: not a checkpoint of {config_path} ({reason})") from None
+        raise InputError(
+            f"{checkpoint}: not a checkpoint of {config_path} ({reason(error)})"
+        ) from None
     if lora:
         merge(model)
     if threshold == threshold:

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from negclap.errors import InputError
+from negclap.errors import InputError, reason
 from negclap.models.audio_encoders import AudioEncoder
 from negclap.models.text_encoders import TextEncoder
 
@@ -104,8 +104,7 @@ class NegClap(nn.Module):
             try:
                 mine.load_state_dict(theirs.state_dict())
             except RuntimeError as error:
-                reason = str(error).strip().splitlines()[-1].strip()
-                raise InputError(f"audio tower of another shape: {reason}") from None
+                raise InputError(f"audio tower of another shape: {reason(error, line=1)}") from None
         self.log_scale.data.copy_(other.log_scale.data)
 
     def _parts(self, tower: Tower) -> tuple[nn.Module, nn.Module]:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from negclap.errors import InputError
+from negclap.errors import InputError, reason
 from negclap.models.audio_encoders import HtsatEncoder
 from negclap.models.clap import NegClap
 from negclap.models.frontend import MelConfig
@@ -26,7 +26,7 @@ def take_projections(model: NegClap, path: Path) -> None:
         clap = ClapModel.from_pretrained(str(path))
         theirs = mel_of(ClapFeatureExtractor.from_pretrained(str(path)))
     except (OSError, ValueError, UnpicklingError) as error:
-        raise InputError(f"model.clap: {path}: {error}".splitlines()[0]) from None
+        raise InputError(f"model.clap: {path}: {reason(error)}") from None
     if model.audio_encoder.mel != theirs:
         raise InputError(
             f"model.clap: {path} hears by {theirs}, the audio encoder by {model.audio_encoder.mel}"

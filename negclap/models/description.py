@@ -6,7 +6,7 @@ from typing import Any
 from jsonargparse import ArgumentError, ArgumentParser
 from torch import Tensor
 
-from negclap.errors import InputError
+from negclap.errors import InputError, reason
 from negclap.models.audio_encoders import AudioEncoder, HtsatEncoder
 from negclap.models.clap import NegClap, ProjectionKind
 from negclap.models.text_encoders import TextEncoder
@@ -77,7 +77,7 @@ class Description:
         try:
             built = parser.instantiate_classes(parser.parse_object(towers))
         except ArgumentError as error:
-            raise InputError(str(error).strip().splitlines()[0]) from None
+            raise InputError(reason(error)) from None
         return NegClap(
             built.audio_encoder, built.text_encoder, self.embed_dim, projection=self.projection
         )
@@ -111,5 +111,4 @@ def fill(model: NegClap, weights: dict[str, Tensor], where: object) -> None:
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:
-        reason = str(error).strip().splitlines()[1].strip()
-        raise InputError(f"{where}: weights of another model ({reason})") from None
+        raise InputError(f"{where}: weights of another model ({reason(error, line=1)})") from None

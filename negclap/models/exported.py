@@ -11,7 +11,7 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from negclap.errors import InputError
+from negclap.errors import InputError, reason
 from negclap.models.audio_encoders import HtsatEncoder
 from negclap.models.checkpoint import Trained
 from negclap.models.description import Description, fill
@@ -53,11 +53,9 @@ def read_exported(folder: Path) -> Trained:
     try:
         model = moved.build()
     except (AttributeError, RuntimeError, TypeError, ValueError) as error:
-        reason = (str(error).strip() or repr(error)).splitlines()[0]
-        raise InputError(f"{config_path}: no model can be built of it ({reason})") from None
+        raise InputError(f"{config_path}: no model can be built of it ({reason(error)})") from None
     try:
         fill(model, load_file(weights_path), weights_path)
     except (OSError, SafetensorError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise InputError(f"{weights_path}: cannot be read ({reason})") from None
+        raise InputError(f"{weights_path}: cannot be read ({reason(error)})") from None
     return Trained(model, moved, config)

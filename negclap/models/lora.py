@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from negclap.errors import InputError
+from negclap.errors import InputError, reason
 from negclap.models.clap import NegClap, Tower
 
 
@@ -48,8 +48,7 @@ class Lora:
                 encoder.requires_grad_(False)
                 inject_adapter_in_model(config, encoder)
             except ValueError as error:
-                reason = str(error).splitlines()[0]
-                raise InputError(f"model.lora: the {tower} tower has no {reason}") from None
+                raise InputError(f"model.lora: the {tower} tower has no {reason(error)}") from None
 
 
 def merge(module: nn.Module) -> None:

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from negclap.errors import InputError
+from negclap.errors import InputError, reason
 from negclap.models.checkpoint import CONFIG as RUN_CONFIG
 from negclap.models.checkpoint import read_run
 from negclap.models.encoder import Encoder, Model, device
@@ -75,8 +75,8 @@ def _from_hub(name: str) -> Path:
     try:
         return Path(snapshot_download(name, allow_patterns=list(_HUB_FILES)))
     except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise InputError(f"{name}: no such folder here, and not from the hub ({reason})") from None
+        why = reason(error)
+        raise InputError(f"{name}: no such folder here, and not from the hub ({why})") from None
 
 
 class ClapEncoder(Encoder):
@@ -93,8 +93,8 @@ class ClapEncoder(Encoder):
             processor = AutoProcessor.from_pretrained(str(folder))
             model, info = ClapModel.from_pretrained(str(folder), output_loading_info=True)
         except (OSError, ValueError, UnpicklingError) as error:
-            reason = str(error).strip().splitlines()[0]
-            raise InputError(f"{folder}: not a ClapModel with its processor ({reason})") from None
+            why = reason(error)
+            raise InputError(f"{folder}: not a ClapModel with its processor ({why})") from None
         if info["missing_keys"]:
             raise InputError(f"{folder}: no weights for {sorted(info['missing_keys'])[0]!r}")
         self.features = processor.feature_extractor
@@ -163,8 +163,8 @@ class LaionEncoder(Encoder):
         try:
             self.module.model.load_state_dict(weights)
         except RuntimeError as error:
-            reason = str(error).strip().splitlines()[1].strip()
-            raise InputError(f"{checkpoint}: not the model of its name ({reason})") from None
+            why = reason(error, line=1)
+            raise InputError(f"{checkpoint}: not the model of its name ({why})") from None
         self.module.eval()
 
     def _embed_audio(self, waveforms: npt.NDArray[np.float32]) -> Tensor:
@@ -179,7 +179,8 @@ class LaionEncoder(Encoder):
 
 def _laion_weights(checkpoint: Path) -> dict[str, Tensor]:
     """The model's weights, read without running code; training left numbers of numpy in there."""
-    numbers = [np.dtype, np.dtypes.Float64DType, getattr(np, "_core").multiarray.scalar]  # noqa: B009  # private
+    rebuild: Any = np.float64(0).__reduce__()[0]  # what a pickled number of numpy calls
+    numbers = [np.dtype, np.dtypes.Float64DType, rebuild]
     try:
         with torch.serialization.safe_globals(numbers):
             state: Any = torch.load(checkpoint, map_location="cpu", weights_only=True)
@@ -187,8 +188,7 @@ def _laion_weights(checkpoint: Path) -> dict[str, Tensor]:
             name.removeprefix("module."): value for name, value in state["state_dict"].items()
         }
     except (OSError, RuntimeError, UnpicklingError, EOFError, KeyError, TypeError) as error:
-        reason = (str(error).strip() or repr(error)).splitlines()[0]
-        raise InputError(f"{checkpoint}: not a LAION-CLAP checkpoint ({reason})") from None
+        raise InputError(f"{checkpoint}: not a LAION-CLAP checkpoint ({reason(error)})") from None
     found.pop("text_branch.embeddings.position_ids", None)  # of an older transformers
     return found
 
@@ -231,9 +231,9 @@ class ForeignEncoder(Encoder):
     def _array(self, method: str, given: Any) -> npt.NDArray[np.float32]:
         try:
             return np.array(getattr(self.model, method)(given), dtype=np.float32)
-        except Exception as error:  # whatever somebody's code does
-            reason = " ".join(str(error).split())
-            raise InputError(f"{self.name}: {method}: {type(error).__name__} ({reason})") from error
+        except Exception as error:  # a user's class may raise anything; it is told in one line
+            why = " ".join(str(error).split())
+            raise InputError(f"{self.name}: {method}: {type(error).__name__} ({why})") from error
 
 
 def _class_in(name: str) -> tuple[Model, str]:
@@ -254,6 +254,6 @@ def _class_in(name: str) -> tuple[Model, str]:
         return made(), name
     except InputError:
         raise
-    except (Exception, SystemExit) as error:  # whatever somebody's code does
-        reason = " ".join(str(error).split())
-        raise InputError(f"{name}: {type(error).__name__} ({reason})") from error
+    except (Exception, SystemExit) as error:  # a user's file may do anything; told in one line
+        why = " ".join(str(error).split())
+        raise InputError(f"{name}: {type(error).__name__} ({why})") from error

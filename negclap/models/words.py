@@ -57,5 +57,5 @@ def _core(source: str) -> tuple[Tokenizer | None, str | None]:
     content = pad_token["content"] if isinstance(pad_token, dict) else pad_token
     try:
         return Tokenizer.from_file(str(folder / "tokenizer.json")), content
-    except Exception as error:  # it has no other kind
+    except Exception as error:  # tokenizers raises bare Exception
         raise ValueError(f"tokenizer.json: {error}") from None
