@@ -46,9 +46,9 @@ def test_scores_against_labels_are_counted_by_kind():
 
 
 def test_absences_are_found_in_captions_written_by_others():
-    """160 captions and labels that were written without sight of the detector, in many wordings.
+    """620 captions and labels that were written without sight of the detector, in many wordings.
 
-    Before the detector was mended on them: precision 0.96, recall 0.905.
+    What it found before it was mended on them: experiments/natural_negation.
     """
     path = Path(__file__).parent / "text" / "written_captions.jsonl"
     entries = [json.loads(line) for line in path.read_text().splitlines()]

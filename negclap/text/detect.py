@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from negclap.text import negation_patterns as patterns
 from negclap.text.vocabulary import Vocabulary
 
 Kind = Literal["absence", "relational", "predicate", "degree", "contrast", "pseudo"]
@@ -39,154 +40,12 @@ class Negation:
     phrase_span: Span
 
 
-CONCEPTS: dict[str, tuple[str, ...]] = {
-    "vocals": (
-        "vocal", "vocals", "voice", "voices", "singer", "singers", "singing", "vocalist",
-        "vocalists", "vocalisation", "vocalization", "vocal melody", "choir",
-    ),
-    "lyrics": ("lyric", "lyrics", "word", "words"),
-    "percussion": ("percussion", "percussions", "percussive", "percussionist"),
-    "drums": ("drum", "drums", "drummer", "drum kit", "drumming"),
-    "instruments": ("instrument", "instruments", "instrumentation", "instrumental"),
-    "accompaniment": ("accompaniment", "accompaniments", "backing", "support"),
-    "melody": ("melody", "melodies", "tune"),
-    "harmony": ("harmony", "harmonies", "chord", "chords"),
-    "rhythm": ("rhythm", "beat", "beats", "groove"),
-    "bass": ("bass", "bassline", "basslines"),
-    "guitar": ("guitar", "guitars"),
-    "piano": ("piano", "pianos"),
-    "strings": ("strings", "violin", "violins"),
-    "synthesizer": ("synth", "synths", "synthesizer", "synthesizers", "synthesiser"),
-    "trumpet": ("trumpet", "trumpets"),
-    "saxophone": ("saxophone", "saxophones", "sax"),
-    "flute": ("flute", "flutes"),
-    "brass": ("brass", "horn", "horns"),
-    "organ": ("organ", "organs"),
-    "cymbals": ("cymbal", "cymbals", "hi-hat", "hi-hats"),
-    "music": ("music", "sound", "sounds"),
-}  # fmt: skip
-"""Everyday words of music captions by concept, for phrases that no vocabulary is given for."""
-_CONCEPT_OF = {word: name for name, words in CONCEPTS.items() for word in words}
-
-_WORDS = r"[^\W_][\w'\u2019&/-]*"
-_OTHER = r"(?:other|additional|further|more|else|extra)"
-_BE = r"(?:is|are|was|were|'s|be|been|being|(?:is|are|was|were)n['\u2019]?t)"
-_HAVE = (
-    r"(?:have|has|had|having|feature|features|contain|contains|include|includes|use|uses|using"
-    r"|got|involve|involves|possess|incorporate|employ|consist of|carry|come with|provide|offer"
-    r"|want|need|with)"
-)
-# A noun phrase ends before these words, or at punctuation.
-_STOPS = frozenset(
-    re.findall(
-        r"\w+",
-        """in on at to of for from with within without during throughout through by as than that
-        which who where when while whereas whose because due since until till so if unless is are
-        was were be been being has have had can could will would may might should must do does did
-        used
-        played present heard audible except besides apart aside beyond behind beneath over under
-        this these those there it its their he she they we you i just only but yet however then not
-        no whatsoever though although also making makes make giving gives give playing plays play
-        singing featuring features like about into onto around across between before after
-        here anywhere involved included added needed required""",
-    )
-)
-_STARTERS = frozenset(["a", "an", "the", "any"])
-_EMPTY_WORDS = re.compile(
-    r"\s+(?:the |any )?(?:presence|use|sound|sounds|involvement|help|addition) of\b", re.IGNORECASE
-)
-_AFTER_ADVERB = frozenset({"heard", "audible", "played", "used", "present", "included"})
-_LIGHT = frozenset(
-    [
-        "is",
-        "are",
-        "was",
-        "were",
-        "be",
-        "been",
-        "being",
-        "that",
-        "so",
-        "very",
-        "really",
-        "only",
-        "even",
-        "to",
-    ]
-)
-_VERBS = frozenset(
-    """is are was were be been being do does did can could will would should may might must has have
-    had seem seems sound sounds though although""".split()  # noqa: SIM905  # a list of 40 quoted words is harder to read
-)
-_NOUN_STARTS = frozenset(["singing", "playing", "backing", "being", "accompanying"])
-_SOUNDING = frozenset(
-    ["whistling", "clapping", "humming", "rapping", "strumming", "screaming", "talking", "yodeling"]
-)
-
-_PSEUDO = re.compile(
-    r"\b(?:no wave|no doubt|no matter|no wonder|no less than|no more than|no sooner|no stranger"
-    r"|no lack of|no shortage of|not only|not just|not merely|not simply|not to mention"
-    r"|(?:if it )?(?:were|was) not for|nothing but|nothing short of|can['\u2019]?(?:no)?t help but"
-    r"|cannot help but|without a doubt|without doubt|without fail|without question|needless to say"
-    r"|with (?:and|or) without|without and (?:then )?with|none other than|why not|whether or not"
-    r"|or not)\b",
-    re.IGNORECASE,
-)
-_DEGREE = re.compile(
-    r"\b(?:barely|hardly|scarcely|rarely|seldom|little to no|little or no|almost no|nearly no"
-    r"|close to no|next to no|virtually no|practically no|not (?:much|many)"
-    r"|\w+n['\u2019]t (?:much|many)"
-    r"|very little|very few|(?<=has )few|(?<=with )few)\b"
-    r"(?:\s+any\b)?",
-    re.IGNORECASE,
-)
-_CONTRAST = re.compile(r"\b(?:instead of|rather than|as opposed to|in place of)\b", re.IGNORECASE)
-_NOTHING = re.compile(
-    r"\b(?:no one|nobody|(?:nothing|none)\b(?P<other>(?=\s+(?:else|more|of the other)\b))?)\b",
-    re.IGNORECASE,
-)
-_LACKING = re.compile(
-    r"\b(?:lack(?:s|ed|ing)?(?:\s+of)?|(?:an?\s+|the\s+)?absence of|devoid of|void of"
-    r"|(?<!break )(?<!set )free (?:of|from)|minus|sans|bereft of"
-    r"|(?<=with )missing|(?<=is )missing(?! (?:each|you|her|him|his|their|home))"
-    r"|omit(?:s|ted|ting)?|exclud(?:es|ed|ing)|leav(?:es|ing) out)\b",
-    re.IGNORECASE,
-)
-_WITHOUT = re.compile(r"\bwithout\b|\bw/o\b", re.IGNORECASE)
-_NO = re.compile(r"\b(?:no|zero)\b(?!\.?\s*\d)", re.IGNORECASE)
-_NO_LONGER = re.compile(r"\bno (?:longer|more)\b", re.IGNORECASE)
-_LESS = re.compile(
-    r"\b(?P<noun>drum|beat|vocal|voice|lyric|word|percussion|bass|guitar|rhythm|melody|keyboard"
-    r"|piano|synth|instrument)s?-?(?:less|(?<=-)free)\b",
-    re.IGNORECASE,
-)
-_NOR = re.compile(r"\b(?:neither|nor)\b", re.IGNORECASE)
-_DOES_NOT_HAVE = re.compile(
-    rf"\b(?:(?:do|does|did|ca|could|has|have|had|is|are|was|were)(?:\s+not|n['\u2019]?t)"
-    rf"|cannot|never|not)\s+(?:really\s+|even\s+|actually\s+)?"
-    rf"(?:(?:have\s+)?{_HAVE}(?:\s+any)?|(?:{_WORDS}\s+){{0,2}}?any)\b"
-    r"|(?<=there )(?:is|are|was|were)(?:\s+not|n['\u2019]?t)(?=\s+an?\b)|\bnot a single\b",
-    re.IGNORECASE,
-)
-_SUBJECT_ABSENT = re.compile(
-    rf"\b{_BE}\s+(?:completely |entirely |totally |largely )?absent\b"
-    rf"|\b{_BE}(?:\s+not|n['\u2019]?t)?\s+not (?:present|included|there|used|featured|involved)\b"
-    rf"|\b{_BE}\s+missing(?=(?:\s+\w+ly)?\s*[.,;]|$)",
-    re.IGNORECASE,
-)
-_PREDICATE = re.compile(
-    r"\b(?:cannot|can['\u2019]t|never|not)\b"
-    r"|\b\w+n['\u2019]t\b|\b(?:is|are|was|were|do|does|did|ca)nt\b",
-    re.IGNORECASE,
-)
-
-
 def find_negations(caption: str, vocabulary: Vocabulary | None = None) -> list[Negation]:
     """All negations of a caption, from left to right; one for each cue.
 
     Args:
         caption: Any text.
-        vocabulary: Maps phrases to tags; without one, to everyday `CONCEPTS`.
+        vocabulary: Maps phrases to tags; without one, to everyday concepts.
     """
     found: list[Negation] = []
     for pattern, judge in _RULES:
@@ -204,13 +63,34 @@ def _negation(
     caption: str, span: Span, phrase_span: Span, kind: Kind, vocabulary: Vocabulary | None
 ) -> Negation:
     phrase = caption[slice(*phrase_span)]
-    if kind == "absence" and (
-        re.match(rf"(?:any )?{_OTHER}\b", phrase, re.IGNORECASE)
-        or re.match(r"\s*(?:other than|besides)\b", caption[phrase_span[1] :])
-    ):
+    if patterns.SPEECH.search(caption[: span[0]]) or _in_title(caption, span):
+        kind = "pseudo"  # what somebody says, or a piece is called, denies nothing of the music
+    elif kind == "absence" and patterns.NEARLY.search(caption[: span[1]]):
+        kind = "degree"
+    elif kind == "absence" and _is_relational(caption, span, phrase_span):
         kind = "relational"
     tag = None if kind == "pseudo" else _tag(phrase, vocabulary)
     return Negation(caption[slice(*span)], span, phrase, kind, tag, phrase_span)
+
+
+def _is_relational(caption: str, cue: Span, phrase_span: Span) -> bool:
+    """Whether only what comes on top of something is denied: "no other instruments"."""
+    phrase = caption[slice(*phrase_span)]
+    if patterns.OTHERS.match(phrase) or patterns.BESIDES.match(caption, phrase_span[1]):
+        return True
+    beyond = patterns.BEYOND.search(caption[: cue[0]])
+    excepted = beyond or patterns.EXCEPT.match(caption, phrase_span[1])
+    return excepted is not None and patterns.GENERIC.match(phrase) is not None
+
+
+def _in_title(caption: str, cue: Span) -> bool:
+    """Whether the cue is a word of a name amid other words: "songs like No Woman No Cry"."""
+    before = caption[: cue[0]].rstrip(' "\u201c')
+    if not caption[cue[0]].isupper() or not before or before[-1] in ".!?:;(-\u2013\u2014*":
+        return False
+    found = re.findall(patterns.WORD, caption)
+    capitals = sum(word[0].isupper() for word in found)
+    return capitals < len(found) / 2 and caption[cue[1] :].lstrip()[:1].isupper()
 
 
 _Judged = tuple[Span, Kind] | None
@@ -225,12 +105,17 @@ def _pseudo(caption: str, match: re.Match[str]) -> _Judged:
 
 
 def _first_word_length(text: str) -> int:
-    word = re.match(_WORDS, text)
+    word = re.match(rf"no\b|{patterns.WORD}", text, re.IGNORECASE)
     return word.end() if word else 0
 
 
 def _degree(caption: str, match: re.Match[str]) -> _Judged:
-    return _phrase(caption, match.end(), verbs=True), "degree"
+    phrase = _phrase(caption, match.end(), verbs=True)
+    heard = patterns.HEARD.fullmatch(caption[slice(*phrase)])
+    is_ = patterns.BEING.search(caption[: match.start()])
+    if heard and is_:  # "the bass is barely audible"
+        return _subject(caption, is_.start()), "degree"
+    return phrase, "degree"
 
 
 def _contrast(caption: str, match: re.Match[str]) -> _Judged:
@@ -238,11 +123,12 @@ def _contrast(caption: str, match: re.Match[str]) -> _Judged:
 
 
 def _less(caption: str, match: re.Match[str]) -> _Judged:
-    return match.span("noun"), "absence"
+    return match.span("noun" if match["noun"] else "kept_out"), "absence"
 
 
 def _subject_absent(caption: str, match: re.Match[str]) -> _Judged:
-    return _subject(caption, match.start()), "absence"
+    subject = _subject(caption, match.start())
+    return (subject, "absence") if subject[0] < subject[1] else _thing(caption, match)
 
 
 def _thing(caption: str, match: re.Match[str]) -> _Judged:
@@ -250,43 +136,94 @@ def _thing(caption: str, match: re.Match[str]) -> _Judged:
     return (phrase, "absence") if phrase[0] < phrase[1] else None
 
 
+def _does_not_have(caption: str, match: re.Match[str]) -> _Judged:
+    """Does not have drums; of "does not have many" there are a few."""
+    little = patterns.LITTLE.match(caption, match.end())
+    return (_phrase(caption, little.end()), "degree") if little else _thing(caption, match)
+
+
+def _no(caption: str, match: re.Match[str]) -> _Judged:
+    """No drums, "drums: no"; of no instrument that can be told apart, telling is denied."""
+    judged = _thing(caption, match)
+    if judged is None:
+        label = patterns.LABEL.search(caption[: match.start()])
+        return (label.span(1), "absence") if label else None
+    told = patterns.TOLD.match(caption, judged[0][1])
+    return ((judged[0][0], told.end()), "predicate") if told else judged
+
+
+def _leaving(caption: str, match: re.Match[str]) -> _Judged:
+    """Skips the drums, everything but drums; anything but calm."""
+    judged = _thing(caption, match)
+    if judged and _tag(caption[slice(*judged[0])], None):
+        return judged
+    is_but = match.group() == "but" and patterns.IS_ANYTHING.search(caption[: match.start()])
+    return (_phrase(caption, match.end(), verbs=True), "predicate") if is_but else None
+
+
 def _without(caption: str, match: re.Match[str]) -> _Judged:
     """Without drums: a thing; without pausing: a deed."""
-    first = re.match(rf"\s*(?:any\s+)?({_WORDS})", caption[match.end() :])
+    first = re.match(rf"\s*(?:any\s+|ever\s+|\w+ly\s+)?({patterns.WORD})", caption[match.end() :])
     word = first[1].lower() if first else ""
-    if word.endswith("ing") and word not in {*_CONCEPT_OF, *_NOUN_STARTS, *_SOUNDING}:
+    if word.endswith("ing") and word not in {
+        *patterns.CONCEPT_OF,
+        *patterns.NOUN_STARTS,
+        *patterns.SOUNDING,
+    }:
         return _phrase(caption, match.end(), verbs=True), "predicate"
     return _thing(caption, match)
 
 
 def _nothing(caption: str, match: re.Match[str]) -> _Judged:
     """Nobody sings, nothing electronic, "vocals: none"; nothing else is relational."""
-    phrase = _phrase(caption, match.end(), verbs=True)
+    start, end = _phrase(caption, match.end(), verbs=True)
     if match["other"] is not None:
-        return phrase, "relational"
-    label = re.search(rf"({_WORDS}):\s*$", caption[: match.start()])
-    return (label.span(1) if label else phrase), "absence"
+        return (start, _phrase(caption, end, verbs=True)[1]), "relational"
+    if patterns.BEYOND.search(caption[: match.start()]):
+        return (start, end), "relational"
+    before = caption[: match.start()]
+    if label := patterns.LABEL.search(before):
+        return label.span(1), "absence"
+    if caption[start:end].lower().startswith("like "):  # "sounds nothing like a flute"
+        return (start, end), "predicate"
+    verb = re.search(rf"({patterns.WORD})\s*$", before)
+    if start == end and verb:  # "they mean nothing"
+        return verb.span(1), "predicate"
+    return (start, end), "absence"
 
 
 def _predicate(caption: str, match: re.Match[str]) -> _Judged:
     phrase = _phrase(caption, match.end(), verbs=True)
-    return phrase, "contrast" if _contrasts(caption, match, phrase) else "predicate"
+    if _contrasts(caption, match, phrase):
+        only_denied = re.search(r"\bbut\s*$", caption[: match.start()])  # "bass but not a snare"
+        return phrase, "absence" if only_denied else "contrast"
+    return phrase, "predicate"
+
+
+def _nor(caption: str, match: re.Match[str]) -> _Judged:
+    """Neither drums nor bass: things; neither happy nor sad, neither of whom sings: no things."""
+    judged = _thing(caption, match)
+    aside = match.group() == "neither" and caption[: match.start()].rstrip().endswith(",")
+    if judged is None or (aside and not _tag(caption[slice(*judged[0])], None)):
+        return _phrase(caption, match.end(), verbs=True), "predicate"
+    return judged
 
 
 _RULES: tuple[tuple[re.Pattern[str], Callable[[str, re.Match[str]], _Judged]], ...] = (
-    (_PSEUDO, _pseudo),
-    (_DEGREE, _degree),
-    (_CONTRAST, _contrast),
-    (_LESS, _less),
-    (_SUBJECT_ABSENT, _subject_absent),
-    (_DOES_NOT_HAVE, _thing),
-    (_WITHOUT, _without),
-    (_NOTHING, _nothing),
-    (_NO_LONGER, _predicate),
-    (_NO, _thing),
-    (_LACKING, _thing),
-    (_NOR, _thing),
-    (_PREDICATE, _predicate),
+    (patterns.PSEUDO, _pseudo),
+    (patterns.CONTRAST, _contrast),
+    (patterns.DEGREE, _degree),
+    (patterns.LESS, _less),
+    (patterns.SUBJECT_ABSENT, _subject_absent),
+    (patterns.DOES_NOT_HAVE, _does_not_have),
+    (patterns.WITHOUT, _without),
+    (patterns.NOTHING, _nothing),
+    (patterns.NO_LONGER, _predicate),
+    (patterns.NO, _no),
+    (patterns.LACKING, _thing),
+    (patterns.LEAVING, _leaving),
+    (patterns.NOR, _nor),
+    (patterns.PREDICATE, _predicate),
 )
 
 
@@ -294,14 +231,20 @@ def _contrasts(caption: str, match: re.Match[str], phrase: Span) -> bool:
     """Whether one thing stands for another: "vocables and not words", "not a piano but a harp"."""
     if match.group().lower() != "not":
         return False
+    if re.search(r"^(?:\w+ly|too|so|very|that|as)\b|est$", caption[slice(*phrase)]):
+        return False  # "not exactly on the beat", "not too tight", "not the clearest"
     named = _tag(caption[slice(*phrase)], None) is not None
-    before = re.search(rf"({_WORDS})\s*$", caption[: match.start()])
-    after_verb = before is not None and before[1].lower() in _VERBS
+    before = re.search(rf"({patterns.WORD})\s*$", caption[: match.start()])
+    after_verb = before is not None and before[1].lower() in patterns.VERBS
     after_thing = caption[: match.start()].strip() != "" and not after_verb
     article = re.match(r"\s*(?:an?|the)\s", caption[match.end() :]) is not None
     then_but = re.match(r",?\s+but\b", caption[phrase[1] :]) is not None
     after_comma = caption[: match.start()].rstrip().endswith(",")
-    return (named and after_thing) or (then_but and (named or article)) or (article and after_comma)
+    return (
+        (named and after_thing)
+        or (then_but and (named or article or after_comma))
+        or (article and after_comma)
+    )
 
 
 def _phrase(caption: str, at: int, verbs: bool = False) -> Span:
@@ -309,23 +252,24 @@ def _phrase(caption: str, at: int, verbs: bool = False) -> Span:
 
     Nouns joined by "and" or "or" are one phrase; of "the presence of vocals" it is "vocals".
     """
-    empty_words = _EMPTY_WORDS.match(caption, at)
-    at = empty_words.end() if empty_words else at
+    empty_words = patterns.EMPTY_WORDS.match(caption, at)
+    at = empty_words.end() if empty_words else at + (caption[at : at + 1] == "-")  # "no-vocals"
     start = end = at
     begun, previous = False, ""
-    for match in re.finditer(rf"(?P<gap>[\s\"(]*)(?P<word>{_WORDS})", caption[at:]):
+    for match in re.finditer(rf"(?P<gap>[\s\"(]*)(?P<word>{patterns.WORD})", caption[at:]):
         if match.start() + at != end:
             break  # punctuation
         word = match["word"].lower()
-        if not begun and (word in _STARTERS or (verbs and word in _LIGHT)):
+        if not begun and (word in patterns.STARTERS or (verbs and word in patterns.LIGHT)):
             start = end = at + match.end()
             continue
-        adverb = previous.endswith("ly") and word in _AFTER_ADVERB
-        if word in _STOPS and begun and not adverb:
+        adverb = previous.endswith("ly") and word in patterns.AFTER_ADVERB
+        how = verbs and caption[start:end].lower() == previous and previous.endswith("ly")
+        if word in patterns.STOPS and begun and not (adverb or how):  # "not perfectly in tune"
             break
         if word == "other" and caption[at + match.end() :].startswith(" than"):
             break
-        if word in _STOPS and not begun and not verbs and word not in _NOUN_STARTS:
+        if word in patterns.STOPS and not begun and not verbs and word not in patterns.NOUN_STARTS:
             break
         if word in ("and", "or") and not _noun_follows(caption, at + match.end()):
             break
@@ -333,7 +277,9 @@ def _phrase(caption: str, at: int, verbs: bool = False) -> Span:
         if not begun:
             begun, start = True, at + match.start("word")
         end = at + match.end()
-        comma = re.match(rf",\s+(?={_WORDS}(?:\s+{_WORDS})?,?\s+(?:and|or)\s)", caption[end:])
+        comma = re.match(
+            rf",\s+(?={patterns.WORD}(?:\s+{patterns.WORD})?,?\s+(?:and|or)\s)", caption[end:]
+        )
         if comma and not verbs:
             end += 1
     return (start, end) if begun else (at, at)
@@ -341,20 +287,31 @@ def _phrase(caption: str, at: int, verbs: bool = False) -> Span:
 
 def _noun_follows(caption: str, at: int) -> bool:
     """Whether after "and" the list of nouns goes on instead of a new clause."""
-    match = re.match(rf"\s+({_WORDS})(?:\s+({_WORDS}))?", caption[at:])
+    match = re.match(rf"\s+({patterns.WORD})(?:\s+({patterns.WORD}))?", caption[at:])
     if match is None:
         return False
     first, second = match[1].lower(), (match[2] or "").lower()
     clause = {"is", "are", "was", "has", "have", "plays", "sings", "can", "keeps", "starts"}
-    return first not in _STOPS | {"a", "an", "the"} and second not in clause
+    return first not in patterns.STOPS | {"a", "an", "the"} and second not in clause
 
 
 def _subject(caption: str, at: int) -> Span:
-    """The noun phrase that ends before ``at``."""
-    start = end = len(caption[:at].rstrip())
-    for match in reversed(list(re.finditer(_WORDS, caption[:at]))):
+    """The noun phrase that ends before ``at``, without what is said of it in between.
+
+    Of "The fiddle, typical for the style, is absent" and "the fiddle that was in the intro is
+    absent" it is "fiddle".
+    """
+    before = caption[:at].rstrip()
+    sentence = max(before.rfind(mark) for mark in ".!?;") + 1
+    if before.endswith(","):
+        before = before[: before.index(",", sentence)]
+    elif aside := patterns.ASIDE.search(before, sentence):
+        before = before[: aside.start()].rstrip()
+    before = re.sub(r"\s(?:that|which|who)$", "", before)
+    start = end = len(before)
+    for match in reversed(list(re.finditer(patterns.WORD, before))):
         apart = caption[match.end() : start].strip()
-        if apart or match.group().lower() in _STOPS | _STARTERS:
+        if apart or match.group().lower() in patterns.STOPS | patterns.STARTERS:
             break
         start = match.start()
     return start, end
@@ -365,10 +322,10 @@ def _tag(phrase: str, vocabulary: Vocabulary | None) -> str | None:
     if vocabulary is not None:
         mentions = vocabulary.find(phrase)
         return mentions[0].tag if mentions else None
-    words = re.findall(_WORDS, phrase.lower())
+    words = re.findall(patterns.WORD, phrase.lower())
     for size in (2, 1):
         for i in range(len(words) - size + 1):
-            concept = _CONCEPT_OF.get(" ".join(words[i : i + size]))
+            concept = patterns.CONCEPT_OF.get(" ".join(words[i : i + size]))
             if concept:
                 return concept
     return None

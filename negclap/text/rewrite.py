@@ -6,10 +6,10 @@ from negclap.text.detect import Negation, find_negations
 
 _AFFIRMATIVE: tuple[tuple[str, str], ...] = (
     (r"no|zero", "some"),
-    (r"(?:without|w/o)(?: any)?", "with"),
+    (r"(?:without|w/o|w/out)(?: any)?", "with"),
     (r"lacks|lacked|omits|excludes", "has"),
     (r"lack|omit", "have"),
-    (r"lacking(?: of)?|devoid of|void of|free (?:of|from)|bereft of|minus|sans", "with"),
+    (r"lacking(?: of| in)?|devoid of|void of|free (?:of|from)|bereft of|minus|sans", "with"),
     (r"(an? |the )?(?:lack of|absence of)", r"\1presence of"),
     (r"(\w+) (?:\w+ )?(?:absent|missing)", r"\1 present"),
 )

@@ -1,0 +1,219 @@
+"""What `detect` looks for: the words of negation in captions of music, as data and patterns."""
+
+import re
+
+CONCEPTS: dict[str, tuple[str, ...]] = {
+    "vocals": (
+        "vocal", "vocals", "voice", "voices", "singer", "singers", "singing", "vocalist",
+        "vocalists", "vocalisation", "vocalization", "vocal melody", "choir", "rapper", "rappers",
+        "rapping",
+    ),
+    "lyrics": ("lyric", "lyrics", "word", "words"),
+    "percussion": ("percussion", "percussions", "percussive", "percussionist"),
+    "drums": (
+        "drum", "drums", "drummer", "drum kit", "drumming", "kick", "snare", "snares",
+    ),
+    "instruments": ("instrument", "instruments", "instrumentation", "instrumental"),
+    "accompaniment": ("accompaniment", "accompaniments", "backing", "support"),
+    "melody": ("melody", "melodies", "tune"),
+    "harmony": ("harmony", "harmonies", "chord", "chords"),
+    "rhythm": ("rhythm", "beat", "beats", "groove"),
+    "bass": ("bass", "bassline", "basslines"),
+    "guitar": ("guitar", "guitars"),
+    "piano": ("piano", "pianos"),
+    "strings": ("strings", "violin", "violins"),
+    "synthesizer": ("synth", "synths", "synthesizer", "synthesizers", "synthesiser"),
+    "trumpet": ("trumpet", "trumpets"),
+    "saxophone": ("saxophone", "saxophones", "sax"),
+    "flute": ("flute", "flutes"),
+    "brass": ("brass", "horn", "horns"),
+    "organ": ("organ", "organs"),
+    "cymbals": ("cymbal", "cymbals", "hi-hat", "hi-hats"),
+    "music": ("music", "sound", "sounds"),
+}  # fmt: skip
+"""Everyday words of music captions by concept, for phrases that no vocabulary is given for."""
+CONCEPT_OF = {word: name for name, words in CONCEPTS.items() for word in words}
+
+WORD = r"[^\W_][\w'\u2019&/-]*"
+_APOSTROPHE = r"['\u2019]?"
+_OTHER = r"(?:other|additional|further|more|else|extra)"
+_BE = rf"(?:(?:is|are|was|were)n{_APOSTROPHE}t|is|are|was|were|'s|be|been|being)"
+_DO = (
+    rf"(?:(?:do|does|did|has|have|had|is|are|was|were)(?:\s+not|n{_APOSTROPHE}t)|ain{_APOSTROPHE}t)"
+)
+_CAN = rf"(?:(?:ca|could|would|wo|should)(?:\s+not|n{_APOSTROPHE}t)|can\s+not|cannot)"
+_ADVERB = r"(?:(?:really|even|actually|seem to|appear to|ever|yet)\s+)"
+_HAVE = (
+    r"(?:have|has|had|having|got|feature|features|contain|contains|include|includes|use|uses|using"
+    r"|involve|involves|possess|incorporate|employ|consist of|carry|come with|provide|offer"
+    r"|want|need|with)"
+)
+_LITTLE = (
+    r"(?:(?:too |so |very |that |as )?(?:much|many)\b(?:\s+of\b)?|a (?:whole )?lot of|lots of"
+    r"|plenty of|enough)"
+)
+_NOUNS = (
+    r"drum|beat|vocal|voice|lyric|word|percussion|bass|guitar|rhythm|melody|keyboard|piano|synth"
+    r"|instrument|kick|snare|hat|cymbal|string|horn|singer|rapper|chord|harmony|hook|chorus|pulse"
+)
+
+
+# A noun phrase ends before these words, or at punctuation.
+STOPS = frozenset(
+    re.findall(
+        r"\w+",
+        """in on at to of for from with within without during throughout through by as than that
+        which who where when while whereas whose because due since until till so if unless is are
+        was were be been being has have had can could will would may might should must do does did
+        used
+        played present heard audible except besides apart aside beyond behind beneath over under
+        this these those there it its their he she they we you i just only but yet however then not
+        no whatsoever though although also making makes make giving gives give playing plays play
+        singing featuring features like about into onto around across between before after
+        here anywhere involved included added needed required""",
+    )
+)
+STARTERS = frozenset(["a", "an", "the", "any", "its", "their", "his", "her", "your", "my", "our"])
+"""What a noun phrase begins with and is not about."""
+LIGHT = frozenset(
+    re.findall(r"\w+", "is are was were be been being that so very really only even to")
+)
+"""What a clause begins with and is not about."""
+VERBS = frozenset(
+    re.findall(
+        r"\w+",
+        """is are was were be been being do does did can could will would should may might must has
+        have had seem seems sound sounds though although""",
+    )
+)
+AFTER_ADVERB = frozenset({"heard", "audible", "played", "used", "present", "included"})
+NOUN_STARTS = frozenset(["singing", "playing", "backing", "being", "accompanying"])
+SOUNDING = frozenset(
+    ["whistling", "clapping", "humming", "rapping", "strumming", "screaming", "talking", "yodeling"]
+)
+EMPTY_WORDS = re.compile(
+    r"\s+in the way of\b|\s+(?:the |any |an? )?"
+    r"(?:presence|use|sounds?|involvement|help|addition|(?:real )?signs?|traces?"
+    r"|hints?|evidence|kinds?|types?|sorts?|forms?|shred|semblance) of\b",
+    re.IGNORECASE,
+)
+OTHERS = re.compile(rf"(?:any )?{_OTHER}\b", re.IGNORECASE)
+BESIDES = re.compile(r"\s*(?:other than|besides)\b", re.IGNORECASE)
+EXCEPT = re.compile(r"\s*(?:apart from|aside from|except(?: for)?)\b", re.IGNORECASE)
+BEYOND = re.compile(
+    r"\b(?:apart from|aside from|besides|except for|other than)\b[^.!?;]*$", re.IGNORECASE
+)
+GENERIC = re.compile(
+    r"(?:musical )?(?:instruments?|instrumentation|sounds?|music|things?)$", re.IGNORECASE
+)
+LITTLE = re.compile(rf"\s+{_LITTLE}", re.IGNORECASE)
+TOLD = re.compile(
+    r"\s+(?:can|could) be (?:\w+ly )?(?:told|distinguished|identified|recogni[sz]ed|understood"
+    r"|separated|made out|picked out)\b",
+    re.IGNORECASE,
+)
+ASIDE = re.compile(
+    r"\s(?:that|which|who) (?:is|was|are|were|has|had|plays?|played)\b", re.IGNORECASE
+)
+NEARLY = re.compile(
+    r"\b(?:almost|nearly|virtually|practically|all but)\s+(?:[\w-]+)?$", re.IGNORECASE
+)
+HEARD = re.compile(
+    r"(?:\w+ly )?(?:audible|heard|present|noticeable|perceptible|there)", re.IGNORECASE
+)
+BEING = re.compile(r"\b(?:is|are|was|were)\s+$", re.IGNORECASE)
+IS_ANYTHING = re.compile(rf"\b{_BE} anything $", re.IGNORECASE)
+LABEL = re.compile(rf"({WORD})[:?]\s*$")
+SPEECH = re.compile(
+    r"\b(?:says?|saying|said|shouts?|shouting|yells?|yelling|sings?|singing|chants?|chanting"
+    r"|repeats?|repeating|screams?|screaming|words?|lyrics?|phrase|line|titled|called|named)"
+    r"\W{1,3}[\"\u201c][^\"\u201c\u201d]*$",
+    re.IGNORECASE,
+)
+
+
+def _phrases(*forms: str) -> re.Pattern[str]:
+    return re.compile(r"\b(?:" + "|".join(forms) + r")\b", re.IGNORECASE)
+
+
+PSEUDO = _phrases(
+    *("no[- ]wave", "no[- ]nonsense", "no[- ]frills", "no[- ]brainer", "no[- ]input", "no doubt"),
+    *("no matter", "no wonder", "no (?:less|more) than", "no sooner", "no stranger", "no lack of"),
+    *("no shortage of", "no way", "no idea", "no problem", "no surprise", "no coincidence"),
+    *("no mistaking", "no denying", "no exception", "in no time", "last but not least"),
+    *("not least", "not only", "not just", "not merely", "not simply", "not to mention"),
+    *("more often than not", "believe it or not", "(?:if it )?(?:were|was) not for"),
+    *("nothing but", "nothing short of", rf"can{_APOSTROPHE}(?:no)?t help but", "cannot help but"),
+    *("without (?:a )?doubt", "without fail", "without question", "without further ado"),
+    *("needless to say", "with (?:and|or) without", "without and (?:then )?with"),
+    *("none other than", "second[- ]to[- ]none", "nothing like (?:it|this|that)", "why not"),
+    *("whether or not", "or not", "not unlike", "no fewer than"),
+)
+DEGREE = re.compile(
+    r"\b(?:barely|hardly|scarcely|rarely|seldom|(?:little (?:to|or)|few or|almost|nearly|close to"
+    rf"|next to|virtually|practically) no|not {_LITTLE}|\w+n{_APOSTROPHE}t {_LITTLE}"
+    r"|very little|very few|(?<=has )few|(?<=with )few)\b(?:\s+any\b)?",
+    re.IGNORECASE,
+)
+CONTRAST = re.compile(
+    r"\b(?:instead of|rather than|as opposed to|in place of|not so much(?=[^.!?]* as\b))\b",
+    re.IGNORECASE,
+)
+NOTHING = re.compile(
+    r"\b(?:no[- ]one|nobody|(?:nothing|none))\b(?P<other>(?=\s+(?:else|more|of the other)\b))?",
+    re.IGNORECASE,
+)
+LACKING = re.compile(
+    r"\b(?:lack(?:s|ed|ing)?(?:\s+(?:of|in))?|(?:an?\s+|the\s+)?absence of|(?:de)?void of"
+    r"|(?:stripped|deprived|empty|bereft|absent) of|absent any"
+    r"|(?<!break )(?<!set )free (?:of|from)|minus|sans"
+    r"|(?<=with )missing"
+    r"|(?:(?<=is )|(?<=are )|(?<='s ))missing(?! (?:each|you|her|him|his|their|home))"
+    r"|omit(?:s|ted|ting)?|exclud(?:e|es|ed|ing)|leav(?:es|ing) out)\b",
+    re.IGNORECASE,
+)
+LEAVING = re.compile(
+    r"\b(?:skip(?:s|ped|ping)?|forgo(?:es|ing)?|eschew(?:s|ing)?|ditch(?:es|ing)?|avoid(?:s|ing)?"
+    r"|dispens(?:es?|ing) with|do(?:es|ing)? (?:away with|without)|leave out)\b"
+    r"|(?:(?<=\banything )|(?<=\beverything ))(?:except(?: for)?|but)\b|(?<!\S)-(?=[^\W\d_])",
+    re.IGNORECASE,
+)
+"""Cues only before what music is made of: who avoids the police lacks nothing; "rock -drums"."""
+WITHOUT = re.compile(r"\b(?:without|w/o|w/out|with out(?! of\b))(?!\w)", re.IGNORECASE)
+NO = re.compile(r"\b(?:no|zero)\b(?!\.?\s*\d)", re.IGNORECASE)
+NO_LONGER = re.compile(r"\bno (?:longer|more)\b", re.IGNORECASE)
+LESS = re.compile(
+    rf"\b(?P<noun>{_NOUNS})s?-?(?:less|(?<=-)free)\b|\bnon[- ]?(?P<kept_out>vocals?|percussive)\b",
+    re.IGNORECASE,
+)
+NOR = re.compile(
+    r"\b(?:neither|nor)\b(?:\s+(?:is|are|was|were) there\b(?:\s+any\b)?)?", re.IGNORECASE
+)
+DOES_NOT_HAVE = re.compile(
+    rf"\b(?:{_DO}|never|not)\s+{_ADVERB}?(?:have\s+)?{_HAVE}(?:\s+any)?\b"
+    rf"|\b{_CAN}\s+(?:\w+ly\s+)?hear(?=\s+(?:the|an?)\b)"
+    rf"|\b(?:{_DO}|{_CAN}|never|not)\s+(?:{WORD}\s+){{0,3}}?(?<!not (?:in|to|on|at) )any\b"
+    r"(?!\s+(?:way|sense|manner|case|more|time|better|longer|further|particular)\b)"
+    rf"|\bain{_APOSTROPHE}t (?:got )?no\b|\b(?:is|are|was|were)n{_APOSTROPHE}t no\b"
+    rf"|(?<=there )(?:is|are|was|were)(?:\s+not|n{_APOSTROPHE}t)\b"
+    rf"(?!\s+(?:{_LITTLE}|only|just|really|even|always|too|one)\b)"
+    r"|\bnot (?:even )?(?:a single|one single|one(?=\s+[a-z]+(?:[\s,.]|$)))\b",
+    re.IGNORECASE,
+)
+_ENDS = r"(?=(?:\s+(?:\w+ly|now))?\s*(?:[.,;!?)]|$)|\s+(?:from|in|on|for|so|and|here)\b)"
+_THERE = r"(?:present|included|there|used|featured|involved|part of)"
+SUBJECT_ABSENT = re.compile(
+    rf"\b(?:{_BE}\s+)?(?:\w+ly )?absent\b(?!\s+(?:of|any)\b)"
+    rf"|\b(?:{_BE}\s+not|(?:is|are|was|were)n{_APOSTROPHE}t)\s+{_THERE}\b"
+    rf"|\b{_BE}\s+(?:\w+ly |almost )?non-?existent\b"
+    rf"|\b(?:{_BE}\s+)?(?<!of )nowhere\b(?: to be \w+| in \w+)?"
+    rf"|\b{_BE}\s+(?:left out|omitted|excluded|taken out|removed|missing|gone){_ENDS}"
+    rf"|\b{_DO}\s+(?:yet\s+)?(?:enter(?:ed)?|come in|kick(?:ed)? in|appear(?:ed)?)\b"
+    r"|\b(?:has|have) yet to (?:enter|come in|kick in|appear)\b",
+    re.IGNORECASE,
+)
+PREDICATE = re.compile(
+    rf"\b(?:cannot|can{_APOSTROPHE}t|never|not)\b"
+    r"|\b\w+n['\u2019]t\b|\b(?:is|are|was|were|do|does|did|ca)nt\b",
+    re.IGNORECASE,
+)
