@@ -55,7 +55,8 @@ demo: $(SET)  ## Train and test the baseline, the paper's combined model and neg
 	done
 	$(BIN)/negclap report $(DEMO:%=runs/demo/%) --out runs/demo
 
-$(LARGE_SET): | $(READY)
+$(LARGE_SET): | $(SET)  # the small set's clips are among its own
+	test -d $(@D)/audio || { mkdir -p $(@D) && cp -Rl $(dir $(SET))audio $(@D)/; }
 	$(BIN)/negclap prepare chorales --out $(@D) --train-clips 12000
 
 .PHONY: study
