@@ -110,12 +110,7 @@ def _first_word_length(text: str) -> int:
 
 
 def _degree(caption: str, match: re.Match[str]) -> _Judged:
-    phrase = _phrase(caption, match.end(), verbs=True)
-    heard = patterns.HEARD.fullmatch(caption[slice(*phrase)])
-    is_ = patterns.BEING.search(caption[: match.start()])
-    if heard and is_:  # "the bass is barely audible"
-        return _subject(caption, is_.start()), "degree"
-    return phrase, "degree"
+    return _phrase(caption, match.end(), verbs=True), "degree"
 
 
 def _contrast(caption: str, match: re.Match[str]) -> _Judged:

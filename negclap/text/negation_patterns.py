@@ -118,10 +118,6 @@ ASIDE = re.compile(
 NEARLY = re.compile(
     r"\b(?:almost|nearly|virtually|practically|all but)\s+(?:[\w-]+)?$", re.IGNORECASE
 )
-HEARD = re.compile(
-    r"(?:\w+ly )?(?:audible|heard|present|noticeable|perceptible|there)", re.IGNORECASE
-)
-BEING = re.compile(r"\b(?:is|are|was|were)\s+$", re.IGNORECASE)
 IS_ANYTHING = re.compile(rf"\b{_BE} anything $", re.IGNORECASE)
 LABEL = re.compile(rf"({WORD})[:?]\s*$")
 SPEECH = re.compile(
