@@ -123,16 +123,18 @@ def _default(each: "Field[Any]") -> Any:
 def _shown(default: Any) -> str:
     if isinstance(default, Mapping):
         return ",".join(f"{name}={share}" for name, share in default.items())
-    return ",".join(default) if isinstance(default, tuple) else str(default)
+    return ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
 
 
 def _reading(hint: Any) -> dict[str, Any]:
-    """How argparse reads a type: a value, a choice, several choices, or shares by name."""
+    """How argparse reads a type: a value, a choice, several of either, or shares by name."""
     kinds = [kind for kind in get_args(hint) if kind is not NoneType]
     if get_origin(hint) is Literal:
         return {"choices": get_args(hint)}
     if hint == Mapping[str, float]:
         return {"type": _shares, "metavar": "NAME=SHARE,..."}
+    if hint == tuple[Path, ...]:
+        return {"type": Path, "nargs": "+", "metavar": "FILE"}
     if get_origin(hint) in (tuple, Sequence):
         choices = get_args(kinds[0])
         return {"type": lambda text: _several(text, choices), "metavar": "|".join(choices)}
@@ -155,4 +157,5 @@ def _shares(text: str) -> dict[str, float]:
 
 
 def _made(of: type[Any], options: argparse.Namespace) -> Any:
-    return of(**{each.name: getattr(options, each.name) for each in fields(of)})
+    given = {each.name: getattr(options, each.name) for each in fields(of)}
+    return of(**{k: tuple(v) if isinstance(v, list) else v for k, v in given.items()})

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 import soundfile as sf
 
+from negclap.cli import main
 from negclap.data.sources.chorales import BuildPlan, build
+from negclap.data.sources.chorales import render as rendering
 from negclap.data.sources.chorales.arrangement import (
     CLIP_S,
     EXTRA_PROGRAMS,
@@ -212,8 +214,38 @@ def test_a_larger_training_split_leaves_the_other_clips_as_they_are(small_set, t
 
 def test_another_soundfont_is_another_set(small_plan, small_set, tmp_path):
     with pytest.raises(InputError, match="no SoundFont there"):
-        BuildPlan(soundfont=tmp_path / "none.sf2")
+        BuildPlan(soundfont=(SOUNDFONT, tmp_path / "none.sf2"))
     padded = tmp_path / "other.sf2"
     padded.write_bytes(SOUNDFONT.read_bytes() + b"\0\0")
     with pytest.raises(InputError, match="choose another folder"):
-        build(replace(small_plan, soundfont=padded), small_set, 1, silent_progress)
+        build(replace(small_plan, soundfont=(padded,)), small_set, 1, silent_progress)
+
+
+def test_of_several_soundfonts_each_plays_some_parts(small_plan, scores, tmp_path, monkeypatch):
+    played = []
+
+    def render_stem(score, arrangement, stem, soundfont):
+        played.append(soundfont)
+        return _render_stem(score, arrangement, stem, SOUNDFONT)
+
+    monkeypatch.setattr(rendering, "_render_stem", render_stem)
+    other = tmp_path / "other.sf2"
+    for number in range(8):
+        rng = stream("several", number)
+        score = rng.choice(scores)
+        arrangement = draw_arrangement(score, rng)
+        alone = rendering.render(score, arrangement, str(number))
+        again = rendering.render(score, arrangement, str(number), (SOUNDFONT, other))
+        np.testing.assert_array_equal(alone, again)
+    assert 0.3 < played.count(other) / (len(played) / 2) < 0.7
+
+
+def test_the_command_takes_several_soundfonts(tmp_path):
+    other = tmp_path / "other.sf2"
+    other.write_bytes(SOUNDFONT.read_bytes() + b"\0\0")
+    size = ["--clips", "13", "--chorales", "20", "--jobs", "1"]
+    small = ["prepare", "chorales", "--out", str(tmp_path / "set"), *size, "--soundfont"]
+    assert main([*small, str(SOUNDFONT), str(other)]) == 0
+    one = json.loads((tmp_path / "set" / "build.json").read_text())
+    assert len(set(one["soundfont"].split("+"))) == 2
+    assert main([*small, str(SOUNDFONT)]) == 2

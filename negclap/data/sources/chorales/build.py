@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -46,14 +46,15 @@ class BuildPlan:
         chorales: Use only the first so many of the corpus (0: all).
         train_clips: Size of the training split (0: in proportion). The other splits hold the same
             clips whatever it is.
-        soundfont: What renders the clips (.sf2).
+        soundfont: What renders the clips (.sf2); of several, every part of a clip is played by
+            one, drawn at random.
     """
 
     clips: int = sum(SPLIT_CLIPS.values())
     seed: int = 0
     chorales: int = 0
     train_clips: int = 0
-    soundfont: Path = SOUNDFONT
+    soundfont: tuple[Path, ...] = (SOUNDFONT,)
 
     def __post_init__(self) -> None:
         """Refuse sizes that leave a split empty."""
@@ -63,8 +64,9 @@ class BuildPlan:
             raise InputError(f"chorales is {self.chorales}, expected 0 (all) or at least 20")
         if self.train_clips < 0:
             raise InputError(f"train_clips is {self.train_clips}, expected at least 0")
-        if not self.soundfont.is_file():
-            raise InputError(f"{self.soundfont}: no SoundFont there")
+        for path in self.soundfont:
+            if not path.is_file():
+                raise InputError(f"{path}: no SoundFont there")
 
     def split_sizes(self) -> dict[str, int]:
         """Clips per split, in the proportions of `SPLIT_CLIPS`."""
@@ -118,8 +120,8 @@ def build(plan: BuildPlan, out: Path, jobs: int, progress: Progress) -> list[Tra
 
 
 def _claim(path: Path, plan: BuildPlan) -> None:
-    digest = blake2b(plan.soundfont.read_bytes(), digest_size=8).hexdigest()
-    mine = {"format": _FORMAT, **asdict(plan), "soundfont": digest}
+    digests = [blake2b(file.read_bytes(), digest_size=8).hexdigest() for file in plan.soundfont]
+    mine = {"format": _FORMAT, **asdict(plan), "soundfont": "+".join(digests)}
     if path.is_file():
         try:
             found = json.loads(path.read_text(encoding="utf-8"))
@@ -177,12 +179,12 @@ def _audio_name(track_id: str) -> str:
     return f"audio/{track_id}.wav"
 
 
-def _render_to_file(out: Path, soundfont: Path, job: _Job) -> None:
+def _render_to_file(out: Path, soundfonts: Sequence[Path], job: _Job) -> None:
     target = out / _audio_name(job.track_id)
     if target.is_file():
         return
     partial_path = target.with_name(f"{target.name}.{os.getpid()}.partial")
-    audio = render(job.score, job.arrangement, job.level_key, soundfont)
+    audio = render(job.score, job.arrangement, job.level_key, soundfonts)
     sf.write(partial_path, audio, SAMPLE_RATE, subtype="PCM_16", format="WAV")
     partial_path.replace(target)
 

@@ -1,6 +1,7 @@
 """Arrangement to audio: every stem is rendered alone, levelled, and mixed."""
 
 import io
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -46,13 +47,20 @@ def _soundfont(path: Path) -> bytes:
 
 
 def render(
-    score: Score, arrangement: Arrangement, key: str, soundfont: Path = SOUNDFONT
+    score: Score, arrangement: Arrangement, key: str, soundfonts: Sequence[Path] = (SOUNDFONT,)
 ) -> Waveform:
-    """Mono audio of `CLIP_S` seconds at `SAMPLE_RATE`; ``key`` seeds the levels' jitter."""
-    stems = [
-        _level(_render_stem(score, arrangement, stem, soundfont), key, stem.tag)
-        for stem in arrangement.stems
-    ]
+    """Mono audio of `CLIP_S` seconds at `SAMPLE_RATE`.
+
+    Args:
+        score: What is played.
+        arrangement: By what, and how.
+        key: Seeds the levels' jitter, and who plays a stem.
+        soundfonts: Every stem is played by one of them.
+    """
+    stems = []
+    for stem in arrangement.stems:
+        soundfont = stream(key, "soundfont", stem.tag).choice(soundfonts)
+        stems.append(_level(_render_stem(score, arrangement, stem, soundfont), key, stem.tag))
     gain = 10 ** (_GAIN_DB[arrangement.dynamics] / 20) / np.sqrt(len(stems))
     mix = np.stack(stems).astype(np.float64).sum(axis=0) * gain
     loudest = float(np.abs(mix).max())
