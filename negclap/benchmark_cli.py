@@ -35,6 +35,7 @@ def _run(options: argparse.Namespace) -> None:
     import negclap
     from negclap.benchmark import Heard, Material, Outcome, score, texts_of, tune
     from negclap.comparison import compare
+    from negclap.errors import InputError
     from negclap.inference import GRIDS, embed_with
     from negclap.metrics.toys import TOYS
     from negclap.pictures import Portrait, draw, portray
@@ -50,7 +51,7 @@ def _run(options: argparse.Namespace) -> None:
 
     def keep(name: str, outcome: Outcome, heard: Heard) -> None:
         folders.append(options.out / name)
-        write_results(folders[-1], outcome.estimates, outcome.results.scores, heard.exam)
+        write_results(folders[-1], outcome.estimates, outcome.results.scores, heard.exam, suite)
 
     for name, source in names.items():
         model = negclap.load(source)
@@ -58,10 +59,15 @@ def _run(options: argparse.Namespace) -> None:
             seed=options.seed, on_bad_audio=options.on_bad_audio
         )
         heard = material.hear(model, options.split, options.twin_split, progress)
+        print_unreadable(heard.unreadable)
         if not folders:
-            print_unreadable(heard.unreadable)
             explain_exam(heard.exam)
-            bounds = suite.bounds(heard.exam)
+            asked, bounds = heard.exam.fingerprint, suite.bounds(heard.exam)
+        elif heard.exam.fingerprint != asked:
+            raise InputError(
+                f"{name} cannot hear the same tracks as {folders[0].name}, so they cannot be "
+                "compared; measure each alone"
+            )
         heard = heard._replace(bounds=bounds)
         embed = texts_of(model)
         outcome = score(suite, heard, embed, model.threshold)

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from negclap.text.detect import find_negations
+from negclap.text.detect import DENYING, find_negations
 from negclap.text.rewrite import remove
 from negclap.text.vocabulary import Vocabulary
 
@@ -44,8 +44,8 @@ def take_apart(text: str, vocabulary: Vocabulary) -> Parts:
         found = [
             negation
             for negation in find_negations(affirmed, vocabulary)
-            if negation.kind == "absence"
-            or (negation.kind in ("predicate", "contrast") and negation.tag is not None)
+            if negation.kind in DENYING
+            and (negation.tag is not None or (negation.kind == "absence" and negation.phrase))
         ]
         if not found:
             return Parts(affirmed or NEUTRAL, tuple(dict.fromkeys(negated)))

@@ -287,7 +287,7 @@ class NegClapModule(pl.LightningModule):
             drawn = draw({folder.name: portrait}, folder / "pictures")
             logger.log_image("test/pictures", [str(picture) for picture in drawn])
         print_estimates(estimates, exam.assumed)
-        write_results(folder, estimates, results.scores, exam)
+        write_results(folder, estimates, results.scores, exam, self.suite)
 
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
         """Embeddings of the clips and of their original captions."""

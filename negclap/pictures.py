@@ -27,6 +27,7 @@ EmbedTexts = Callable[[Sequence[str]], Tensor]
 NAMES = ("levels", "map", "exclusion", "cues")
 _TOP = 10
 _ON_THE_MAP = 150  # captions; more hide each other
+_NO_LEVELS = "no caption names two tags"
 _LEVEL_COLOURS: dict[str, str] = dict(
     zip(LEVELS, (COLOURS[0], COLOURS[1], COLOURS[5]), strict=True)
 )
@@ -65,7 +66,9 @@ def portray(exam: Exam, audio: Tensor, embed: EmbedTexts, values: Mapping[str, f
     whole = [(row, probe) for row, probe in enumerate(exam.probes) if set(LEVELS) <= set(probe)]
     rows = [row for row, _ in whole]
     captions: dict[str, Tensor] = {
-        level: embed([probe[level].text for _, probe in whole]).float().cpu() for level in LEVELS
+        level: embed(texts).float().cpu() if texts else audio[:0]
+        for level in LEVELS
+        for texts in ([probe[level].text for _, probe in whole],)
     }
     similarity = {level: (audio[rows] * found).sum(dim=1) for level, found in captions.items()}
     tags, violation = _violation(exam, audio, embed)
@@ -122,6 +125,9 @@ def _levels(portraits: Mapping[str, Portrait]) -> Figure:
     figure, axes = _panels(len(portraits), 3.6, 4.2, sharey=True)
     for axis, (name, portrait) in zip(axes, portraits.items(), strict=True):
         found = [portrait.similarity[level] for level in LEVELS]
+        if not len(found[0]):
+            axis.set_title(f"{name}: {_NO_LEVELS}")
+            continue
         violins: Any = axis.violinplot(found, showmedians=True)
         for body, colour in zip(violins["bodies"], _LEVEL_COLOURS.values(), strict=True):
             body.set(facecolor=colour, alpha=0.8)
@@ -140,6 +146,9 @@ def _map(portraits: Mapping[str, Portrait]) -> Figure:
     for axis, (name, portrait) in zip(axes, portraits.items(), strict=True):
         chosen = {level: found[:_ON_THE_MAP] for level, found in portrait.captions.items()}
         every = np.concatenate(list(chosen.values()))
+        if not len(every):
+            axis.set_title(f"{name}: {_NO_LEVELS}")
+            continue
         centre = every.mean(axis=0)
         _, sizes, directions = np.linalg.svd(every - centre, full_matrices=False)
         shares = 100 * sizes[:2] ** 2 / max(float((sizes**2).sum()), 1e-12)

@@ -65,6 +65,8 @@ def write_markdown(path: Path, summaries: Mapping[str, Summary]) -> None:
             cells = [_cell(summary, key) for summary in summaries.values()]
             rest = [_number(first.mean.get(f"{key}/{part}")) for part in ("chance", "oracle")]
             lines.append(" | ".join([f"| `{key}`", *cells, *rest]) + " |")
+    if "assumed_absence" in first.mean:
+        lines += ["", f"({ASSUMED})"]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 

@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from scipy import stats
 from negclap.errors import InputError
 from negclap.metrics.scores import Difference, Scores, paired_difference
 from negclap.storage import writing
-from negclap.suite import Estimate
+from negclap.suite import Estimate, Suite
 from negclap.text.exam import Exam
 
 HEADLINE = (
@@ -58,15 +58,17 @@ def write_results(
     estimates: Mapping[str, Estimate],
     scores: Mapping[str, Scores],
     exam: Exam,
+    suite: Suite,
 ) -> None:
     """What a test leaves in the run folder.
 
-    ``results.json``: the value by key, chance, oracle and interval under ``<key>/...``;
-    ``assumed_absence`` is 1 where what the clips lack was only assumed.
+    ``results.json``: the value by key, chance, oracle and interval under ``<key>/...``; under
+    ``suite/...`` how it was scored; ``assumed_absence`` is 1 where what the clips lack was only
+    assumed.
     ``scores.npz``: for each key the scores, under ``<key>/items`` the rows of the tracks that they
     belong to, under ``<key>/weights`` their weights; and the fingerprint of the exam.
     """
-    flat: dict[str, float] = {}
+    flat: dict[str, float] = {f"suite/{name}": value for name, value in asdict(suite).items()}
     for key, estimate in estimates.items():
         flat[key] = estimate.value
         for name in ("low", "high", "n", "chance", "oracle"):
@@ -76,6 +78,7 @@ def write_results(
     if exam.assumed:
         flat["assumed_absence"] = 1.0
     folder.mkdir(parents=True, exist_ok=True)
+    scores = {key: each for key, each in scores.items() if len(each.values)}
     arrays: dict[str, Any] = {key: each.values.float().numpy() for key, each in scores.items()}
     arrays |= {f"{key}/items": each.items.numpy() for key, each in scores.items()}
     arrays |= {
@@ -128,14 +131,26 @@ def read_runs(folders: Sequence[Path]) -> dict[str, Summary]:
     A folder named ``method`` or ``method-SEED`` (a number) is a run of that method.
 
     Raises:
-        InputError: If a folder holds no results.
+        InputError: If a folder holds no results, two have the same name, or they were not scored
+            alike.
     """
     runs: dict[str, list[dict[str, float]]] = {}
+    named: dict[str, Path] = {}
+    scored: dict[str, Path] = {}
     for folder in folders:
         path = folder / "results.json"
         if not path.is_file():
             raise InputError(f"{path}: no results there; run negclap test first")
-        runs.setdefault(_method(folder), []).append(json.loads(path.read_text(encoding="utf-8")))
+        if folder.name in named:
+            raise InputError(f"{named[folder.name]} and {folder}: runs of the same name")
+        named[folder.name] = folder
+        found = json.loads(path.read_text(encoding="utf-8"))
+        runs.setdefault(_method(folder), []).append(found)
+        if suite := ", ".join(f"{k} {found[k]:g}" for k in found if k.startswith("suite/")):
+            scored.setdefault(suite, path)
+    if len(scored) > 1:
+        told = "; ".join(f"{path}: {suite}" for suite, path in scored.items())
+        raise InputError(f"results that were not scored alike: {told}")
     return {name: _summarise(results) for name, results in runs.items()}
 
 

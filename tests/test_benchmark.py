@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import soundfile as sf
 
 import negclap
 from negclap.benchmark import Material, score, texts_of
@@ -94,6 +95,7 @@ def test_unknown_absence_is_said_and_marked(tiny_run, chorales, tracks, tmp_path
     assert "left out: twins" in printed
     results = json.loads((tmp_path / "out" / "tiny" / "results.json").read_text())
     assert results["assumed_absence"] == 1.0
+    assert "assumed" in (tmp_path / "out" / "table.md").read_text()
     assert "true_absence" in results
 
 
@@ -146,3 +148,11 @@ def test_bad_audio_stops_it_or_is_left_out_and_named(tiny_run, chorales, tmp_pat
     heard = material.hear(negclap.load(tiny_run), "test", "test_twin", silent_progress)
     assert len(heard.audio) == sum(entry["split"] == "test" for entry in entries) - 1
     assert len(heard.unreadable) == 1
+    # silent but for its first second: the run hears it, who hears the middle second does not
+    sf.write(tmp_path / "gone.wav", np.pad(np.full(16_000, 0.1), (0, 64_000)), 16_000)
+    (tmp_path / "adapter.py").write_text(f"{ADAPTER}    excerpt_s = 1.0\n")
+    given += ["--on-bad-audio=skip", f"--model={tmp_path / 'adapter.py'}:Loudness"]
+    assert main(["benchmark", *given, f"--out={tmp_path / 'two'}"]) == 2
+    said = capsys.readouterr()
+    assert "silent from" in " ".join(said.out.split())
+    assert "Loudness cannot hear the same tracks as tiny" in said.err

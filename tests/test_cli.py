@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,8 +17,11 @@ import negclap
 from negclap.cli import main
 from negclap.data.manifest import write_manifest
 from negclap.data.tracks import read_manifest
+from negclap.metrics.scores import Scores
 from negclap.models.clap import NegClap
 from negclap.pictures import NAMES
+from negclap.results import differences, write_results
+from negclap.suite import Suite
 from negclap.training_cli import parse
 from tests.conftest import CONFIGS
 
@@ -129,6 +133,31 @@ def test_report_compares_runs_side_by_side(run, tmp_path, capsys):
     assert gains["other"]["true_absence"] == {"value": 0.0, "low": 0.0, "high": 0.0}
     half_width = 12.706 * 0.05  # Student's t with one degree of freedom, times the standard error
     assert f"| `chain` | 0.050 ± {half_width:.3f} " in (tmp_path / "out" / "table.md").read_text()
+
+
+def test_runs_of_one_name_or_scored_otherwise_are_not_merged(run, tmp_path, capfd):
+    results = json.loads((run / "results.json").read_text())
+    assert results["suite/gallery_size"] == 512
+    folders = [tmp_path / "a" / "one", tmp_path / "b" / "one", tmp_path / "b" / "two"]
+    for folder, size in zip(folders, (512, 512, 256), strict=True):
+        folder.mkdir(parents=True)
+        (folder / "results.json").write_text(json.dumps(results | {"suite/gallery_size": size}))
+        (folder / "scores.npz").write_bytes((run / "scores.npz").read_bytes())
+    status, line = complaint(capfd, ["report", *map(str, folders[:2])])
+    assert (status, "runs of the same name" in line) == (2, True)
+    status, line = complaint(capfd, ["report", *map(str, folders[1:])])
+    assert (status, "not scored alike" in line) == (2, True)
+    assert "suite/gallery_size 256" in line
+
+
+def test_figures_without_a_case_are_left_out_of_what_is_compared(tmp_path):
+    folders = [tmp_path / "one", tmp_path / "other"]
+    none = Scores(torch.empty(0), torch.empty(0, dtype=torch.long))
+    some = Scores(torch.ones(3), torch.arange(3))
+    exam = SimpleNamespace(fingerprint="0", assumed=False)
+    for folder in folders:
+        write_results(folder, {}, {"chain": none, "true_absence": some}, exam, Suite())
+    assert list(differences(folders)["other"]) == ["true_absence"]
 
 
 def test_results_of_different_exams_are_not_compared(run, tmp_path, capfd):

@@ -1,5 +1,7 @@
 """The pictures that explain a model show what the suite measures."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -49,6 +51,19 @@ def test_the_heat_map_is_the_share_that_has_what_was_excluded(portraits, exam_cl
 
 def wanted(query):
     return query.wanted, query.unwanted
+
+
+def test_without_captions_to_negate_the_other_pictures_are_drawn(exam_clips, tmp_path):
+    exam, _ = exam_clips
+    probes = tuple({"original": probe["original"]} for probe in exam.probes)
+    audio = F.normalize(torch.randn(len(exam.tracks), 8, generator=torch.Generator()), dim=1)
+
+    def embed(texts):
+        return torch.stack([F.normalize(torch.ones(8), dim=0) for _ in texts])
+
+    portrait = portray(replace(exam, probes=probes), audio, embed, {})
+    assert all(len(found) == 0 for found in portrait.captions.values())
+    assert len(draw({"any": portrait}, tmp_path)) == len(NAMES)
 
 
 def test_every_picture_is_drawn_twice(portraits, tmp_path):

@@ -27,7 +27,8 @@ from negclap.errors import InputError
 from negclap.progress import Progress
 from negclap.rng import derive_seed, stream
 from negclap.storage import exists, is_pipe, join, writing
-from negclap.text.negate import is_negated
+from negclap.text.detect import denied_spans
+from negclap.text.negate import is_negated, stands_in
 from negclap.text.tag_list import TagList, everyday_terms, read_tag_list
 from negclap.text.templates import write_captions
 from negclap.text.vocabulary import Vocabulary
@@ -377,8 +378,11 @@ def _told(
     denied: dict[str, None] = {}
     for caption in captions:
         mentions = vocabulary.find(caption.text)
+        spans = denied_spans(caption.text)
         for index, mention in enumerate(mentions):
-            of = denied if is_negated(caption.text, mentions, index) else affirmed
-            of[mention.tag] = None
+            if stands_in(mention, spans):
+                denied[mention.tag] = None
+            elif not is_negated(caption.text, mentions, index):  # else a cue that may mean it
+                affirmed[mention.tag] = None
     implied = set(affirmed).union(*map(vocabulary.ancestors, affirmed))
     return tuple(affirmed), tuple(tag for tag in denied if tag not in implied)

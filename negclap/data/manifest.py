@@ -148,7 +148,10 @@ def parse_record(record: dict[str, Any], where: str) -> Track:
     if unknown or missing:
         raise InputError(f"{where}: unknown fields {unknown}, missing fields {missing}")
     captions = _expect(record, "captions", list, where)
-    absent = record["absent_tags"]
+    tags = _names(record, "tags", where)
+    absent = None if record["absent_tags"] is None else _names(record, "absent_tags", where)
+    if both := sorted({*tags} & {*(absent or ())}):
+        raise InputError(f"{where}: tags and absent_tags both hold {both}")
     return Track(
         track_id=_text(record, "track_id", where),
         audio=_text(record, "audio", where),
@@ -157,8 +160,8 @@ def parse_record(record: dict[str, Any], where: str) -> Track:
         captions=tuple(
             _parse_caption(c, f"{where}: captions[{i}]") for i, c in enumerate(captions)
         ),
-        tags=_names(record, "tags", where),
-        absent_tags=None if absent is None else _names(record, "absent_tags", where),
+        tags=tags,
+        absent_tags=absent,
         split=_text(record, "split", where),
         meta=_expect(record, "meta", dict, where) if "meta" in record else {},
     )

@@ -146,7 +146,7 @@ BEFORE_NEGATED = re.compile(
 """Matches the text before a mention that is negated already."""
 
 AFTER_NEGATED = re.compile(
-    "(?:" + "|".join(re.escape(cue.template[2:]) for cue in _ALL if cue.suffix) + r")(?!\w)",
+    "(?:" + "|".join(re.escape(cue.template[2:]) for cue in _ALL if cue.suffix) + r")(?![\w-])",
     re.IGNORECASE,
 )
 """Matches what a text goes on with after a mention that is negated from behind ("-less")."""

@@ -15,6 +15,8 @@ from negclap.text.vocabulary import Vocabulary
 
 Kind = Literal["absence", "relational", "predicate", "degree", "contrast", "pseudo"]
 Span = tuple[int, int]
+DENYING: frozenset[Kind] = frozenset({"absence", "predicate", "contrast"})
+"""Kinds after which a tag that the phrase names is not there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,11 @@ def find_negations(caption: str, vocabulary: Vocabulary | None = None) -> list[N
             if judged is not None:
                 found.append(_negation(caption, span, *judged, vocabulary))
     return sorted(found, key=lambda negation: negation.span)
+
+
+def denied_spans(caption: str) -> list[Span]:
+    """Where a caption names what it says is not there."""
+    return [n.phrase_span for n in find_negations(caption) if n.kind in DENYING]
 
 
 def _negation(
@@ -259,8 +266,11 @@ def _phrase(caption: str, at: int, verbs: bool = False) -> Span:
             start = end = at + match.end()
             continue
         adverb = previous.endswith("ly") and word in patterns.AFTER_ADVERB
+        to_come = previous in patterns.BEFORE_NOUNS and word in patterns.NOUN_STARTS
         how = verbs and caption[start:end].lower() == previous and previous.endswith("ly")
-        if word in patterns.STOPS and begun and not (adverb or how):  # "not perfectly in tune"
+        if (
+            word in patterns.STOPS and begun and not (adverb or how or to_come)
+        ):  # "not perfectly in tune"
             break
         if word == "other" and caption[at + match.end() :].startswith(" than"):
             break

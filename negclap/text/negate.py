@@ -9,7 +9,7 @@ left alone.
 
 import random
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -17,11 +17,11 @@ from negclap.errors import InputError
 from negclap.rng import stream
 from negclap.text.cooccurrence import Cooccurrence
 from negclap.text.cues import AFTER_NEGATED, BEFORE_NEGATED, INLINE_CUES, PSEUDO, TRAINING_CUES, Cue
+from negclap.text.detect import Span, denied_spans
 from negclap.text.vocabulary import Mention, Vocabulary
 
 AbsentFrom = Literal["caption", "tags", "absent_tags"]
 Position = Literal["start", "clause", "phrase", "end"]
-Span = tuple[int, int]
 
 # Before these words a negated phrase reads well; "and" and "or" would take it into their scope.
 _OPENERS = "with|for|featuring|in|over|on|at|while|where|played|by|that|which"
@@ -92,6 +92,20 @@ def is_negated(caption: str, mentions: list[Mention], index: int) -> bool:
         if not _ALTERNATIVE.fullmatch(between):
             return False
     return False
+
+
+def negated_mentions(caption: str, mentions: list[Mention]) -> list[bool]:
+    """Which mentions are denied: by a cue, or by what people write ("no drums, bass or vocals")."""
+    spans = denied_spans(caption)
+    return [
+        is_negated(caption, mentions, index) or stands_in(mention, spans)
+        for index, mention in enumerate(mentions)
+    ]
+
+
+def stands_in(mention: Mention, spans: Iterable[Span]) -> bool:
+    """Whether a mention lies within one of the spans."""
+    return any(start <= mention.start and mention.end <= end for start, end in spans)
 
 
 def insert_negation(
@@ -220,7 +234,8 @@ def negation_levels(caption: str, vocabulary: Vocabulary, seed: int | str) -> Le
     """
     check_words(caption)
     mentions = vocabulary.find(caption)
-    open_mentions = [m for i, m in enumerate(mentions) if not is_negated(caption, mentions, i)]
+    denied = negated_mentions(caption, mentions)
+    open_mentions = [m for m, negated in zip(mentions, denied, strict=True) if not negated]
     names = list(dict.fromkeys(mention.tag for mention in open_mentions))
     if not names:
         return Levels(None, None)

@@ -87,7 +87,12 @@ VERBS = frozenset(
     )
 )
 AFTER_ADVERB = frozenset({"heard", "audible", "played", "used", "present", "included"})
-NOUN_STARTS = frozenset(["singing", "playing", "backing", "being", "accompanying"])
+NOUN_STARTS = frozenset(["singing", "playing", "backing", "being", "accompanying", "audible"])
+"""Of `STOPS` those that a noun phrase may begin with."""
+BEFORE_NOUNS = frozenset(
+    re.findall(r"\w+", "actual real audible clear obvious proper live human lead further")
+)
+"""Words after which the noun is still to come: "no actual singing"."""
 SOUNDING = frozenset(
     ["whistling", "clapping", "humming", "rapping", "strumming", "screaming", "talking", "yodeling"]
 )
@@ -144,6 +149,7 @@ PSEUDO = _phrases(
     *("needless to say", "with (?:and|or) without", "without and (?:then )?with"),
     *("none other than", "second[- ]to[- ]none", "nothing like (?:it|this|that)", "why not"),
     *("whether or not", "or not", "not unlike", "no fewer than"),
+    *("not without", "never without"),
 )
 DEGREE = re.compile(
     r"\b(?:barely|hardly|scarcely|rarely|seldom|(?:little (?:to|or)|few or|almost|nearly|close to"

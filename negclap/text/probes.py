@@ -13,9 +13,10 @@ from negclap.rng import stream
 from negclap.text.compose import compose
 from negclap.text.cues import TRAINING_CUES, Cue
 from negclap.text.negate import (
+    Negated,
     add_negated,
     insertion_places,
-    is_negated,
+    negated_mentions,
     negation_levels,
 )
 from negclap.text.vocabulary import Vocabulary
@@ -56,9 +57,10 @@ class Subject(Protocol):
 
 
 def statement(text: str, vocabulary: Vocabulary) -> Statement:
-    """The text with what it claims; a tag under a negation cue is claimed absent."""
+    """A caption as people write it with what it claims; what it denies is claimed absent."""
     mentions = vocabulary.find(text)
-    claims = {m.tag: not is_negated(text, mentions, i) for i, m in enumerate(mentions)}
+    denied = negated_mentions(text, mentions)
+    claims = {m.tag: not negated for m, negated in zip(mentions, denied, strict=True)}
     return Statement(text, tuple(claims.items()))
 
 
@@ -201,12 +203,18 @@ def denials(
 
 def _level_probe(track: Subject, caption: str, vocabulary: Vocabulary, seed: int) -> Probe:
     levels = negation_levels(caption, vocabulary, f"{seed}/levels/{track.track_id}")
-    probe: Probe = {"original": statement(caption, vocabulary)}
+    original = statement(caption, vocabulary)
+    probe: Probe = {"original": original}
     if levels.half:
-        probe["half"] = statement(levels.half.text, vocabulary)
+        probe["half"] = _negated(original, levels.half)
     if levels.fully:
-        probe["fully"] = statement(levels.fully.text, vocabulary)
+        probe["fully"] = _negated(original, levels.fully)
     return probe
+
+
+def _negated(original: Statement, negated: Negated) -> Statement:
+    claims = dict(original.claims) | dict.fromkeys(negated.tags, False)
+    return Statement(negated.text, tuple(claims.items()))
 
 
 def absence_texts(

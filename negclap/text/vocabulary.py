@@ -227,7 +227,7 @@ class Vocabulary:
             raise InputError(f"{path}: not UTF-8 ({error.reason} at byte {error.start})") from None
         try:
             tags = tuple(_parse_tag(entry) for entry in data["tags"])
-            return cls(tags, frozenset(data.get("exclusive", ())))
+            return cls(tags, frozenset(_words(data, "exclusive")))
         except (KeyError, TypeError, AttributeError) as error:
             raise InputError(f"{path}: not a vocabulary ({error!r})") from None
 
@@ -237,8 +237,8 @@ def _parse_tag(entry: dict[str, Any]) -> Tag:
         entry["name"],
         entry.get("category", "other"),
         entry.get("part_of_speech", "noun"),
-        tuple(entry.get("aliases", ())),
-        tuple(entry.get("broader", ())),
+        _words(entry, "aliases"),
+        _words(entry, "broader"),
     )
     if tag.part_of_speech not in get_args(PartOfSpeech):
         raise InputError(
@@ -246,3 +246,10 @@ def _parse_tag(entry: dict[str, Any]) -> Tag:
             f"expected one of {get_args(PartOfSpeech)}"
         )
     return tag
+
+
+def _words(entry: dict[str, Any], field: str) -> tuple[str, ...]:
+    words = entry.get(field, [])
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        raise TypeError(f"{field} is {words!r:.60}, expected a list of strings")
+    return tuple(words)

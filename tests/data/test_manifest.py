@@ -51,6 +51,10 @@ def test_unknown_absence_is_kept_apart_from_none(tmp_path):
         (lines(GOOD | {"start_s": True}), ":1: start_s is True"),
         (lines(GOOD | {"tags": "piano"}), ":1: tags is 'piano', expected a list"),
         (lines(GOOD | {"tags": [1]}), ":1: tags holds something that is no string"),
+        (
+            lines(GOOD | {"tags": ["a", "b"], "absent_tags": ["b"]}),
+            r":1: tags and absent_tags both hold \['b'\]",
+        ),
         (lines(GOOD | {"captions": ["x"]}), r":1: captions\[0\]: expected"),
         (lines(GOOD | {"captions": [{"text": " "}]}), r":1: captions\[0\] has 0 words"),
         (

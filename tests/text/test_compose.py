@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from negclap.data.sources.chorales.arrangement import VOCABULARY
 from negclap.text.compose import FALSEHOODS, MANY, SEEN, compose, draw_exclusion
 from negclap.text.cues import CUES, MORE_CUES
-from negclap.text.probes import statement
+from tests.reading import claims_by_cue
 
 HELD_OUT = [cue for cue in CUES if not cue.seen]
 
@@ -20,7 +20,7 @@ def claims(draw):
 
 def read(text):
     """What a reader of whole words takes from a text; the lexicalised negation spelt out."""
-    return dict(statement(text.replace("instrumental", "no vocals,"), VOCABULARY).claims)
+    return claims_by_cue(text.replace("instrumental", "no vocals,"), VOCABULARY)
 
 
 @settings(max_examples=400, deadline=None)

@@ -2,7 +2,7 @@ from collections import Counter
 
 from negclap.text.cues import CUES
 from negclap.text.exam import MIXED, PLAIN, build_exam
-from negclap.text.probes import statement
+from tests.reading import claims_by_cue
 
 
 def is_true(asked, clip):
@@ -23,7 +23,7 @@ def test_texts_say_what_they_claim(exam_clips):
     for text, asked in exam.statements().items():
         readable = text.replace("instrumental", "no vocals,")
         if not any(word in text for word in ("not without", "not only", "never")):
-            assert dict(statement(readable, vocabulary).claims) == dict(asked.claims), text
+            assert claims_by_cue(readable, vocabulary) == dict(asked.claims), text
 
 
 def test_every_part_is_asked_and_each_cue_as_often(exam_clips):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from negclap.errors import InputError
 from negclap.text.cues import CUES, MORE_CUES, PSEUDO
 from negclap.text.detect import Kind, find_negations
-from negclap.text.negate import insert_negation, is_negated, negation_levels
+from negclap.text.negate import insert_negation, is_negated, negated_mentions, negation_levels
 from negclap.text.tag_list import read_tag_list
 from negclap.text.vocabulary import Tag, Vocabulary, words
 
@@ -83,7 +83,8 @@ def test_what_is_put_into_a_caption_is_all_that_changes(caption, names, seed, ab
     mentions = vocabulary.find(caption)
     assert inserted.tag not in {mention.tag for mention in mentions}
     assert absent_from != "tags" or inserted.tag not in held
-    affirmed = {m.tag for i, m in enumerate(mentions) if not is_negated(caption, mentions, i)}
+    denied = negated_mentions(caption, mentions)
+    affirmed = {m.tag for m, negated in zip(mentions, denied, strict=True) if not negated}
     assert set(levels.fully.tags if levels.fully else ()) == affirmed
     for level in filter(None, (levels.half, levels.fully)):
         text = level.text

@@ -4,7 +4,13 @@ from hypothesis import strategies as st
 
 from negclap.errors import InputError
 from negclap.text.cues import CUES, INLINE_CUES, TRAINING_CUES
-from negclap.text.negate import insert_negation, insertion_places, is_negated, negation_levels
+from negclap.text.negate import (
+    insert_negation,
+    insertion_places,
+    is_negated,
+    negated_mentions,
+    negation_levels,
+)
 from negclap.text.vocabulary import Tag, Vocabulary
 
 VOCABULARY = Vocabulary(
@@ -75,7 +81,8 @@ def test_no_word_and_no_tag_is_cut(caption, seed):
 def test_levels_are_nested_and_change_nothing_else(caption, seed):
     levels = negation_levels(caption, VOCABULARY, seed)
     mentions = VOCABULARY.find(caption)
-    affirmed = {m.tag for i, m in enumerate(mentions) if not is_negated(caption, mentions, i)}
+    denied = negated_mentions(caption, mentions)
+    affirmed = {m.tag for m, negated in zip(mentions, denied, strict=True) if not negated}
     assert (levels.fully is None) == (not affirmed)
     assert (levels.half is None) == (len(affirmed) < 2)
     for level in (levels.half, levels.fully):
@@ -96,7 +103,23 @@ def test_every_tag_of_a_fully_negated_caption_reads_as_negated(caption, seed):
     if fully is None or "no wave" in caption or "only" in caption:
         return  # a cue before "wave" would be read as the genre
     mentions = VOCABULARY.find(fully.text)
-    assert all(is_negated(fully.text, mentions, i) for i in range(len(mentions)))
+    assert all(negated_mentions(fully.text, mentions))
+
+
+@pytest.mark.parametrize(
+    ("caption", "expected"),
+    [
+        ("piano with no drums, guitar or vocals", [False, True, True, True]),
+        ("the song does not have any vocals", [True]),
+        ("no audible drums", [True]),
+        ("piano instead of guitar", [False, True]),
+        ("vocals off-key", [False]),
+        ("barely audible drums", [False]),
+        ("not only drums", [False]),
+    ],
+)
+def test_recognises_what_people_deny(caption, expected):
+    assert negated_mentions(caption, VOCABULARY.find(caption)) == expected
 
 
 @pytest.mark.parametrize(

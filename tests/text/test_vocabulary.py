@@ -106,6 +106,8 @@ def test_saved_and_loaded_again(vocabulary, tmp_path):
         ("{}", "not a vocabulary"),
         ("[]", "not a vocabulary"),
         (json.dumps({"tags": [{"name": "a", "part_of_speech": "verb"}]}), "part_of_speech"),
+        (json.dumps({"tags": [{"name": "a", "aliases": "axe"}]}), "aliases is 'axe', expected a"),
+        (json.dumps({"tags": [{"name": "a"}], "exclusive": "tempo"}), "exclusive is 'tempo'"),
     ],
 )
 def test_bad_files_are_named(tmp_path, content, message):
