@@ -1,4 +1,4 @@
-"""Time of a training step by recipe, on the default model: what negatives cost.
+"""Time of a training step by recipe, on the default model: what texts cost.
 
     python benchmarks/step.py
 

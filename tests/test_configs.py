@@ -81,7 +81,7 @@ def test_methods_differ_as_they_say(small):
         return (
             cli.datamodule.insert.p > 0,
             losses.dissimilarity.weight > 0,
-            bool(losses.choice.weight),
+            losses.exclusion.weight > 0,
         )
 
     methods = ("baseline", "insert", "dissimilarity", "combined", "negclap")

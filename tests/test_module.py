@@ -83,7 +83,7 @@ EVERYTHING = LossTerms(
     dissimilarity=DissimilarityTerm(weight=0.1),
     graded_margin=GradedMarginTerm(weight=0.5),
     absence=Term(weight=1.0),
-    exclusion=ExclusionTerm(weight=1.0),
+    exclusion=ExclusionTerm(weight=1.0, negatives="own"),
     choice=Term(weight=1.0),
 )
 
@@ -193,8 +193,8 @@ def test_every_term_is_what_a_naive_loop_makes_of_the_texts():
 
 def test_shared_negatives_are_seen_by_every_row():
     shared = make_module(LossTerms(exclusion=ExclusionTerm(weight=1.0, negatives="shared")))
-    own = make_module(LossTerms(exclusion=ExclusionTerm(weight=1.0)))
-    none = make_module(LossTerms(exclusion=ExclusionTerm(weight=1.0, negatives="none")))
+    own = make_module(LossTerms(exclusion=ExclusionTerm(weight=1.0, negatives="own")))
+    none = make_module(LossTerms(exclusion=ExclusionTerm(weight=1.0)))
     for module in (shared, own, none):
         module.training_step(full_batch(module)[1], 0)
     values = [module.logged["train/loss/exclusion"] for module in (shared, own, none)]

@@ -36,6 +36,17 @@ def test_a_recorded_cell_is_done_and_its_ears_are_run_again_where_they_are_not(t
     assert kept.missing([tower]) == [tower]
 
 
+def test_a_record_of_another_recipe_is_told_and_left_out(tmp_path, capsys):
+    kept = study.Study(tmp_path / "runs", tmp_path / "report")
+    every = [cell for cell in study.cells(small=False, grid=False) if cell.group == "k"]
+    for cell in every:
+        record(kept.records, cell, kept.recipe(cell))
+    record(kept.records, every[1], kept.recipe(every[1]) | {"configs": []})
+    found = study.finished("k", kept, every)
+    assert found == [kept.records / cell.folder for cell in every if cell is not every[1]]
+    assert f"run with another recipe: {every[1].folder}" in capsys.readouterr().out
+
+
 def record(folder, cell, recipe):
     (folder / cell.folder).mkdir(parents=True, exist_ok=True)
     (folder / cell.folder / "cell.json").write_text(json.dumps({"recipe": recipe}))

@@ -47,13 +47,17 @@ SMALL_RECIPES = ("baseline", "combined", "negclap")
 ABLATIONS: dict[str, tuple[str, ...]] = {
     "negclap": (),
     "no exclusion term": ("--model.losses.exclusion.weight=0",),
-    "no own negatives": ("--model.losses.exclusion.negatives=none",),
-    "shared negatives": ("--model.losses.exclusion.negatives=shared",),
-    "no choice": ("--model.losses.choice.weight=0",),
-    "no graded margin": ("--model.losses.graded_margin.weight=0",),
     "no absence": ("--model.losses.absence.weight=0",),
-    "with positives that negate": ("--data.exclude.share=0.3",),
+    "no graded margin": ("--model.losses.graded_margin.weight=0",),
     "one exclusion a clip": ("--data.exclude.per_clip=1",),
+    "with own negatives": ("--model.losses.exclusion.negatives=own",),
+    "with shared negatives": ("--model.losses.exclusion.negatives=shared",),
+    "with choice": ("--model.losses.choice.weight=1",),
+    "with own negatives and choice": (
+        "--model.losses.exclusion.negatives=own",
+        "--model.losses.choice.weight=1",
+    ),
+    "with positives that negate": ("--data.exclude.share=0.3",),
 }
 """negclap's recipe with one part taken away, exchanged or added, at the demo's length."""
 COMPARED = ("recipes/negclap-0", "recipes/baseline-0", "towers/bag-of-words tower-0")
@@ -242,21 +246,28 @@ def _recipe_in(folder: Path) -> object:
     return json.loads(path.read_text())["recipe"] if path.is_file() else None
 
 
-def report(group: str, target: Path) -> None:
-    """The group's finished cells side by side: results.json, intervals, picture."""
-    finished = [path.parent for path in sorted((target / "cells" / group).glob("*/cell.json"))]
+def finished(group: str, study: Study, every: Sequence[Cell]) -> list[Path]:
+    """Records of the group's cells; those of another recipe than the cell has now are told."""
     order = {name: i for i, name in enumerate((*RECIPES, *ABLATIONS, *TOWERS))}
-    finished.sort(key=lambda path: order.get(path.name.rpartition("-")[0], 99))
-    if finished and negclap(["report", *map(str, finished), "--out", str(target / group)]):
+    mine = sorted((c for c in every if c.group == group), key=lambda c: order.get(c.name, 99))
+    for cell in mine:
+        if (study.records / cell.folder).is_dir() and not study.is_recorded(cell):
+            sys.stdout.write(f"left out, it was run with another recipe: {cell.folder}\n")
+    return [study.records / cell.folder for cell in mine if study.is_recorded(cell)]
+
+
+def report(group: str, records: Sequence[Path], target: Path) -> None:
+    """Finished cells side by side: results.json, intervals, picture."""
+    if records and negclap(["report", *map(str, records), "--out", str(target / group)]):
         raise SystemExit(f"{group}: the report failed")
 
 
-def plot_axis(group: str, target: Path) -> None:
+def plot_axis(group: str, records: Sequence[Path], target: Path) -> None:
     """The paper's picture: Recall@10 per negation level against p or k, and the pairwise bars."""
     found = {}
-    for path in (target / "cells" / group).glob("*/results.json"):
-        value = float(path.parent.name.split("=")[1].rsplit("-", 1)[0])
-        found[value] = json.loads(path.read_text())
+    for path in records:
+        value = float(path.name.split("=")[1].rsplit("-", 1)[0])
+        found[value] = json.loads((path / "results.json").read_text())
     if len(found) < 2:
         return
     values = sorted(found)
@@ -329,7 +340,7 @@ def main() -> None:
         negclap(["prepare", "chorales", "--out", str(data), "--clips", "120", "--chorales", "30"])
         manifest = data / "manifest.jsonl"
     study = Study(out, target, manifest)
-    every = cells(options.small, options.grid or options.only.startswith("grid"))
+    every = list(cells(options.small, options.grid or options.only.startswith("grid")))
     chosen = [cell for cell in every if f"{cell.folder}/".startswith(options.only)]
     if not chosen and options.only != "benchmark":
         parser.error(f"no cell is called {options.only}")
@@ -338,9 +349,10 @@ def main() -> None:
     if not options.report_only:
         study.run_all(left, options.jobs)
     for group in dict.fromkeys(cell.group for cell in chosen):
-        report(group, target)
+        records = finished(group, study, every)
+        report(group, records, target)
         if group in ("p", "k"):
-            plot_axis(group, target)
+            plot_axis(group, records, target)
     if options.only in ("", "benchmark") and not options.small:
         benchmark(out, target)
 

@@ -97,12 +97,12 @@ class ExclusionTerm(Term):
     """Weight of the contrastive term on exclusion-style captions.
 
     Attributes:
-        negatives: What else a clip's text is told from, besides the other clips' texts: its
-            "own" false texts; with "shared" the false texts of all clips, some of which are true
-            of it (an ablation: NegCLIP's way, which trains a repeller); "none".
+        negatives: What else a clip's text is told from, besides the other clips' texts: nothing
+            ("none"), its "own" false texts, or with "shared" the false texts of all clips, some of
+            which are true of it (an ablation: NegCLIP's way).
     """
 
-    negatives: Literal["own", "shared", "none"] = "own"
+    negatives: Literal["none", "own", "shared"] = "none"
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ class LossTerms:
         dissimilarity: Eq. 1 of arXiv 2601.13931.
         graded_margin: Caption above half above fully negated caption.
         absence: A true negation, told from a false one in the same words.
-        exclusion: L_CLAP on exclusion-style captions, with false ones as extra columns.
+        exclusion: L_CLAP on exclusion-style captions; false ones may be extra columns.
         choice: The true exclusion-style caption among its own false ones.
     """
 
