@@ -171,6 +171,7 @@ def _without(caption: str, match: re.Match[str]) -> _Judged:
         *patterns.CONCEPT_OF,
         *patterns.NOUN_STARTS,
         *patterns.SOUNDING,
+        *patterns.ATTRIBUTIVE,
     }:
         return _phrase(caption, match.end(), verbs=True), "predicate"
     return _thing(caption, match)
@@ -266,7 +267,8 @@ def _phrase(caption: str, at: int, verbs: bool = False) -> Span:
             start = end = at + match.end()
             continue
         adverb = previous.endswith("ly") and word in patterns.AFTER_ADVERB
-        to_come = previous in patterns.BEFORE_NOUNS and word in patterns.NOUN_STARTS
+        named = previous not in patterns.BEFORE_DEEDS and _tag(caption[start:end], None)
+        to_come = begun and word in patterns.DEEDS and not named  # "no male singing"
         how = verbs and caption[start:end].lower() == previous and previous.endswith("ly")
         if (
             word in patterns.STOPS and begun and not (adverb or how or to_come)

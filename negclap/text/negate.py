@@ -86,12 +86,22 @@ def is_negated(caption: str, mentions: list[Mention], index: int) -> bool:
         before = caption[max(0, mention.start - _CONTEXT) : mention.start]
         if _PSEUDO_BEFORE.search(before):
             return False
-        if BEFORE_NEGATED.search(before) or AFTER_NEGATED.match(caption, mention.end):
+        if BEFORE_NEGATED.search(before) or _is_negated_behind(caption, mentions, at):
             return True
         between = caption[mentions[at - 1].end : mention.start] if at else ""
         if not _ALTERNATIVE.fullmatch(between):
             return False
     return False
+
+
+def _is_negated_behind(caption: str, mentions: list[Mention], at: int) -> bool:
+    """Whether a cue stands behind the mention, and not before the next ("harp missing piano")."""
+    cue = AFTER_NEGATED.match(caption, mentions[at].end)
+    if cue is None or at + 1 == len(mentions):
+        return cue is not None
+    following = mentions[at + 1].start
+    adjoins = caption[cue.end() : following].isspace()
+    return not (adjoins and BEFORE_NEGATED.search(caption[cue.start() : following]))
 
 
 def negated_mentions(caption: str, mentions: list[Mention]) -> list[bool]:

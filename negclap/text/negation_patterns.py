@@ -87,12 +87,25 @@ VERBS = frozenset(
     )
 )
 AFTER_ADVERB = frozenset({"heard", "audible", "played", "used", "present", "included"})
-NOUN_STARTS = frozenset(["singing", "playing", "backing", "being", "accompanying", "audible"])
-"""Of `STOPS` those that a noun phrase may begin with."""
-BEFORE_NOUNS = frozenset(
-    re.findall(r"\w+", "actual real audible clear obvious proper live human lead further")
+NOUN_STARTS = frozenset(
+    re.findall(
+        r"\w+",
+        """singing playing backing being accompanying audible added included played present used
+        needed required heard involved""",
+    )
 )
-"""Words after which the noun is still to come: "no actual singing"."""
+"""What a noun phrase may begin with, though one ends before it: "no added drums"."""
+DEEDS = frozenset(["singing", "playing"])
+BEFORE_DEEDS = frozenset(["vocal", "backing"])
+"""Concepts after which a deed is what is named: "no vocal singing"."""
+ATTRIBUTIVE = frozenset(
+    re.findall(
+        r"\w+",
+        """string supporting underlying overlaying driving pounding booming leading ringing
+        sustaining""",
+    )
+)
+"""Words in -ing that no one does: "without underlying drums"."""
 SOUNDING = frozenset(
     ["whistling", "clapping", "humming", "rapping", "strumming", "screaming", "talking", "yodeling"]
 )
