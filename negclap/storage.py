@@ -65,7 +65,7 @@ def join(root: str, location: str) -> str:
 
 def folder_of(location: str) -> str:
     """The folder that a file lies in; "." of a bare name."""
-    return location.rpartition("/")[0] or "."
+    return location.rpartition("/")[0] or ("/" if location.startswith("/") else ".")
 
 
 def read(location: str) -> bytes:

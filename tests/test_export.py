@@ -19,7 +19,8 @@ from negclap.models.description import Description
 from negclap.models.exported import read_exported, write_exported
 from tests.conftest import CONFIGS, TINY_HTSAT
 
-TEXTS = ["no drums", "calm piano without any drums or vocals", "rock"]
+LONG = "calm piano and a slow violin without any drums or vocals, " * 30  # more than is read
+TEXTS = ["no drums", "calm piano without any drums or vocals", "rock", LONG]
 
 
 def noise(model, seconds=4.0, n=3):
@@ -154,7 +155,7 @@ def test_programs_give_the_same_embeddings_without_negclap(tiny_run, tmp_path):
     found = audio(torch.from_numpy(waveforms)).detach().numpy()
     np.testing.assert_allclose(found, model.encode_audio(waveforms), atol=1e-5)
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "out" / "text")
-    tokens = tokenizer(TEXTS, padding=True, return_tensors="pt")
+    tokens = tokenizer(TEXTS, padding=True, truncation=True, return_tensors="pt")
     found = text(tokens["input_ids"], tokens["attention_mask"]).detach().numpy()
     np.testing.assert_allclose(found, model.encode_text(TEXTS), atol=1e-5)
 

@@ -45,7 +45,7 @@ class Gathering:
     Attributes:
         out: Folder of the manifest.
         audio: Folder or URL that the source's audio lies in.
-        require_audio: Whether a recording without usable audio is an error.
+        require_audio: Whether a recording without any audio file is an error.
         min_duration_s: Shorter recordings are rejected.
         min_tracks: Tags of fewer tracks are left out.
         vocabulary: A vocabulary.json to read tags with; None makes one of the source's tags.
@@ -113,7 +113,7 @@ def gather(source: Source, plan: Gathering, progress: Progress) -> Summary:
             is required.
     """
     plan.out.mkdir(parents=True, exist_ok=True)
-    raw_path = plan.out / "raw.jsonl"
+    raw_path, made = plan.out / "raw.jsonl", plan.out / "manifest.jsonl.new"
     rejected_path = plan.out / "rejected.jsonl"
     try:
         with writing(rejected_path) as rejected:
@@ -121,16 +121,27 @@ def gather(source: Source, plan: Gathering, progress: Progress) -> Summary:
             reject = partial(_reject, rejected, summary)
             counts, categories = _find(source, plan, raw_path, summary, reject, progress)
             tags = _read_tags(counts, categories, plan)
-            if summary.read > summary.rejected.total():
+            without = summary.rejected[NO_AUDIO] if plan.require_audio else 0
+            if summary.read > summary.rejected.total() and not without:
                 left = progress("reading tags", None, parse_manifest(raw_path))
                 tracks = _canonical(left, tags, plan, summary, reject)
-                write_manifest(plan.out / "manifest.jsonl", tracks)
+                write_manifest(made, tracks)
+        _check(summary, without, plan.audio, rejected_path)
+        tags.vocabulary.save(plan.out / "vocabulary.json")
+        made.replace(plan.out / "manifest.jsonl")
     finally:
         raw_path.unlink(missing_ok=True)
-    without = summary.rejected[NO_AUDIO]
-    if plan.require_audio and without:
+        made.unlink(missing_ok=True)
+    summary.tags = len(tags.vocabulary)
+    summary.left_out_tags = dict(tags.left_out)
+    return summary
+
+
+def _check(summary: Summary, without: int, audio: str, rejected_path: Path) -> None:
+    """Refuse a source that lacks audio, or has nothing that can be used."""
+    if without:
         raise InputError(
-            f"{without} of {summary.read} recordings have no audio under {plan.audio}; "
+            f"{without} of {summary.read} recordings have no audio under {audio}; "
             f"{rejected_path} lists them"
         )
     if not summary.tracks:
@@ -138,10 +149,6 @@ def gather(source: Source, plan: Gathering, progress: Progress) -> Summary:
         raise InputError(
             f"none of {summary.read} recordings can be used ({reasons}); see {rejected_path}"
         )
-    tags.vocabulary.save(plan.out / "vocabulary.json")
-    summary.tags = len(tags.vocabulary)
-    summary.left_out_tags = dict(tags.left_out)
-    return summary
 
 
 def _reject(file: IO[str], summary: Summary, rejection: Rejection) -> None:

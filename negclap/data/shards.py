@@ -10,6 +10,7 @@ like any other manifest: by one sampling plan, each track by one read of a range
 import hashlib
 import io
 import json
+import re
 import tarfile
 import tempfile
 from collections import Counter
@@ -36,6 +37,7 @@ from negclap.progress import Progress
 
 Format = Literal["original", "flac", "s16"]
 _VERSION = 1
+_EXTENSION = re.compile(r"\w+")
 _WAV_HEADER = 44  # bytes before the samples of a plain PCM file
 
 
@@ -231,6 +233,8 @@ def _audio(track: Track, location: str, plan: Sharding) -> tuple[str, bytes, Tra
         extension = window.form if window else PurePosixPath(location).suffix[1:].lower()
         if extension.startswith("s16"):
             raise AudioError(f"{location}: bare samples are no file; pack them as flac or s16")
+        if not _EXTENSION.fullmatch(extension):
+            raise AudioError(f"{location}: no file name's ending; pack it as flac or s16")
         data = storage.read_range(*window[:3]) if window else storage.read(location)
         probe(location)
         return extension, data, track

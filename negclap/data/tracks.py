@@ -157,6 +157,7 @@ def read_manifest(location: Path | str) -> Tracks:
     for target in targets:
         if _is_current(target, made_of):
             return _open(target)
+    path.open("rb").close()  # what cannot be read is not taken for what cannot be written below
     for target in targets:
         partial = target.with_name(f"{target.name}.{uuid4().hex}.partial")
         try:

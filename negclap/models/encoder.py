@@ -108,6 +108,8 @@ class Encoder(ABC):
 
     def _heard(self, clip: Any, given: int | None) -> Waveform:
         if isinstance(clip, np.ndarray):
+            if clip.dtype != np.int16 and clip.dtype.kind != "f":
+                raise InputError(f"an array of {clip.dtype}, expected floats in [-1, 1] or int16")
             waveform = np.ascontiguousarray(as_waveform(clip))
             return waveform if given is None else resample(waveform, given, self.sample_rate)
         return read_excerpt(Path(clip), 0.0, self.excerpt_s, self.sample_rate)

@@ -103,7 +103,8 @@ class ClapEncoder(Encoder):
         super().__init__(self.features.sampling_rate, model.projection_dim, longest_s)
         self.device = device()
         self.model = model.eval().to(self.device)
-        self.max_tokens = model.config.text_config.max_position_embeddings - 2  # RoBERTa's padding
+        longest = model.config.text_config.max_position_embeddings - 2  # RoBERTa's padding
+        self.max_tokens = min(longest, self.tokenizer.model_max_length)
 
     def _embed_audio(self, waveforms: npt.NDArray[np.float32]) -> Tensor:
         if waveforms.shape[1] > self.features.nb_max_samples:

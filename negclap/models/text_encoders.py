@@ -82,8 +82,10 @@ class TextEncoder(nn.Module):
 
     @property
     def tokenizer(self) -> Any:
-        """The tokenizer as `transformers` has it."""
-        return full_tokenizer(self._source)
+        """The tokenizer as `transformers` has it; it cuts where this encoder does."""
+        tokenizer = full_tokenizer(self._source)
+        tokenizer.model_max_length = self.max_tokens
+        return tokenizer
 
     def _check_length(self, name: str) -> None:
         # RoBERTa's kin count positions from behind the padding's.

@@ -47,15 +47,15 @@ class Words:
 
 
 def _core(source: str) -> tuple[Tokenizer | None, str | None]:
-    folder = Path(source)
-    if not (folder / "tokenizer.json").is_file():  # on a hub, or only a vocabulary
+    core_file, config_file = (Path(source) / f"tokenizer{end}.json" for end in ("", "_config"))
+    config = json.loads(config_file.read_text(encoding="utf-8")) if config_file.is_file() else {}
+    pad_token = config.get("pad_token")
+    if pad_token is None or not core_file.is_file():  # on a hub, only a vocabulary, or not said
         tokenizer = full_tokenizer(source)
         core = getattr(tokenizer, "backend_tokenizer", None)
         return copy.deepcopy(core), tokenizer.pad_token
-    config = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
-    pad_token = config.get("pad_token")
     content = pad_token["content"] if isinstance(pad_token, dict) else pad_token
     try:
-        return Tokenizer.from_file(str(folder / "tokenizer.json")), content
+        return Tokenizer.from_file(str(core_file)), content
     except Exception as error:  # tokenizers raises bare Exception
         raise ValueError(f"tokenizer.json: {error}") from None

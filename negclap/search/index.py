@@ -16,7 +16,7 @@ from negclap.progress import Progress, quiet
 from negclap.search.listen import Cut, listen
 from negclap.search.query import Hit, Query
 from negclap.search.store import Stamp, Store
-from negclap.search.vectors import Vectors, current, make
+from negclap.search.vectors import Vectors, current, make, vectors_in
 
 _SHORTEST_HOP_S = 0.01
 _SAME = 0.999  # cosine; other machines and batch sizes change the last digits
@@ -142,15 +142,22 @@ class Index:
             progress: Shows it.
 
         Raises:
-            InputError: If the folder is not there, or the index cannot be written.
+            InputError: If the folder or all that was in it is not there, or the index cannot be
+                written.
         """
         if not self.root.is_dir():  # or all would be forgotten
             raise InputError(f"{self.root}: no folder there")
-        own = self.folder.resolve()
+        own = vectors_in(self.folder).resolve()
         files = [f for f in walk_audio(self.root) if not (self.root / f).is_relative_to(own)]
+        paths = self.store.paths()
+        if paths and not files:  # a drive that is not there leaves an empty folder
+            raise InputError(
+                f"{self.root}: no audio there, {len(paths)} tracks were; nothing was forgotten "
+                f"(remove {self.folder} if it should be)"
+            )
         known = self.store.stamps()
         todo = [f for f in files if f not in known or known[f] != _stamp(self.root / f)]
-        gone = sorted(self.store.paths() - set(files))
+        gone = sorted(paths - set(files))
         if gone:
             self.store.drop(gone)
         if approximate is not None:
@@ -194,6 +201,8 @@ class Index:
         Raises:
             InputError: If nothing is asked for.
         """
+        if top < 1:
+            raise InputError(f"top is {top}, expected at least 1")
         query = Query(text, without, [Path(path) for path in like])
         ranked = self._current().rank(query.vector(self.model, self.cut), top, exact)
         found = zip(*(part.tolist() for part in ranked), strict=True)

@@ -81,7 +81,6 @@ class Store:
         if not self.path.is_file():
             raise InputError(f"{folder}: no index there; make one with negclap index")
         self._db = _connected(self.path)
-        self.about = self._about()
 
     @classmethod
     def create(cls, folder: Path, about: dict[str, bytes]) -> "Store":
@@ -104,7 +103,9 @@ class Store:
         """Let go of the file."""
         self._db.close()
 
-    def _about(self) -> dict[str, bytes]:
+    @property
+    def about(self) -> dict[str, bytes]:
+        """What is kept about the index, as it is now: another process may have noted more."""
         with _reported(self.path):
             rows: dict[str, bytes] = dict(self._db.execute("SELECT key, value FROM about"))
         return rows
@@ -120,7 +121,6 @@ class Store:
         """Keep a fact about the index."""
         with _reported(self.path), self._db:
             self._db.execute("INSERT OR REPLACE INTO about VALUES (?, ?)", (key, value))
-        self.about = self._about()
 
     def stamps(self) -> dict[str, Stamp]:
         """By path, of all tracks that could be read."""

@@ -7,6 +7,7 @@ a matrix of an older state is never taken for the newest.
 
 import json
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,6 +24,7 @@ _FOLDER = "vectors"
 _MATRIX, _TRACKS, _STARTS = "windows.npy", "tracks.npy", "starts.npy"
 _NEAR, _PROBES = "near.npy", "near.json"
 _NEAR_MARK = "-near"
+_DAY_S = 86_400
 _TRAINED_ON = 100_000  # windows that the clusters are made of
 RECALL = 0.995
 """Share of the ten best windows that the approximate search must find; it is measured."""
@@ -135,9 +137,14 @@ def _search(index: Any, query: Floats, wanted: int) -> NDArray[np.int64]:
     return found
 
 
+def vectors_in(folder: Path) -> Path:
+    """Where an index keeps its matrices."""
+    return folder / _FOLDER
+
+
 def current(folder: Path, store: Store) -> Vectors | None:
     """The matrix of the store's newest state, if it has been made."""
-    home, generation = folder / _FOLDER, store.generation
+    home, generation = vectors_in(folder), store.generation
     for name in (f"{generation}{_NEAR_MARK}", str(generation)):
         try:
             return Vectors(home / name)
@@ -158,7 +165,7 @@ def make(
             approximate search on; None makes none.
         progress: Shows it.
     """
-    home = folder / _FOLDER
+    home = vectors_in(folder)
     partial = home / f".{uuid4().hex}"
     try:
         partial.mkdir(parents=True)
@@ -171,7 +178,7 @@ def make(
         shutil.rmtree(target, ignore_errors=True)
         partial.rename(target)
         for old in home.iterdir():
-            if old != target and _generation(old) <= generation:
+            if old != target and (_generation(old) <= generation or _is_abandoned(old)):
                 shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
         reason = error.strerror or str(error)
@@ -185,6 +192,11 @@ def _generation(folder: Path) -> float:
     """Of a finished matrix; what others are making has none."""
     number = folder.name.removesuffix(_NEAR_MARK)
     return int(number) if number.isdigit() else float("inf")
+
+
+def _is_abandoned(folder: Path) -> bool:
+    """Whether who made it was killed: nothing was put into it for a day."""
+    return folder.name.startswith(".") and time.time() - folder.stat().st_mtime > _DAY_S
 
 
 def _write_matrix(target: Path, store: Store, progress: Progress) -> None:

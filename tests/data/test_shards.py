@@ -126,13 +126,16 @@ def test_audio_that_cannot_be_packed_is_told(msd_manifest, tmp_path):
     (tmp_path / "broken.flac").write_bytes(b"fLaC" + bytes(100))
     lines[3]["audio"] = "broken.flac"
     lines[4]["audio"] = "nowhere.flac"
+    whole = msd_manifest.parent / lines[5]["audio"]
+    (tmp_path / "TRAAA").write_bytes(whole.read_bytes())
+    lines[5]["audio"] = "TRAAA"  # audio, but of what kind no name in a tar would say
     (tmp_path / "manifest.jsonl").write_text("\n".join(map(json.dumps, lines)))
     (tmp_path / "vocabulary.json").write_bytes(
         (msd_manifest.parent / "vocabulary.json").read_bytes()
     )
-    assert pack(tmp_path / "manifest.jsonl", tmp_path / "s") == (5, 5, 58, 2)
+    assert pack(tmp_path / "manifest.jsonl", tmp_path / "s") == (5, 5, 57, 3)
     rejected = read_lines(tmp_path / "s" / "rejected.jsonl")
-    assert {one["track_id"] for one in rejected} == {lines[3]["track_id"], lines[4]["track_id"]}
+    assert {one["track_id"] for one in rejected} == {line["track_id"] for line in lines[3:6]}
 
 
 def dataset_of(manifest) -> ClipDataset:

@@ -127,11 +127,14 @@ def test_missing_audio_is_listed_and_counted_or_an_error(msd, tmp_path, capfd):
     listed = {one["reason"]: one for one in read_lines(tmp_path / "out" / "rejected.jsonl")}
     assert listed["no audio"]["place"].endswith("train.parquet:4")
     assert "Z/Z/Z/TRZZZZZ12903CF0000.mp3" in listed["no audio"]["detail"]
+    files = [tmp_path / "out" / name for name in ("manifest.jsonl", "vocabulary.json")]
+    before = [file.read_bytes() for file in files]
     line = refused(
         capfd, "prepare", "lp-musiccaps-msd", "--out", tmp_path / "out", "--audio", msd.audio,
-        *arguments, "--require-audio",
+        *arguments, "--require-audio", "--min-tracks", "20",
     )  # fmt: skip
     assert "1 of 40 recordings have no audio" in line
+    assert [file.read_bytes() for file in files] == before  # an earlier set stays as it was
 
 
 def test_invented_captions_come_only_when_asked_for(msd, tmp_path):

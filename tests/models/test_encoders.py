@@ -1,3 +1,5 @@
+import json
+
 import pytest
 import torch
 from transformers import (
@@ -16,6 +18,7 @@ from negclap.models.audio_encoders import ConvEncoder, HtsatEncoder
 from negclap.models.clap import MAX_SCALE, NegClap
 from negclap.models.frontend import MelConfig
 from negclap.models.text_encoders import TextEncoder
+from negclap.models.words import Words
 from tests.conftest import TINY_HTSAT
 
 TEXTS = ["slow piano", "a fast piece with drums and no vocals at all", "harp"]
@@ -172,6 +175,15 @@ def test_tokens_are_those_of_transformers():
     )
     for name, ours in encoder.tokenize(texts).items():
         assert torch.equal(ours, theirs[name])
+
+
+def test_a_padding_that_only_the_tokenizers_class_knows_is_found(tmp_path):
+    tiny_text().tokenizer.save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "tokenizer_config.json").read_text())
+    (tmp_path / "tokenizer_config.json").write_text(
+        json.dumps({key: value for key, value in config.items() if key != "pad_token"})
+    )
+    assert Words(str(tmp_path), 9).pad_id == tiny_text().tokenizer.pad_token_id
 
 
 def test_long_texts_are_cut():

@@ -151,6 +151,8 @@ def test_arrays_that_are_no_audio_are_refused(tiny_run):
     for wrong in (np.zeros(16_000, np.float32), np.full((1, 16_000), np.nan, np.float32)):
         with pytest.raises(InputError, match=r"expected \(n, samples\)"):
             model.encode_audio(wrong)
+    with pytest.raises(InputError, match="an array of int32, expected floats"):
+        model.encode_audio(np.ones((1, 64_000), np.int32))
 
 
 class FakeClapModule(torch.nn.Module):

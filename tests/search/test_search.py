@@ -171,6 +171,46 @@ def test_a_folder_that_is_away_forgets_nothing(index, music, tmp_path):
     assert len(index.search("3", top=50)) == 11
 
 
+def test_an_empty_mount_point_forgets_nothing(index, music, tmp_path):
+    music.rename(tmp_path / "unplugged")
+    music.mkdir()
+    with pytest.raises(InputError, match="nothing was forgotten"):
+        index.update()
+    assert len(index.search("3", top=50)) == 11
+
+
+def test_an_index_may_lie_in_the_music_or_around_it(music, tone_model):
+    for out in (music, music.parent):
+        assert Index.create(out, music, tone_model).update().heard == 13
+        again = Index(out).update()
+        assert (again.kept, again.removed, again.heard) == (11, 0, len(again.problems))
+
+
+def test_what_another_process_made_is_kept(index, music, tmp_path):
+    earlier = Index(index.folder)
+    index.update(approximate=True)
+    (music / "new.wav").write_bytes(next(music.rglob("*.wav")).read_bytes())
+    index.update()
+    (made,) = (path.name for path in (index.folder / "vectors").iterdir())
+    assert made.endswith("-near")
+    earlier.search("3")
+    assert [path.name for path in (index.folder / "vectors").iterdir()] == [made]
+
+
+def test_what_a_killed_writer_left_is_removed_when_it_is_old(index, music):
+    old, young = (index.folder / "vectors" / name for name in (".old", ".young"))
+    for folder in (old, young):
+        folder.mkdir()
+    os.utime(old, (0, 0))
+    index.update(approximate=True)
+    assert (old.exists(), young.exists()) == (False, True)
+
+
+def test_so_many_are_at_least_one(index):
+    with pytest.raises(InputError, match="top is 0"):
+        index.search("3", top=0)
+
+
 def test_an_empty_folder_finds_nothing(tmp_path, tone_model):
     (tmp_path / "empty").mkdir()
     index = Index.create(tmp_path / "index", tmp_path / "empty", tone_model)
