@@ -34,6 +34,7 @@ SMALL_AUDIO = {"patch_embeds_hidden_size": 16, "depths": [1, 1, 1, 1], "hidden_s
 SMALL_TEXT = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2,
               "intermediate_size": 64}  # fmt: skip
 WARMUP = 2
+FEW = 2
 
 
 def measure(arguments: list[str], method: str, batch_size: int, steps: int, device: str) -> Any:
@@ -45,7 +46,8 @@ def measure(arguments: list[str], method: str, batch_size: int, steps: int, devi
         module.model.audio_encoder.compile()
     optimizer = torch.optim.AdamW(module.parameters(), lr=1e-5, fused=True)
     batch = make_batch(cli, batch_size).to(torch.device(device))
-    flops = step_flops(module, batch)
+    few = make_batch(cli, FEW).to(torch.device(device))  # a whole batch in float32 would not fit
+    flops = step_flops(module, few) * batch_size / FEW
     times = []
     for turn in range(WARMUP + steps):
         if turn == WARMUP and device == "cuda":

@@ -54,7 +54,7 @@ def read_captions(path: Path, column: str, id_column: str) -> dict[str, str]:
         }
     captions: dict[str, str] = {}
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with path.open(encoding="utf-8-sig", newline="") as file:  # Excel begins with a mark
             reader = csv.DictReader(file)
             for name in (column, id_column):
                 if name not in (reader.fieldnames or ()):

@@ -2,6 +2,7 @@
 
 import json
 import math
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 import torch
 from scipy import stats
 
-from negclap.errors import InputError
+from negclap.errors import InputError, reason
 from negclap.metrics.scores import Difference, Scores, paired_difference
 from negclap.storage import writing
 from negclap.suite import Estimate, Suite
@@ -144,7 +145,10 @@ def read_runs(folders: Sequence[Path]) -> dict[str, Summary]:
         if folder.name in named:
             raise InputError(f"{named[folder.name]} and {folder}: runs of the same name")
         named[folder.name] = folder
-        found = json.loads(path.read_text(encoding="utf-8"))
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise InputError(f"{path}: no results ({error}); run negclap test again") from None
         runs.setdefault(_method(folder), []).append(found)
         if suite := ", ".join(f"{k} {found[k]:g}" for k in found if k.startswith("suite/")):
             scored.setdefault(suite, path)
@@ -215,9 +219,12 @@ def differences(folders: Sequence[Path]) -> dict[str, dict[str, Difference]]:
 
 
 def _read_scores(path: Path) -> tuple[str, dict[str, Scores]]:
-    with np.load(path) as arrays:
-        tensors = {key: torch.from_numpy(arrays[key]) for key in arrays.files if key != "exam"}
-        fingerprint = str(arrays["exam"])
+    try:
+        with np.load(path) as arrays:
+            tensors = {key: torch.from_numpy(arrays[key]) for key in arrays.files if key != "exam"}
+            fingerprint = str(arrays["exam"])
+    except (ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path}: no scores ({reason(error)}); run negclap test again") from None
     keys = [key.removesuffix("/items") for key in tensors if key.endswith("/items")]
     return fingerprint, {
         key: Scores(tensors[key], tensors[f"{key}/items"], tensors.get(f"{key}/weights"))

@@ -17,6 +17,7 @@ import lightning.pytorch as pl
 import torch
 from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.fabric.plugins import TorchCheckpointIO
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 from lightning_utilities.core.rank_zero import rank_zero_info, rank_zero_warn
 
@@ -30,7 +31,8 @@ _FIGURES = ("validation.json", "results.json", "scores.npz")
 
 def goes_on(run: Path, ckpt_path: str | Path | None) -> bool:
     """Whether a training from this checkpoint is the run in this folder, going on."""
-    return ckpt_path is not None and Path(ckpt_path).parent == run / "checkpoints"
+    folder = (run / "checkpoints").resolve()
+    return ckpt_path is not None and Path(ckpt_path).resolve().parent == folder
 
 
 class ResumePoints(pl.Callback):
@@ -53,7 +55,7 @@ class ResumePoints(pl.Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Count from here; tell the log where a run goes on, or forget the run of before."""
         self.saved_at = trainer.global_step
-        if not trainer.is_global_zero:
+        if not trainer.is_global_zero or _is_trial(trainer):
             return
         if not goes_on(self.run, trainer.ckpt_path):
             old = [self.folder / name for name in _OF_A_RUN]
@@ -69,7 +71,12 @@ class ResumePoints(pl.Callback):
     ) -> None:
         """Save where it is time, unless the epoch ends or a validation follows."""
         due = trainer.global_step - self.saved_at >= self.every_n_steps
-        if due and not trainer.is_last_batch and not _is_before_validation(trainer):
+        if (
+            due
+            and not _is_trial(trainer)
+            and not trainer.is_last_batch
+            and not _is_before_validation(trainer)
+        ):
             self._save(trainer)
             self._unwritten_logs = True
 
@@ -84,7 +91,8 @@ class ResumePoints(pl.Callback):
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """So that a run that is done is found to be done."""
-        self._save(trainer)
+        if not _is_trial(trainer):
+            self._save(trainer)
 
     def _save(self, trainer: pl.Trainer) -> None:
         trainer.save_checkpoint(self.folder / _NEXT)
@@ -94,6 +102,51 @@ class ResumePoints(pl.Callback):
                 last.replace(self.folder / _PREVIOUS)
             (self.folder / _NEXT).replace(last)
         self.saved_at = trainer.global_step
+
+
+class BestCheckpoint(ModelCheckpoint):
+    """``best.ckpt``, also of a run that goes on after its folder was moved.
+
+    Lightning forgets the best score where the folder has another name than it had.
+
+    Args:
+        folder: Of the checkpoints.
+        goes_on: Whether there may be one to go on from.
+    """
+
+    def __init__(self, folder: Path, goes_on: bool) -> None:
+        super().__init__(
+            folder,
+            "best",
+            monitor="val/map@10/mean",
+            mode="max",
+            enable_version_counter=False,  # a new run in the folder replaces the old one's files
+        )
+        self._goes_on = goes_on
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Taken from the checkpoint, with the files where they are now."""
+        if self._goes_on:
+            here = str(self.dirpath)
+            was = str(state_dict["dirpath"])
+
+            def moved(path: str) -> str:
+                return path.replace(was, here, 1) if path.startswith(was) else path
+
+            paths = ("best_model_path", "kth_best_model_path", "last_model_path")
+            best = state_dict["best_k_models"].items()
+            state_dict = {
+                **state_dict,
+                **{name: moved(state_dict[name]) for name in paths},
+                "best_k_models": {moved(path): score for path, score in best},
+                "dirpath": here,
+            }
+        super().load_state_dict(state_dict)
+
+
+def _is_trial(trainer: pl.Trainer) -> bool:
+    """Whether Lightning only tries the code and keeps nothing."""
+    return bool(trainer.fast_dev_run)  # type: ignore[attr-defined]  # set by its connector
 
 
 def _is_before_validation(trainer: pl.Trainer) -> bool:

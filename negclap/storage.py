@@ -288,21 +288,3 @@ def _spooled(location: str) -> Path:
             raise StorageError(f"{location}: the command's exit status is {done.returncode}")
         Path(partial.name).replace(target)
     return target
-
-
-def size_of(location: str) -> int:
-    """Bytes of a location.
-
-    Raises:
-        StorageError: If it cannot be had.
-    """
-    if not _is_url(location):
-        try:
-            return _local(location).stat().st_size
-        except OSError as error:
-            raise StorageError(f"{location}: {error.strerror}") from None
-    try:
-        system, path = url_to_fs(location)
-        return int(system.size(path))
-    except Exception as error:  # every fsspec backend raises its own kinds
-        raise StorageError(f"{location}: {error or type(error).__name__}") from None

@@ -8,7 +8,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +72,10 @@ class Sweep:
     def draw(self, trial: optuna.trial.BaseTrial, only: str | None = None) -> dict[str, Value]:
         """A value for every parameter, or for ``only`` one."""
         names = self.parameters if only is None else (only,)
-        return {name: _draw(trial, name, self.parameters[name]) for name in names}
+        try:
+            return {name: _draw(trial, name, self.parameters[name]) for name in names}
+        except ValueError as error:  # Optuna's, of bounds that are none
+            raise InputError(f"parameter {', '.join(names)}: {error}") from None
 
     def arguments(self, values: Mapping[str, Value], run_dir: Path) -> list[str]:
         """The arguments of ``negclap`` for a trial; the W&B logger is left out."""
@@ -131,6 +134,10 @@ def run_sweep(sweep: Sweep, out: Path, trials: int, extra: list[str], seed: int 
         direction="maximize" if sweep.maximise else "minimize",
         sampler=optuna.samplers.TPESampler(seed=seed + _finished(out)),
     )
+    described = json.dumps(asdict(sweep), sort_keys=True) + json.dumps(extra)
+    if study.user_attrs.get("sweep", described) != described:
+        raise InputError(f"{out}: holds trials of another sweep; name another folder")
+    study.set_user_attr("sweep", described)
     console = Console()
     failed = 0
     while (done := len(study.get_trials(states=(optuna.trial.TrialState.COMPLETE,)))) < trials:
@@ -144,9 +151,13 @@ def run_sweep(sweep: Sweep, out: Path, trials: int, extra: list[str], seed: int 
             failed += 1
             console.print(f"trial {trial.number} failed, see {folder / 'output.log'}")
             if failed == _MOST_FAILURES:
-                raise InputError(f"{failed} trials failed; the last: {folder / 'output.log'}")
+                raise InputError(
+                    f"{failed} trials failed one after the other; the last: {folder / 'output.log'}"
+                )
             continue
+        failed = 0
         if sweep.metric not in figures:
+            study.tell(trial, state=optuna.trial.TrialState.FAIL)
             raise InputError(f"no figure {sweep.metric!r}, there are {sorted(figures)}")
         trial.set_user_attr("figures", figures)
         study.tell(trial, figures[sweep.metric])

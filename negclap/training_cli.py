@@ -7,7 +7,8 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
+import yaml
+from lightning.pytorch.callbacks import LearningRateMonitor
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.trainer import Trainer
@@ -16,7 +17,15 @@ from negclap.callbacks import DataWait, FailureSigns, RunRecord
 from negclap.data.datamodule import NegClapDataModule
 from negclap.errors import InputError
 from negclap.module import NegClapModule
-from negclap.resume import ResumePoints, RunLog, WholeCheckpoints, goes_on, is_whole, newest_point
+from negclap.resume import (
+    BestCheckpoint,
+    ResumePoints,
+    RunLog,
+    WholeCheckpoints,
+    goes_on,
+    is_whole,
+    newest_point,
+)
 
 
 class NegClapCLI(LightningCLI):
@@ -50,7 +59,9 @@ class NegClapCLI(LightningCLI):
         if subcommand == "fit":
             _check_validation_schedule(config.trainer)
             _check_accumulation(config.trainer)
-        elif config.ckpt_path is None:
+        else:
+            _check_run_folder(config)
+        if subcommand != "fit" and config.ckpt_path is None:
             config.ckpt_path = str(Path(config.run_dir) / "checkpoints" / "best.ckpt")
         if config.ckpt_path == "last":
             folder = Path(config.run_dir) / "checkpoints"
@@ -68,7 +79,9 @@ class NegClapCLI(LightningCLI):
         given: list[Logger] = _as_list(config["logger"])
         part = "" if self.subcommand in (None, "fit") else str(self.subcommand)
         every = self._get(self.config_init, "save_every_n_steps")
-        own = [*_callbacks(folder), ResumePoints(folder, every), DataWait()]
+        best = BestCheckpoint(folder / "checkpoints", self._goes_on(folder))
+        own = [best, LearningRateMonitor("step"), RunRecord(), FailureSigns()]
+        own += [ResumePoints(folder, every), DataWait()]
         kwargs["callbacks"] = [*_as_list(config["callbacks"]), *own]
         kwargs["plugins"] = [*_as_list(config["plugins"]), WholeCheckpoints()]
         kwargs["logger"] = [RunLog(folder, part, self._goes_on(folder)), *given]
@@ -97,6 +110,18 @@ def _check_checkpoint(path: Path) -> None:
         raise InputError(f"{path}: not a checkpoint, or a torn one")
 
 
+def _check_run_folder(config: Any) -> None:
+    """A run folder that was renamed would test, and write into, the one of its old name."""
+    for file in map(Path, config.get("config") or ()):
+        is_run = file.name == "config.yaml" and (file.parent / "checkpoints").is_dir()
+        moved = is_run and file.parent.resolve() != Path(config.run_dir).resolve()
+        if moved and yaml.safe_load(file.read_text())["run_dir"] == config.run_dir:
+            raise InputError(
+                f"{file} is of the run folder {config.run_dir}; was it moved? "
+                f"Say --run_dir {file.parent}"
+            )
+
+
 def _check_validation_schedule(trainer: Any) -> None:
     """Checkpoints are selected on validation: the last epoch must have one."""
     epochs, every = trainer.max_epochs, trainer.check_val_every_n_epoch
@@ -123,17 +148,6 @@ def _as_list(given: Any) -> list[Any]:
     return list(given) if isinstance(given, list) else [given]
 
 
-def _callbacks(folder: Path) -> list[Any]:
-    checkpoint = ModelCheckpoint(
-        folder / "checkpoints",
-        "best",
-        monitor="val/map@10/mean",
-        mode="max",
-        enable_version_counter=False,  # a new run in the folder replaces the old one's files
-    )
-    return [checkpoint, LearningRateMonitor("step"), RunRecord(), FailureSigns()]
-
-
 def parse(arguments: list[str], run: bool = False) -> NegClapCLI:
     """Parse the arguments of a subcommand and instantiate all that they name; ``run`` it, too."""
     return NegClapCLI(
@@ -142,6 +156,7 @@ def parse(arguments: list[str], run: bool = False) -> NegClapCLI:
         args=arguments if run else arguments[1:],
         run=run,
         save_config_callback=RunConfig,
+        seed_everything_default=0,
         parser_kwargs={"parser_mode": "omegaconf+"},
         save_config_kwargs={"overwrite": True},
         # The data module has its own sampling plan.

@@ -16,7 +16,7 @@ import yaml
 from negclap.callbacks import FailureSigns
 from negclap.errors import InputError
 from negclap.module import NegClapModule
-from negclap.resume import RunLog, WholeCheckpoints, is_whole, newest_point
+from negclap.resume import RunLog, WholeCheckpoints, goes_on, is_whole, newest_point
 from negclap.training_cli import run
 from tests.conftest import CONFIGS
 
@@ -213,3 +213,32 @@ def test_a_full_disk_is_named_and_loses_nothing(tmp_path, monkeypatch):
 def test_points_need_steps(arguments, tmp_path):
     with pytest.raises(InputError, match="save_every_n_steps is 0"):
         run([*arguments, f"--run_dir={Path(tmp_path)}", "--save_every_n_steps=0"])
+
+
+def test_a_run_that_was_moved_goes_on(straight, arguments, tmp_path):
+    assert train(arguments, tmp_path / "was", 1, "step", 6) == -signal.SIGKILL
+    (tmp_path / "was").rename(tmp_path / "is")
+    with pytest.raises(InputError, match="was it moved"):
+        run(["test", f"--config={tmp_path / 'is' / 'config.yaml'}"])
+    assert train(arguments, tmp_path / "is", 1) == 0
+    check_same(straight, tmp_path / "is")
+
+
+def test_however_the_checkpoint_is_called_it_is_the_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert goes_on(Path("runs/mine"), tmp_path / "runs" / "mine" / "checkpoints" / "last.ckpt")
+    assert goes_on(tmp_path / "runs" / "mine", "runs/other/../mine/checkpoints/last.ckpt")
+    assert not goes_on(Path("runs/mine"), "runs/other/checkpoints/last.ckpt")
+
+
+def test_in_an_epoch_batches_stay_as_they_are(arguments, tmp_path):
+    assert train(arguments, tmp_path, 1, "step", 6) == -signal.SIGKILL
+    with pytest.raises(InputError, match=r"middle of an epoch with .*'batch_size'"):
+        run([*arguments, f"--run_dir={tmp_path}", "--data.batch_size=8"])
+
+
+def test_to_try_the_code_costs_no_run(straight, arguments, tmp_path):
+    shutil.copytree(straight, tmp_path / "run")
+    anew = [argument for argument in arguments if argument != "--ckpt_path=last"]
+    run([*anew, f"--run_dir={tmp_path / 'run'}", "--trainer.fast_dev_run=true"])
+    check_same(straight, tmp_path / "run")

@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,21 @@ def test_a_record_of_another_recipe_is_told_and_left_out(tmp_path, capsys):
     found = study.finished("k", kept, every)
     assert found == [kept.records / cell.folder for cell in every if cell is not every[1]]
     assert f"run with another recipe: {every[1].folder}" in capsys.readouterr().out
+
+
+def test_an_interrupted_study_begins_no_other_cell(tmp_path, monkeypatch):
+    kept = study.Study(tmp_path / "runs", tmp_path / "report")
+    begun = []
+
+    def stop(self, cell, environment):
+        begun.append(cell)
+        time.sleep(0.2)
+        raise SystemExit("failed")
+
+    monkeypatch.setattr(study.Study, "run", stop)
+    with pytest.raises(SystemExit):
+        kept.run_all([cell for cell in KINDS.values() if not cell.ears], 1)
+    assert len(begun) <= 2
 
 
 def record(folder, cell, recipe):

@@ -11,7 +11,7 @@ import yaml
 
 from negclap.cli import main
 from negclap.errors import InputError
-from negclap.sweep import Sweep, pareto_front
+from negclap.sweep import Sweep, pareto_front, run_sweep
 from negclap.training_cli import parse
 from tests.conftest import CONFIGS
 
@@ -72,6 +72,10 @@ def test_one_trial_runs_and_an_old_sweep_goes_on(tiny_args, tmp_path, monkeypatc
     assert main([*arguments[:2], "--trials", "1", *arguments[2:]]) == 0  # nothing is left to do
     assert (out / "trial-0000" / "validation.json").stat().st_mtime_ns == before
     assert not (out / "trial-0001").exists()
+    other = tmp_path / "other.yaml"
+    other.write_text(SWEEP.read_text().replace("max: 0.5", "max: 0.6"))
+    with pytest.raises(InputError, match="holds trials of another sweep"):
+        run_sweep(Sweep.read(other), out, 2, [])
 
 
 def test_a_run_of_the_agent_logs_offline_into_a_folder_of_its_own(tiny_args, tmp_path):
@@ -100,6 +104,7 @@ def test_the_front_holds_what_no_other_point_beats():
         ({"parameters": {"a": {"distribution": "normal", "mu": 0}}}, "parameter 'a' has no value"),
         ({"parameters": {"a": {"distribution": "q_beta", "min": 0, "max": 1}}}, "cannot be drawn"),
         ({"parameters": {"a": 3}}, "parameter 'a' is 3"),
+        ({"parameters": {"a": {"min": 1.0, "max": 0.0}}}, "parameter a: .*low <= high"),
         ({"command": None}, "not a sweep"),
     ],
 )

@@ -222,8 +222,12 @@ class Study:
         with ThreadPoolExecutor(jobs) as pool:
             for number, cell in enumerate(chosen, start=1):
                 started[cell] = pool.submit(one, number, cell)
-            for future in started.values():
-                future.result()  # raises what a cell raised
+            try:
+                for future in started.values():
+                    future.result()  # raises what a cell raised
+            except BaseException:  # also Ctrl-C: what has not begun does not begin
+                pool.shutdown(cancel_futures=True)
+                raise
 
 
 def keep_scores(source: Path, target: Path) -> None:
@@ -294,10 +298,12 @@ def plot_axis(group: str, records: Sequence[Path], target: Path) -> None:
     figure.savefig(target / group / "axis.png", dpi=130)
 
 
-def benchmark(out: Path, target: Path) -> None:
+def benchmark(study: Study, every: Sequence[Cell]) -> None:
     """What can be gamed: recipes, their free alternatives, a bag of words and the toys at once."""
+    out, target = study.out, study.target
     runs = [out / name for name in COMPARED]
-    missing = [run.name for run in runs if not (run / "cell.json").is_file()]
+    here = {cell.folder for cell in every if cell.folder in COMPARED and study.is_run(cell)}
+    missing = [name for name in COMPARED if name not in here]
     if missing:
         sys.stdout.write(f"no benchmark: the checkpoints of {', '.join(missing)} are not here\n")
         return
@@ -354,7 +360,7 @@ def main() -> None:
         if group in ("p", "k"):
             plot_axis(group, records, target)
     if options.only in ("", "benchmark") and not options.small:
-        benchmark(out, target)
+        benchmark(study, every)
 
 
 if __name__ == "__main__":

@@ -268,11 +268,21 @@ class _TrainingLoader(DataLoader[Clip]):
     def state_dict(self) -> dict[str, int]:
         """Batches that were trained on; some more may have been loaded ahead."""
         assert isinstance(self.sampler, PlanSampler)
-        return {"epoch": self.sampler.epoch, "batches": self._progress.ready}
+        return {"epoch": self.sampler.epoch, "batches": self._progress.ready, **self._batch()}
+
+    def _batch(self) -> dict[str, int]:
+        assert isinstance(self.sampler, PlanSampler)
+        return {"batch_size": self.sampler.batch_size, "processes": self.sampler.world_size}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Go on behind them."""
+        """Go on behind them; with other batches some tracks would be heard twice, or never."""
         assert isinstance(self.sampler, PlanSampler)
+        was = {name: state.get(name, given) for name, given in self._batch().items()}
+        if was != self._batch():
+            raise InputError(
+                f"the checkpoint is from the middle of an epoch with {was}, this run has "
+                f"{self._batch()}; go on with the same, or raise model.micro_batch_size"
+            )
         self.sampler.begin_at(state["epoch"], state["batches"])
 
 

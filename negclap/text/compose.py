@@ -47,7 +47,7 @@ MANY = Lexicon(
     (*SEEN.joiners, " including ", " using ", " plus ", " full of ", " built on ", " rich in "),
     ("-led", "-heavy", "-driven", "-based"),
 )
-"""So many of either kind that a text tower must go by what they mean. None is held out."""
+"""So many that a text tower must go by what they mean. None is held out."""
 
 
 class Exclusion(NamedTuple):
