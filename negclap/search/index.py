@@ -16,7 +16,7 @@ from negclap.progress import Progress, quiet
 from negclap.search.listen import Cut, listen
 from negclap.search.query import Hit, Query
 from negclap.search.store import Stamp, Store
-from negclap.search.vectors import Vectors, current, make, vectors_in
+from negclap.search.vectors import Vectors, current, is_matrix, make
 
 _SHORTEST_HOP_S = 0.01
 _SAME = 0.999  # cosine; other machines and batch sizes change the last digits
@@ -147,8 +147,7 @@ class Index:
         """
         if not self.root.is_dir():  # or all would be forgotten
             raise InputError(f"{self.root}: no folder there")
-        own = vectors_in(self.folder).resolve()
-        files = [f for f in walk_audio(self.root) if not (self.root / f).is_relative_to(own)]
+        files = [f for f in walk_audio(self.root) if not is_matrix(self.root / f)]
         paths = self.store.paths()
         if paths and not files:  # a drive that is not there leaves an empty folder
             raise InputError(

@@ -99,6 +99,11 @@ class Store:
             database.close()
         return cls(folder)
 
+    @staticmethod
+    def is_in(folder: Path) -> bool:
+        """Whether the folder holds one."""
+        return (folder / _FILE).is_file()
+
     def close(self) -> None:
         """Let go of the file."""
         self._db.close()

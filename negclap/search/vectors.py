@@ -137,14 +137,15 @@ def _search(index: Any, query: Floats, wanted: int) -> NDArray[np.int64]:
     return found
 
 
-def vectors_in(folder: Path) -> Path:
-    """Where an index keeps its matrices."""
-    return folder / _FOLDER
+def is_matrix(path: Path) -> bool:
+    """Whether a file is a part of an index that lies in the music, and no audio."""
+    home = path.parent.parent
+    return home.name == _FOLDER and Store.is_in(home.parent)
 
 
 def current(folder: Path, store: Store) -> Vectors | None:
     """The matrix of the store's newest state, if it has been made."""
-    home, generation = vectors_in(folder), store.generation
+    home, generation = folder / _FOLDER, store.generation
     for name in (f"{generation}{_NEAR_MARK}", str(generation)):
         try:
             return Vectors(home / name)
@@ -165,7 +166,7 @@ def make(
             approximate search on; None makes none.
         progress: Shows it.
     """
-    home = vectors_in(folder)
+    home = folder / _FOLDER
     partial = home / f".{uuid4().hex}"
     try:
         partial.mkdir(parents=True)
