@@ -78,9 +78,12 @@ def test_the_records_of_the_repository_are_of_cells_that_the_study_has():
 def test_the_small_study_runs_reports_and_resumes(tmp_path):
     """`make study SMALL=1`, into a folder of the test's own."""
     command = [sys.executable, "experiments/study/study.py", "--small", "--out", str(tmp_path)]
-    for _ in range(2):
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    assert "[8/8]" in done.stdout
+    first, again = (
+        subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        for _ in range(2)
+    )
+    assert "[8/8]" in first
+    assert "8 cells, 0 to be run" in again
     results = json.loads((tmp_path / "report" / "recipes" / "results.json").read_text())
     assert list(results) == ["baseline", "combined", "negclap"]
     for picture in ("recipes/comparison.png", "ablations/comparison.png", "p/axis.png"):
