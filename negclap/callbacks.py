@@ -14,6 +14,7 @@ from lightning_utilities.core.rank_zero import rank_zero_warn
 from negclap.models.clap import MAX_SCALE
 from negclap.module import NegClapModule
 from negclap.results import write_json
+from negclap.resume import is_trial
 
 _PACKAGES = ("negclap", "torch", "torchaudio", "lightning", "transformers", "torchmetrics")
 
@@ -26,7 +27,7 @@ class RunRecord(pl.Callback):
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Write the git revision, the versions and the command."""
-        if stage == "fit" and trainer.is_global_zero:
+        if stage == "fit" and trainer.is_global_zero and not is_trial(trainer):
             folder = Path(trainer.default_root_dir)
             folder.mkdir(parents=True, exist_ok=True)
             record = {

@@ -30,6 +30,7 @@ from negclap.optimizer import parameter_groups, training_steps, warmup_cosine
 from negclap.pictures import draw, portray
 from negclap.report import print_estimates
 from negclap.results import write_embeddings, write_json, write_results
+from negclap.resume import is_trial
 from negclap.rng import derive_seed
 from negclap.suite import NegationSuite, Suite, understanding_score
 from negclap.text.probes import Statement, TextKind
@@ -226,7 +227,7 @@ class NegClapModule(pl.LightningModule):
         figures["understanding"] = understanding_score(figures, self.recall_floor)
         self.log_dict({f"val/{key}": value for key, value in figures.items()}, rank_zero_only=False)
         self.log("val_map10", figures["map@10/mean"], prog_bar=True, logger=False)
-        if self.trainer.is_global_zero:
+        if self.trainer.is_global_zero and not is_trial(self.trainer):
             folder = Path(self.trainer.default_root_dir)
             folder.mkdir(parents=True, exist_ok=True)
             write_json(folder / "validation.json", {"epoch": self.current_epoch, **figures})

@@ -55,7 +55,7 @@ class ResumePoints(pl.Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Count from here; tell the log where a run goes on, or forget the run of before."""
         self.saved_at = trainer.global_step
-        if not trainer.is_global_zero or _is_trial(trainer):
+        if not trainer.is_global_zero or is_trial(trainer):
             return
         if not goes_on(self.run, trainer.ckpt_path):
             old = [self.folder / name for name in _OF_A_RUN]
@@ -73,7 +73,7 @@ class ResumePoints(pl.Callback):
         due = trainer.global_step - self.saved_at >= self.every_n_steps
         if (
             due
-            and not _is_trial(trainer)
+            and not is_trial(trainer)
             and not trainer.is_last_batch
             and not _is_before_validation(trainer)
         ):
@@ -91,7 +91,7 @@ class ResumePoints(pl.Callback):
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """So that a run that is done is found to be done."""
-        if not _is_trial(trainer):
+        if not is_trial(trainer):
             self._save(trainer)
 
     def _save(self, trainer: pl.Trainer) -> None:
@@ -144,9 +144,9 @@ class BestCheckpoint(ModelCheckpoint):
         super().load_state_dict(state_dict)
 
 
-def _is_trial(trainer: pl.Trainer) -> bool:
+def is_trial(trainer: pl.Trainer) -> bool:
     """Whether Lightning only tries the code and keeps nothing."""
-    return bool(trainer.fast_dev_run)  # type: ignore[attr-defined]  # set by its connector
+    return bool(trainer.fast_dev_run)  # type: ignore[attr-defined]  # Lightning sets it from outside of the class
 
 
 def _is_before_validation(trainer: pl.Trainer) -> bool:
