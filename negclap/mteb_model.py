@@ -22,7 +22,7 @@ import negclap
 from negclap.models.encoder import Embeddings
 
 
-class MtebModel(AbsEncoder):  # type: ignore[misc]  # mteb is not typed for us
+class MtebModel(AbsEncoder):  # type: ignore[misc]  # mteb ships no types, so its class is Any
     """A model with mteb's `encode`.
 
     Of a clip its first `excerpt_s` seconds are heard, as mteb does with other models; a shorter

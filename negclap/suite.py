@@ -26,9 +26,9 @@ from negclap.metrics.scores import Scores, check_embeddings
 from negclap.metrics.toys import CONSTANT, ORACLE, Toy
 from negclap.text.cues import CUES
 from negclap.text.exam import MIXED, PLAIN, Exam
-from negclap.text.probes import Probe, Statement, Subject
+from negclap.text.probes import Probe, Role, Statement, Subject
 
-ROLES = (
+ROLES: tuple[Role, ...] = (
     "original",
     "half",
     "fully",
@@ -97,7 +97,7 @@ class NegationSuite(nn.Module):
         """
         missing = torch.full_like(audio, float("nan"))
         given = {role: texts.get(role, missing) for role in ROLES}
-        levels = {role: given[role] for role in _LEVEL_ROLES}
+        levels: dict[str, Tensor] = {role: given[role] for role in _LEVEL_ROLES}
         self.retrieval.update(ids, audio, levels)
         self.pairwise.update(ids, audio, levels)
         self.threshold.update(ids, audio, levels)
@@ -163,7 +163,7 @@ class Suite:
         check_embeddings("twins' audio", twin_audio)
         texts = _Embedded(exam, embed, audio)
         roles = NegationSuite(self.gallery_size, self.galleries, self.seed, distributed=together)
-        given = {role: texts.roles(exam.probes, role) for role in ROLES}
+        given: dict[str, Tensor] = {role: texts.roles(exam.probes, role) for role in ROLES}
         roles.update(torch.arange(len(audio)), audio.cpu(), given)
         if threshold is None:
             roles.threshold.choose()
@@ -296,9 +296,9 @@ class _Embedded:
     def __call__(self, statements: Sequence[Statement]) -> Tensor:
         return self.embeddings[[self.rows[one.text] for one in statements]]
 
-    def roles(self, probes: Sequence[Probe], role: str) -> Tensor:
+    def roles(self, probes: Sequence[Probe], role: Role) -> Tensor:
         """``(n, d)``, NaN where a track lacks the role."""
-        given = [probe.get(role) for probe in probes]  # type: ignore[call-overload]  # a role is a key of Probe
+        given = [probe.get(role) for probe in probes]
         return torch.stack(
             [self.missing if one is None else self.embeddings[self.rows[one.text]] for one in given]
         )

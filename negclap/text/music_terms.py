@@ -117,6 +117,11 @@ _KINDS: dict[str, str] = {
 }
 
 
+def _words(text: str) -> frozenset[str]:
+    """Words that stand in lines, as they are read best."""
+    return frozenset(text.split())
+
+
 def _invert(kinds: dict[str, str]) -> dict[str, tuple[str, ...]]:
     found: dict[str, tuple[str, ...]] = {}
     for broad, narrow in kinds.items():
@@ -128,25 +133,25 @@ def _invert(kinds: dict[str, str]) -> dict[str, tuple[str, ...]]:
 BROADER: dict[str, tuple[str, ...]] = _invert(_KINDS)
 """More general tags by tag, beyond those that the last words give ("acid jazz" is jazz)."""
 
-INSTRUMENTS = frozenset(
+INSTRUMENTS = _words(
     """accordion banjo bagpipe bass bassoon bell bongos brass cajon cello clarinet computer
     congas cowbell cymbals didgeridoo drums fiddle flute gong guitar hammond handclaps
     harmonica harp harpsichord horn kalimba keyboard lute mandolin maracas marimba mellotron
     oboe orchestra organ oud percussion piano recorder rhodes sampler saxophone shaker sitar
     strings synthesizer tabla tambourine timpani triangle trombone trumpet tuba ukulele
-    vibraphone viola violin woodwind xylophone zither""".split()  # noqa: SIM905  # a list of quoted words is harder to read
+    vibraphone viola violin woodwind xylophone zither"""
 )
 VOICES = frozenset(
     ["vocals", "female vocals", "male vocals", "choir", "backing vocals", "spoken word", "duet"]
 )
-GENRES = frozenset(
+GENRES = _words(
     """ambient americana bebop blues bluegrass bop breakbeat britpop chanson classical club
     country cumbia dance dancehall disco drone dub dubstep electro electronic electropop emo
     flamenco folk funk fusion garage glam gospel goth grime grind grindcore grunge hardcore
     hiphop house indie industrial jazz jungle klezmer krautrock latin lounge metal metalcore
     motown noise opera polka pop psychobilly psytrance punk ragga rap rave reggae reggaeton
     rhythmblues rock rockabilly rocksteady salsa samba schlager screamo shoegaze ska soul
-    soundtrack surf swing tango techno thrash trance waltz wave worldbeat""".split()  # noqa: SIM905  # a list of quoted words is harder to read
+    soundtrack surf swing tango techno thrash trance waltz wave worldbeat"""
 )
 TERMS = frozenset(
     [
@@ -158,16 +163,16 @@ TERMS = frozenset(
 )
 """Names that some lists write as one word ("acousticbassguitar")."""
 
-KEEPS_S = frozenset(
+KEEPS_S = _words(
     """blues bass brass class less express chorus opus always mass glass loss christmas texas
-    politics genius campus bus various famous series news""".split()  # noqa: SIM905  # as above
+    politics genius campus bus various famous series news"""
 )
 """Words whose last letter is no plural."""
 
 _ADJECTIVE = re.compile(
     r"\w+(?:ive|ful|ous|less|ish|able|ible|ic|al|ant|ent|ing|ed|ary|ory|(?<!it)y|an|ese|like|some)$"
 )
-_NOUNS = frozenset(
+_NOUNS = _words(
     """accompaniment birthday bluegrass cabaret carnival comedy country cowboy day daydreaming
     disappointment dreaming drinking driving energy environment event evening fantasy gathering
     festival gypsy germany harmony history holiday homecoming hanging housework instrument
@@ -175,9 +180,9 @@ _NOUNS = frozenset(
     memory metal moment morning movement music organ parody partying party picnic playing
     poetry portugal rapping recording reminiscing revival rhapsody ring rockabilly rocksteady
     psychobilly searching singing solo song spring story string subcontinent swing symphony
-    talent toasting topic traffic vocal victory wedding woman yearning bed society speed""".split()  # noqa: SIM905  # as above
+    talent toasting topic traffic vocal victory wedding woman yearning bed society speed"""
 )
-_ADJECTIVES = frozenset(
+_ADJECTIVES = _words(
     """acoustic alternative amateur analog austere avant-garde bitter bittersweet black bleak
     blue bold brash bright british brittle brutal busy calm carefree celtic chill circular
     classic clean cold complex concise confident cool crazy cute czech danish dark deep
@@ -189,7 +194,7 @@ _ADJECTIVES = frozenset(
     polish positive precise quiet ramshackle raw remote reserved retro rich ridden robust
     rockin romantic rough sad scottish serious simple slick slow smart smooth snide soft solemn
     somber sparse stately stereo stoic strong sultry sweet swedish taut tender tense tragic
-    tribal underground understated upbeat uptempo vintage volatile warm weird wistful wry""".split()  # noqa: SIM905  # as above
+    tribal underground understated upbeat uptempo vintage volatile warm weird wistful wry"""
 )
 
 

@@ -17,10 +17,7 @@ import soundfile as sf
 
 from negclap.audio import read_excerpt
 from negclap.cli import main
-from negclap.data.gather import _told
-from negclap.data.manifest import Caption
 from negclap.data.tracks import read_manifest, read_vocabulary
-from negclap.text.vocabulary import Tag, Vocabulary
 
 from .conftest import clip_of, read_lines, write_audio
 
@@ -92,24 +89,6 @@ def test_what_is_told_of_a_track_may_be_of_any_type(msd, tmp_path):
     (track,) = read_manifest(tmp_path / "out" / "manifest.jsonl")
     assert track.meta["year"] == "1999-04-01"
     assert track.meta["title"] == "b'caf\\xe9'"
-
-
-@pytest.mark.parametrize(
-    ("caption", "present", "absent"),
-    [
-        ("Simple piano with no drums, bass or vocals.", {"piano"}, {"drums", "bass", "vocals"}),
-        ("The song does not have any vocals", set(), {"vocals"}),
-        ("there are no audible drums", set(), {"drums"}),
-        ("vocals singing off-key over drums", {"vocals", "drums"}, set()),
-        ("they drop the bass", set(), set()),  # may deny it, may not
-        ("piano instead of guitar, barely audible drums", {"piano", "drums"}, {"guitar"}),
-    ],
-)
-def test_captions_tell_what_is_there_and_what_is_not(caption, present, absent):
-    names = ("piano", "drums", "bass", "vocals", "guitar")
-    vocabulary = Vocabulary(tuple(Tag(name, "instrument", "noun") for name in names))
-    found = _told([Caption(caption, "human")], vocabulary)
-    assert [set(found[0]), set(found[1])] == [present, absent]
 
 
 def test_missing_audio_is_listed_and_counted_or_an_error(msd, tmp_path, capfd):
