@@ -24,15 +24,15 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import RobertaConfig, RobertaModel
 
 from negclap.audio import resample
+from negclap.commands.training import NegClapCLI, parse
 from negclap.data.batch import Batch, Clip, collate
 from negclap.data.dataset import Exclude, TrainingTexts
 from negclap.data.manifest import Caption, Track
 from negclap.data.sources.chorales.arrangement import VOCABULARY
 from negclap.models.text_encoders import TextEncoder
-from negclap.module import NegClapModule
 from negclap.rng import stream
 from negclap.text.templates import write_captions
-from negclap.training_cli import NegClapCLI, parse
+from negclap.training.module import NegClapModule
 
 ROOT = Path(__file__).parents[1]
 METHODS = ("baseline", "insert", "combined", "negclap")

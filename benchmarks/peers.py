@@ -41,7 +41,7 @@ from negclap.data.batch import Clip, collate
 from negclap.losses import LossTerms
 from negclap.models.audio_encoders import HtsatEncoder
 from negclap.models.text_encoders import TextEncoder
-from negclap.module import NegClapModule
+from negclap.training.module import NegClapModule
 
 PARTS = ("collate", "forward", "backward", "optimizer")
 RATE, SECONDS = 48_000, 10

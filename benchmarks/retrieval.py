@@ -25,7 +25,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchmetrics.retrieval import RetrievalRecall
 
-from negclap.metrics.retrieval import rank_targets, recall_at
+from negclap.evaluation.metrics.retrieval import rank_targets, recall_at
 
 SIZE, DIM = 100_000, 512
 SMALL, TOP_K = 2_000, 10

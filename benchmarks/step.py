@@ -19,14 +19,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from negclap.commands.training import NegClapCLI, parse
 from negclap.data.batch import Batch, Clip, collate
 from negclap.data.dataset import TrainingTexts
 from negclap.data.manifest import Caption, Track
 from negclap.data.sources.chorales.arrangement import VOCABULARY
-from negclap.module import NegClapModule
 from negclap.rng import stream
 from negclap.text.templates import write_captions
-from negclap.training_cli import NegClapCLI, parse
+from negclap.training.module import NegClapModule
 
 ROOT = Path(__file__).parents[1]
 METHODS = ("baseline", "insert", "combined", "negclap")

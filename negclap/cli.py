@@ -6,7 +6,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import negclap
-from negclap import benchmark_cli, export_cli, listening_cli, search_cli
+from negclap.commands import benchmark as benchmark_cli
+from negclap.commands import export as export_cli
+from negclap.commands import listening as listening_cli
+from negclap.commands import search as search_cli
 from negclap.errors import InputError
 
 _TRAINING_COMMANDS = {
@@ -41,12 +44,12 @@ def _complain(message: str) -> int:
 
 def _dispatch(arguments: list[str]) -> int:
     if arguments and arguments[0] in _TRAINING_COMMANDS:
-        from negclap.training_cli import run
+        from negclap.commands.training import run
 
         run(arguments)
         return 0
     if arguments and arguments[0] == "prepare":
-        from negclap.prepare_cli import run as prepare
+        from negclap.commands.prepare import run as prepare
 
         prepare(arguments[1:])
         return 0
@@ -99,9 +102,9 @@ def _add_inspect(parser: argparse.ArgumentParser) -> None:
 
 
 def _inspect_shards(options: argparse.Namespace) -> None:
+    from negclap.commands.tables import print_verdicts
     from negclap.data.shards import verify_shards
     from negclap.progress import progress
-    from negclap.report import print_verdicts
 
     verdicts = verify_shards(options.folder, progress)
     print_verdicts(verdicts)
@@ -111,9 +114,9 @@ def _inspect_shards(options: argparse.Namespace) -> None:
 
 
 def _inspect_text(options: argparse.Namespace) -> None:
+    from negclap.commands.tables import print_text_inspection
     from negclap.data.tracks import read_manifest, read_vocabulary
-    from negclap.report import print_text_inspection
-    from negclap.results import write_json
+    from negclap.evaluation.results import write_json
     from negclap.text.inspection import inspect_insertions
 
     tracks = read_manifest(options.manifest)
@@ -140,7 +143,7 @@ def _add_report(parser: argparse.ArgumentParser) -> None:
 
 
 def _report(options: argparse.Namespace) -> None:
-    from negclap.comparison import compare
+    from negclap.commands.report import compare
 
     compare(options.runs, options.out)
 
@@ -158,7 +161,7 @@ def _add_sweep(parser: argparse.ArgumentParser) -> None:
 
 
 def _sweep(options: argparse.Namespace) -> None:
-    from negclap.sweep import Sweep, run_sweep
+    from negclap.training.sweep import Sweep, run_sweep
 
     sweep = Sweep.read(options.sweep)
     run_sweep(sweep, options.out, options.trials, options.fit, options.seed)
@@ -181,9 +184,15 @@ def _add_mine(parser: argparse.ArgumentParser) -> None:
 
 
 def _mine(options: argparse.Namespace) -> None:
-    from negclap.mining import mine, read_captions, read_labels, score_labels, text_only_accuracy
-    from negclap.report import print_label_scores, print_mined, print_text_only
-    from negclap.results import write_lines
+    from negclap.commands.tables import print_label_scores, print_mined, print_text_only
+    from negclap.evaluation.mining import (
+        mine,
+        read_captions,
+        read_labels,
+        score_labels,
+        text_only_accuracy,
+    )
+    from negclap.evaluation.results import write_lines
     from negclap.text.vocabulary import Vocabulary
 
     captions = read_captions(options.captions, options.column, options.id_column)

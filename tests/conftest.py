@@ -25,7 +25,7 @@ from negclap.cli import main
 from negclap.data.manifest import Track
 from negclap.data.sources.chorales import BuildPlan, build
 from negclap.data.tracks import read_manifest
-from negclap.text.exam import Exam, TwinClip, build_exam
+from negclap.evaluation.exam import Exam, TwinClip, build_exam
 from negclap.text.vocabulary import Tag, Vocabulary
 from tests.music import ADAPTER, RATE, tone
 

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 from transformers import RobertaConfig, RobertaModel
 
+from negclap.commands.training import parse
 from negclap.models.text_encoders import TextEncoder
-from negclap.training_cli import parse
 from tests.conftest import CONFIGS
 
 BASES = sorted(CONFIGS.glob("*.yaml"))

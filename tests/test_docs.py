@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from negclap import cli, prepare_cli
+from negclap import cli
+from negclap.commands import prepare as prepare_cli
 
 ROOT = Path(__file__).parents[1]
 COMMANDS = [

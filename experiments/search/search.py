@@ -17,8 +17,8 @@ import numpy as np
 
 from negclap.data.manifest import Track
 from negclap.data.tracks import read_manifest, read_vocabulary
+from negclap.evaluation.results import write_json
 from negclap.progress import progress
-from negclap.results import write_json
 from negclap.search import Hit, Index, query
 
 HERE = Path(__file__).parent

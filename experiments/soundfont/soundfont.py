@@ -10,9 +10,9 @@ import torch
 from torchmetrics.functional.classification import binary_auroc
 
 from negclap import load
-from negclap.benchmark import Heard, Material, score, texts_of
-from negclap.results import write_json
-from negclap.suite import Suite
+from negclap.evaluation.benchmark import Heard, Material, score, texts_of
+from negclap.evaluation.results import write_json
+from negclap.evaluation.suite import Suite
 
 HERE = Path(__file__).parent
 GALLERY_SIZE = 256

@@ -31,7 +31,7 @@ import yaml
 from matplotlib.figure import Figure
 
 from negclap.cli import main as negclap
-from negclap.results import HEADLINE, write_json
+from negclap.evaluation.results import HEADLINE, write_json
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 import negclap
 from negclap.audio import AudioError, as_waveform, probe
-from negclap.benchmark import texts_of
 from negclap.data.dataset import Excerpts
 from negclap.data.manifest import Track
 from negclap.data.tracks import read_manifest, read_vocabulary
 from negclap.errors import InputError
+from negclap.evaluation.benchmark import texts_of
 from negclap.listening.draw import Question, draw
 from negclap.listening.study import KEY, PAGE, SIDES, Clip, Study, Trial
 from negclap.models.encoder import Encoder

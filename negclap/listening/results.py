@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from negclap.evaluation.metrics.scores import Scores, beats
 from negclap.listening.answers import Rater, Verdict, judge
 from negclap.listening.study import SIDES, Study, Trial
-from negclap.metrics.scores import Scores, beats
 from negclap.text.probes import LEVELS
 
 OVERALL = "overall"

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from negclap.errors import InputError
-from negclap.results import write_json
+from negclap.evaluation.results import write_json
 from negclap.text.compose import Claim
 from negclap.text.probes import Level
 

@@ -10,9 +10,9 @@ from matplotlib.figure import Figure as Picture
 from rich.console import Console
 from rich.table import Table
 
-from negclap.figures import COLOURS
+from negclap.evaluation.figures import COLOURS
+from negclap.evaluation.results import write_json
 from negclap.listening.results import GROUPS, Analysis, Figure, Row
-from negclap.results import write_json
 
 _TITLES = {"all": "all raters", "kept": "raters without a flag"}
 _RATERS = ("rater", "answers", "checks right", "consistent", "chose A", "hasty", "flags")

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Collection
-from pathlib import Path
 from typing import Literal
 
 import torch
@@ -51,23 +50,6 @@ class NegClap(nn.Module):
         self.audio_projection = _projection(projection, audio_encoder.dim, embed_dim)
         self.text_projection = _projection(projection, text_encoder.dim, embed_dim)
         self.log_scale = nn.Parameter(torch.tensor(math.log(1 / temperature)))
-
-    @classmethod
-    def from_pretrained(cls, source: Path | str) -> "NegClap":
-        """The module of a run, an exported folder or its hub name, for code of your own.
-
-        To encode texts and audio, `negclap.load` is what you want.
-
-        Raises:
-            InputError: If it is none of these.
-        """
-        from negclap.models.encoder import NegClapEncoder  # they import this module
-        from negclap.models.pretrained import load
-
-        encoder = load(source)
-        if not isinstance(encoder, NegClapEncoder):
-            raise InputError(f"{source}: a {type(encoder).__name__}, no NegClap")
-        return encoder.model
 
     @property
     def scale(self) -> Tensor:

@@ -1,0 +1,1 @@
+"""The commands of `negclap`, one file each: arguments and printing."""

@@ -1,0 +1,1 @@
+"""Evaluation: the exam, the metrics, the suite, baselines without training, results, plots."""

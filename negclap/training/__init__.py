@@ -1,0 +1,1 @@
+"""Training: data module, module, loss of a batch, callbacks, resuming."""

@@ -1,0 +1,127 @@
+"""The sweep over loss weights: every combination parses, one trial runs, an old sweep goes on."""
+
+import json
+import os
+import subprocess
+import sys
+
+import optuna
+import pytest
+import yaml
+
+from negclap.cli import main
+from negclap.commands.training import parse
+from negclap.errors import InputError
+from negclap.training.sweep import Sweep, pareto_front, run_sweep
+from tests.conftest import CONFIGS
+
+SWEEP = CONFIGS / "sweeps" / "loss_weights.yaml"
+
+
+def corners(parameters):
+    """Each parameter's values or bounds, one at a time around a base."""
+    ends = {
+        name: [spec["value"]]
+        if "value" in spec
+        else spec.get("values") or [spec["min"], spec["max"]]
+        for name, spec in parameters.items()
+    }
+    base = {name: values[0] for name, values in ends.items()}
+    yield base
+    yield {name: values[-1] for name, values in ends.items()}
+    for name, values in ends.items():
+        for value in values:
+            yield base | {name: value}
+
+
+def test_every_combination_is_parsed_as_the_agent_would_call_it(chorales, tmp_path, monkeypatch):
+    monkeypatch.setenv("WANDB_SWEEP_ID", "abc")
+    data = yaml.safe_load(SWEEP.read_text())
+    assert data["method"] == "bayes"
+    assert data["metric"] == {"name": "val/understanding", "goal": "maximize"}
+    command = data["command"][data["command"].index("fit") :]
+    folders = set()
+    for number, values in enumerate(corners(data["parameters"])):
+        monkeypatch.setenv("WANDB_RUN_ID", f"run{number}")
+        drawn = [f"--{name}={value}" for name, value in values.items()]
+        at = command.index("${args}")
+        arguments = [*command[:at], *drawn, *command[at + 1 :]]
+        monkeypatch.chdir(CONFIGS.parent)
+        cli = parse([*arguments, f"--data.manifest={chorales / 'manifest.jsonl'}"])
+        folders.add(cli.config.run_dir)
+        losses = cli.model.losses
+        assert losses.graded_margin.weight == values["model.losses.graded_margin.weight"]
+        assert cli.datamodule.insert.p == values["data.insert.p"]
+        assert cli.model.recall_floor > 0  # no mix wins by giving up retrieval
+    assert folders == {f"runs/sweeps/abc/run{i}" for i in range(len(folders))}
+    assert len(folders) > 10
+
+
+def test_one_trial_runs_and_an_old_sweep_goes_on(tiny_args, tmp_path, monkeypatch):
+    out = tmp_path / "sweep"
+    monkeypatch.chdir(CONFIGS.parent)
+    arguments = ["sweep", str(SWEEP), "--out", str(out), "--fit", *tiny_args]
+    assert main([*arguments[:2], "--trials", "1", *arguments[2:]]) == 0
+    trials = json.loads((out / "trials.json").read_text())
+    assert len(trials) == 1
+    figures = json.loads((out / "trial-0000" / "validation.json").read_text())
+    assert trials[0]["score"] == pytest.approx(figures["understanding"])
+    assert trials[0]["parameters"].keys() == yaml.safe_load(SWEEP.read_text())["parameters"].keys()
+    assert (out / "pareto.png").stat().st_size > 5_000
+    before = (out / "trial-0000" / "validation.json").stat().st_mtime_ns
+    assert main([*arguments[:2], "--trials", "1", *arguments[2:]]) == 0  # nothing is left to do
+    assert (out / "trial-0000" / "validation.json").stat().st_mtime_ns == before
+    assert not (out / "trial-0001").exists()
+    other = tmp_path / "other.yaml"
+    other.write_text(SWEEP.read_text().replace("max: 0.5", "max: 0.6"))
+    with pytest.raises(InputError, match="holds trials of another sweep"):
+        run_sweep(Sweep.read(other), out, 2, [])
+
+
+def test_a_run_of_the_agent_logs_offline_into_a_folder_of_its_own(tiny_args, tmp_path):
+    """What `wandb agent` starts, in a process of its own, without an account."""
+    # wandb leaves variables of its own behind where another test has used it
+    environment = {name: v for name, v in os.environ.items() if not name.startswith("WANDB")}
+    environment |= {"WANDB_SWEEP_ID": "abc", "WANDB_RUN_ID": "r1", "WANDB_MODE": "offline"}
+    environment |= {"PYTHONPATH": str(CONFIGS.parent)}
+    overlay = f"--config={CONFIGS / 'loggers' / 'wandb_sweep.yaml'}"
+    command = [sys.executable, "-m", "negclap.cli", "fit", *tiny_args, overlay]
+    subprocess.run(command, env=environment, cwd=tmp_path, check=True, capture_output=True)
+    folder = tmp_path / "runs" / "sweeps" / "abc" / "r1"
+    assert "understanding" in json.loads((folder / "validation.json").read_text())
+    assert list((folder / "wandb").glob("offline-run-*-r1/*.wandb"))
+
+
+def test_the_front_holds_what_no_other_point_beats():
+    points = [(0.1, 0.9), (0.5, 0.5), (0.4, 0.4), (0.9, 0.1), (0.5, 0.2), (0.1, 0.9)]
+    assert pareto_front(points) == [(0.1, 0.9), (0.5, 0.5), (0.9, 0.1)]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"metric": {"name": "x", "goal": "up"}}, "goal is 'up'"),
+        ({"parameters": {"a": {"distribution": "normal", "mu": 0}}}, "parameter 'a' has no value"),
+        ({"parameters": {"a": {"distribution": "q_beta", "min": 0, "max": 1}}}, "cannot be drawn"),
+        ({"parameters": {"a": 3}}, "parameter 'a' is 3"),
+        ({"parameters": {"a": {"min": 1.0, "max": 0.0}}}, "parameter a: .*low <= high"),
+        ({"command": None}, "not a sweep"),
+    ],
+)
+def test_bad_sweeps_are_one_line(tmp_path, change, message):
+    path = tmp_path / "sweep.yaml"
+    path.write_text(yaml.safe_dump(yaml.safe_load(SWEEP.read_text()) | change))
+    with pytest.raises(InputError, match=message):
+        Sweep.read(path)
+
+
+def test_draws_stay_within_bounds():
+    sweep = Sweep.read(SWEEP)
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    for _ in range(20):
+        for name, value in sweep.draw(study.ask()).items():
+            spec = sweep.parameters[name]
+            if "min" not in spec:
+                assert value in spec.get("values", [spec.get("value")])
+            else:
+                assert spec["min"] <= value <= spec["max"]
