@@ -1,12 +1,13 @@
-"""The paper's setting on a GPU: clips a second, share of its peak, memory; tiled loss, compiling.
+"""Measure training on a GPU in the paper's setting: clips per second, share of the peak, memory.
 
-    python benchmarks/gpu.py [--batch 256] [--tflops 989]   # 989: H100, bf16
+    python benchmarks/gpu.py [--batch 256] [--tflops 989]   # 989: H100, bfloat16
     python benchmarks/gpu.py --small                        # in miniature, also without a GPU
 
-`configs/msd.yaml` with each method: HTS-AT, RoBERTa's size with random weights, 10 s clips of
-noise, bf16 under autocast; a training step, from a batch on the device to the optimiser's step.
-FLOPs are those of matrix products, as benchmarks/msd.py counts them. Variants: the tiled loss, the
-audio encoder compiled, micro-batches of a quarter. Writes results/gpu.json beside this file.
+The model is that of ``configs/msd.yaml`` (HTS-AT, a text encoder of RoBERTa's size) with random
+weights and clips of 10 s of noise, in bfloat16 under autocast. A step begins with a batch on the
+device and ends with the optimizer's step. FLOPs are those of matrix products, see msd.py. Each
+method is measured as it is, with the tiled loss, with a compiled audio encoder, and with
+micro-batches of a quarter. Writes results/gpu.json.
 """
 
 import argparse
@@ -14,13 +15,11 @@ import json
 import statistics
 import tempfile
 import time
-from typing import Any
 
 import torch
-from msd import ROOT, make_batch, make_cli, step_flops
-from transformers import RobertaConfig, RobertaModel
-
-from negclap.models.text_encoders import TextEncoder
+from common import write_results
+from msd import make_msd_cli, make_tracks, step_flops
+from untrained import make_batch, save_roberta
 
 METHODS = ("baseline", "combined", "negclap")
 VARIANTS: dict[str, list[str]] = {
@@ -34,20 +33,23 @@ SMALL_AUDIO = {"patch_embeds_hidden_size": 16, "depths": [1, 1, 1, 1], "hidden_s
 SMALL_TEXT = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2,
               "intermediate_size": 64}  # fmt: skip
 WARMUP = 2
-FEW = 2
+FLOPS_CLIPS = 2  # FLOPs are counted in float32, in which a whole batch would not fit
 
 
-def measure(arguments: list[str], method: str, batch_size: int, steps: int, device: str) -> Any:
-    """Seconds of a step, its FLOPs, GB at the peak."""
-    cli = make_cli(method, arguments)
+def measure(
+    arguments: list[str], method: str, batch_size: int, steps: int, device: str
+) -> tuple[float, float, float]:
+    """Return the seconds and FLOPs of a step, and the peak memory in GB."""
+    cli = make_msd_cli(method, arguments)
     module = cli.model.to(device)
-    module.log = lambda *_, **__: None
     if module.compile_audio:
         module.model.audio_encoder.compile()
     optimizer = torch.optim.AdamW(module.parameters(), lr=1e-5, fused=True)
-    batch = make_batch(cli, batch_size).to(torch.device(device))
-    few = make_batch(cli, FEW).to(torch.device(device))  # a whole batch in float32 would not fit
-    flops = step_flops(module, few) * batch_size / FEW
+    batch, few = (
+        make_batch(cli, make_tracks(clips)).to(torch.device(device))
+        for clips in (batch_size, FLOPS_CLIPS)
+    )
+    flops = step_flops(module, few) * batch_size / FLOPS_CLIPS
     times = []
     for turn in range(WARMUP + steps):
         if turn == WARMUP and device == "cuda":
@@ -69,19 +71,18 @@ def measure(arguments: list[str], method: str, batch_size: int, steps: int, devi
 def main() -> None:
     """Measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--batch", type=int, default=256)
-    parser.add_argument("--steps", type=int, default=10)
-    parser.add_argument("--tflops", type=float, default=989.0, help="the device's peak")
-    parser.add_argument("--small", action="store_true", help="tiny towers, 4 clips, 2 steps")
+    parser.add_argument("--batch", type=int, default=256, help="clips per step")
+    parser.add_argument("--steps", type=int, default=10, help="measured steps")
+    parser.add_argument("--tflops", type=float, default=989.0, help="peak of the device, TFLOP/s")
+    parser.add_argument("--small", action="store_true", help="tiny encoders, 4 clips, 2 steps")
     options = parser.parse_args()
     device = "cuda" if torch.cuda.is_available() else "cpu"
     if device == "cpu" and not options.small:
-        parser.error("no GPU here; --small runs in miniature")
+        parser.error("no GPU found; use --small to run in miniature")
     batch, steps = (4, 2) if options.small else (options.batch, options.steps)
     rows = {}
     with tempfile.TemporaryDirectory() as folder:
-        RobertaModel(RobertaConfig(**(SMALL_TEXT if options.small else {}))).save_pretrained(folder)
-        TextEncoder(scratch=(16, 1)).tokenizer.save_pretrained(folder)
+        save_roberta(folder, **(SMALL_TEXT if options.small else {}))
         common = [f"--model.text_encoder.init_args.name={folder}"]
         if options.small:
             common.append(f"--model.audio_encoder.init_args.overrides={json.dumps(SMALL_AUDIO)}")
@@ -95,15 +96,12 @@ def main() -> None:
                     "gb": round(peak, 2),
                 }
     name = torch.cuda.get_device_name() if device == "cuda" else "CPU, in miniature"
-    print(f"{name}, batch {batch}")
+    print(f"{name}, batch size {batch}")
     print(f"{'':24s} {'clips/s':>10s} {'of peak':>8s} {'GB':>8s}")
-    for row, (clips_per_s, share, gb) in ((row, found.values()) for row, found in rows.items()):
+    for row, (clips_per_s, share, gb) in ((row, values.values()) for row, values in rows.items()):
         print(f"{row:24s} {clips_per_s:10.1f} {share:8.1%} {gb:8.2f}")
     if device == "cuda":
-        target = ROOT / "benchmarks" / "results" / "gpu.json"
-        target.write_text(
-            json.dumps({"device": name, "batch": batch, "rows": rows}, indent=1) + "\n"
-        )
+        write_results("gpu", {"device": name, "batch": batch, "rows": rows})
 
 
 if __name__ == "__main__":

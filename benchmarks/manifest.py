@@ -1,11 +1,11 @@
-"""A manifest of half a million tracks: opening it, reading a track, what a loader worker costs.
+"""Measure a manifest of half a million tracks: opening, reading a track, memory of a worker.
 
     python benchmarks/manifest.py [TRACKS]
 
-Tracks as LP-MusicCaps-MSD has them: three captions, ten tags of a thousand. A worker is a process
-of its own that reads tracks at random; its cost is what it holds in memory of its own after that,
-beyond what it held before (Linux). Writes results/manifest.json beside this file. Goals: open
-in less than 2 s, a track in less than 100 microseconds, less than 100 MB for each worker.
+Tracks are like those of LP-MusicCaps-MSD: three captions, and ten of a thousand tags. A worker is a
+process that reads random tracks; its memory is the increase of memory that only this process uses
+(Linux). Writes results/manifest.json. Goals: open in less than 2 s, read a track in less than
+100 microseconds, less than 100 MB per worker.
 """
 
 import json
@@ -16,6 +16,8 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+
+from common import write_results
 
 from negclap.data.manifest import Caption, Track, write_manifest
 from negclap.data.tracks import Tracks, read_manifest
@@ -29,7 +31,7 @@ TAGS = [f"tag {number}" for number in range(1000)]
 
 
 def make_tracks(count: int) -> Iterator[Track]:
-    """Tracks with random words."""
+    """Yield tracks with captions of random words."""
     rng = stream("benchmark", "manifest")
     kinds = ("writing", "summary", "paraphrase")
     for number in range(count):
@@ -37,38 +39,39 @@ def make_tracks(count: int) -> Iterator[Track]:
         captions = tuple(Caption(" ".join(rng.choices(WORDS, k=30)), kind) for kind in kinds)
         tags = tuple(rng.sample(TAGS, 10))
         path = f"{number % 10}/{number % 7}/{number}.clip.mp3"
-        name = f"TR{number:016d}"
-        yield Track(name, path, 0.0, 30.0, captions, tags, None, split, {"title": f"Song {number}"})
+        track_id = f"TR{number:016d}"
+        meta = {"title": f"Song {number}"}
+        yield Track(track_id, path, 0.0, 30.0, captions, tags, None, split, meta)
 
 
-def own_memory_mb() -> float:
-    """Memory that no file backs; a mapped file costs nothing that cannot be given back."""
+def anonymous_mb() -> float:
+    """Return this process's memory that is not backed by a file, in MB."""
     lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
     kilobytes = {line.split()[0]: int(line.split()[1]) for line in lines[1:]}
     return kilobytes["Anonymous:"] / 1024
 
 
 def work(tracks: Tracks, seed: int, answers: "multiprocessing.Queue[tuple[float, float]]") -> None:
-    """A worker: memory that it came to hold, seconds a track."""
-    before = own_memory_mb()
+    """Read random tracks in a worker; report its additional memory and the seconds per track."""
+    before = anonymous_mb()
     rng = stream("benchmark", seed)
     rows = [rng.randrange(len(tracks)) for _ in range(READS)]
     start = time.perf_counter()
-    words = sum(len(tracks[row].captions) for row in rows)
+    captions = sum(len(tracks[row].captions) for row in rows)
     seconds = time.perf_counter() - start
-    assert words == 3 * READS
-    answers.put((own_memory_mb() - before, seconds / READS))
+    assert captions == 3 * READS
+    answers.put((anonymous_mb() - before, seconds / READS))
 
 
 def run_worker(method: str, tracks: Tracks, seed: int) -> tuple[float, float]:
-    """What a worker says that was started so."""
+    """Run `work` in a process started by "fork" or "spawn", and return its report."""
     context = multiprocessing.get_context(method)
     answers = context.Queue()
     process = context.Process(target=work, args=(tracks, seed, answers))
     process.start()
-    found: tuple[float, float] = answers.get()
+    answer: tuple[float, float] = answers.get()
     process.join()
-    return found
+    return answer
 
 
 def main() -> None:
@@ -104,8 +107,7 @@ def main() -> None:
             },
         }
     print(json.dumps(results, indent=1))
-    target = Path(__file__).parent / "results" / "manifest.json"
-    target.write_text(json.dumps(results, indent=1) + "\n")
+    write_results("manifest", results)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,14 @@
-"""How much memory a training step needs: a formula, its numbers taken from a small step.
+"""Predict the memory of a training step, from measurements of a small step.
 
-    parameters: 16 bytes each that is trained (weight, gradient, AdamW's two moments), 4 if frozen
-    activations: 1.25 x (a x clips at once + t x texts at once): what the backward pass needs, and a
-        quarter for its own gradients
-    logits: 18 x B^2 for the dense contrastive loss of a global batch of B; none when tiled
+The memory in bytes is the sum of
 
-``a`` and ``t`` are the bytes that autograd keeps of a clip and of a text. In bfloat16 they are
-about half of what a float32 step says. A test compares the formula with what a step takes (within
-a quarter).
+- parameters: 16 per trained one (weight, gradient, AdamW's two moments), 4 per frozen one;
+- activations: 1.25 (a clips + t texts), for the clips and texts of a micro-batch, where a and t are
+  the bytes that autograd saves per clip and per text, and a quarter is for gradients;
+- logits: 18 B^2 for the dense contrastive loss of B clips; none for the tiled one.
+
+In bfloat16, a and t are about half of the values in float32. A test compares the prediction with a
+measured step (within a quarter). docs/scale.md has examples.
 """
 
 from collections.abc import Callable
@@ -20,20 +21,20 @@ from torch import Tensor, nn
 from negclap.data.batch import Batch
 from negclap.models.clap import NegClap
 
-_TRAINED, _FROZEN = 16, 4
-_BACKWARD = 1.25  # measured, as tests/test_memory.py does
-_LOGITS = 18  # dense, both directions, with masks; measured, benchmarks/losses.py
+_TRAINED, _FROZEN = 16, 4  # bytes per parameter
+_BACKWARD = 1.25  # measured, see tests/benchmarks/test_memory.py
+_LOGITS = 18  # bytes per pair, both directions with masks; measured by benchmarks/losses.py
 
 
 @dataclass(frozen=True)
 class StepMemory:
-    """Bytes of a step's parts.
+    """Memory of the parts of a step, in bytes.
 
     Attributes:
-        parameters: Of weights, gradients and the optimiser.
-        clip: Activations of a clip.
-        text: Activations of a text.
-        texts_per_clip: Texts that a clip brings along.
+        parameters: Weights, gradients and optimizer state.
+        clip: Activations per clip.
+        text: Activations per text.
+        texts_per_clip: Mean number of texts per clip.
     """
 
     parameters: int
@@ -41,33 +42,33 @@ class StepMemory:
     text: float
     texts_per_clip: float
 
-    def total(self, batch: int, at_once: int | None = None, dense: bool = True) -> float:
-        """Bytes of a step of ``batch`` clips on one process, ``at_once`` in the encoders."""
-        clips = min(batch, at_once or batch)
+    def total(self, batch: int, micro_batch_size: int | None = None, dense: bool = True) -> float:
+        """Return the bytes of a step of ``batch`` clips on one process."""
+        clips = min(batch, micro_batch_size or batch)
         activations = _BACKWARD * clips * (self.clip + self.texts_per_clip * self.text)
         return self.parameters + activations + (_LOGITS * batch**2 if dense else 0)
 
 
 def step_memory(model: NegClap, batch: Batch) -> StepMemory:
-    """The parts of a model's step, from a small batch as it is trained on."""
+    """Measure the parts of a model's step with a small training batch."""
     clips, texts = len(batch.waveform), len(batch.text_keys)
     return StepMemory(
         sum(p.numel() * (_TRAINED if p.requires_grad else _FROZEN) for p in model.parameters()),
-        kept_bytes(model, lambda: model.embed_audio(batch.waveform)) / clips,
-        kept_bytes(model, lambda: model.embed_text(batch.tokens)) / texts,
+        saved_bytes(model, lambda: model.embed_audio(batch.waveform)) / clips,
+        saved_bytes(model, lambda: model.embed_text(batch.tokens)) / texts,
         texts / clips,
     )
 
 
-def kept_bytes(module: nn.Module, forward: Callable[[], Tensor]) -> int:
-    """Bytes that autograd keeps of a forward pass, each storage once, parameters not counted."""
+def saved_bytes(module: nn.Module, forward: Callable[[], Tensor]) -> int:
+    """Return the bytes that autograd saves in a forward pass, without the parameters."""
     own = {parameter.untyped_storage().data_ptr() for parameter in module.parameters()}
-    kept: dict[int, int] = {}
+    saved: dict[int, int] = {}  # size by address, so that each storage counts once
 
     def pack(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
         if storage.data_ptr() not in own:
-            kept[storage.data_ptr()] = storage.nbytes()
+            saved[storage.data_ptr()] = storage.nbytes()
         return tensor
 
     def unpack(tensor: Any) -> Any:
@@ -75,6 +76,5 @@ def kept_bytes(module: nn.Module, forward: Callable[[], Tensor]) -> int:
 
     with torch.autograd.graph.saved_tensors_hooks(pack, unpack):
         result = forward()
-    total = sum(kept.values())
     del result
-    return total
+    return sum(saved.values())

@@ -1,13 +1,13 @@
-"""Reading audio: probe, seek, downmix, resample.
+"""Read audio: probe, seek, downmix, resample.
 
-Decoding is `soundfile`'s (wav, flac, ogg, mp3), resampling is `soxr`'s. Only the excerpt is
-decoded, not the whole file. Waveforms are mono float32 in [-1, 1], sample rates are in Hz.
+`soundfile` decodes (wav, flac, ogg, mp3) and `soxr` resamples. Only the excerpt is decoded.
+Waveforms are mono float32 in [-1, 1]; sample rates are in Hz.
 
-Audio is named by a location (`storage`): a path, a URL, or a window of a larger file, as shards
-have them: ``train-000012.tar#1536+231234.flac`` is a flac of 231,234 bytes that begins at byte
-1,536; ``...#1580+1323000.s16@22050`` are bare samples, 16-bit little-endian, mono, at 22,050 Hz.
-A `Path` is a file of this machine, whatever its name looks like. A ``.npy`` holds mono samples at
-16,000 Hz, as LP-MusicCaps keeps them.
+Audio is given by a location: a path, a URL (see `storage`), or a window of a larger file, which is
+how manifests point into tar shards. ``train-000012.tar#1536+231234.flac`` is a flac file of 231,234
+bytes at byte 1,536; ``...#1580+1323000.s16@22050`` is raw PCM: 16-bit little-endian, mono, 22,050
+Hz. A `Path` is always a local file, even if its name looks like one of these. A ``.npy`` file
+contains mono samples at 16,000 Hz, as in LP-MusicCaps.
 """
 
 import io
@@ -29,29 +29,29 @@ from negclap.storage import StorageError, is_remote, local_path, read, read_rang
 
 Waveform = NDArray[np.float32]
 Samples = NDArray[np.float32] | NDArray[np.int16]
-"""A waveform, or the same as 16-bit numbers, 32,768 of which are 1.0."""
+"""A float32 waveform, or the same as int16 with a full scale of 32,768."""
 
-TOLERANCE_S = 0.05  # encoders cut or pad by a frame or two; so much may be missing at an end
-# The first frames after a seek in an mp3 lack the bits that earlier frames hold for them, and come
-# out silent: decode some ahead of the excerpt and drop them. The lowest bit rates need most: 20
+TOLERANCE_S = 0.05  # may be missing at the end: encoders cut or pad by a frame or two
+# After a seek, the first frames of an mp3 are silent, because their bit reservoir is in earlier
+# frames. So decode some frames before the excerpt and drop them. Low bit rates need the most: 20
 # frames of 576 samples at 24 kHz and 8 kbit/s, 4 of 1,152 at 48 kHz and 32 kbit/s.
 _MP3_LEAD = {"below 32 kHz": 24 * 576, "else": 6 * 1152}
 _NPY_RATE = 16_000
 _WINDOW = re.compile(r"(?P<file>.+)#(?P<start>\d+)\+(?P<size>\d+)\.(?P<form>\w+(?:@\d+)?)$")
-_BARE = "s16"
+_PCM = "s16"
 
 
 class AudioError(InputError):
-    """A file that cannot be used: broken, silent, too short, or not audio at all."""
+    """Audio that cannot be used: missing, corrupt, too short, silent, or not audio."""
 
 
 class SilenceError(AudioError):
-    """Nothing but digital silence."""
+    """An excerpt of digital silence."""
 
 
 @dataclass(frozen=True, slots=True)
 class AudioInfo:
-    """What the header of a file says; ``duration_s`` in seconds, ``sample_rate`` in Hz."""
+    """The header of an audio file; ``duration_s`` in seconds, ``sample_rate`` in Hz."""
 
     sample_rate: int
     channels: int
@@ -59,9 +59,9 @@ class AudioInfo:
 
 
 class Window(NamedTuple):
-    """Audio inside a larger file: ``size`` bytes from byte ``start`` on.
+    """Audio inside a larger file: ``size`` bytes from byte ``start``.
 
-    ``form`` is the file name extension that it would have alone, or ``s16@RATE``.
+    ``form`` is the file name extension of the audio, or ``s16@RATE`` for raw PCM.
     """
 
     file: str
@@ -70,12 +70,12 @@ class Window(NamedTuple):
     form: str
 
     def __str__(self) -> str:
-        """The location."""
+        """The location as a string."""
         return f"{self.file}#{self.start}+{self.size}.{self.form}"
 
     @classmethod
     def parse(cls, location: str) -> "Window | None":
-        """The window that a location names, if it names one."""
+        """Parse a location; None if it is not a window."""
         match = _WINDOW.match(location)
         if match is None:
             return None
@@ -83,7 +83,7 @@ class Window(NamedTuple):
 
 
 def probe(location: str | Path) -> AudioInfo:
-    """Read the header of audio.
+    """Read the header of an audio file.
 
     Raises:
         AudioError: If it is missing or cannot be opened as audio.
@@ -92,8 +92,8 @@ def probe(location: str | Path) -> AudioInfo:
         samples = _npy(location)
         return AudioInfo(_NPY_RATE, 1, len(samples) / _NPY_RATE)
     window = _window(location)
-    if window and window.form.startswith(_BARE):
-        rate = _bare_rate(window)
+    if window and window.form.startswith(_PCM):
+        rate = _pcm_rate(window)
         return AudioInfo(rate, 1, window.size / 2 / rate)
     try:
         info = sf.info(_openable(location, window))
@@ -105,12 +105,12 @@ def probe(location: str | Path) -> AudioInfo:
 def read_excerpt(
     location: str | Path, start_s: float, duration_s: float, sample_rate: int
 ) -> Waveform:
-    """`read_samples` as a waveform."""
+    """Like `read_samples`, as float32."""
     return as_waveform(read_samples(location, start_s, duration_s, sample_rate))
 
 
 def as_waveform(samples: Samples) -> Waveform:
-    """Samples as float32 in [-1, 1]."""
+    """Convert samples to float32 in [-1, 1]."""
     if samples.dtype == np.int16:
         return samples * np.float32(2**-15)
     waveform: Waveform = samples.astype(np.float32, copy=False)
@@ -120,37 +120,37 @@ def as_waveform(samples: Samples) -> Waveform:
 def read_samples(
     location: str | Path, start_s: float, duration_s: float, sample_rate: int
 ) -> Samples:
-    """Decode ``duration_s`` seconds from ``start_s`` on, mono, at ``sample_rate``.
+    """Decode ``duration_s`` seconds from ``start_s``, as mono at ``sample_rate``.
 
-    Channels are averaged. An end that is missing by no more than 50 ms is padded with zeros.
+    Channels are averaged. Up to 50 ms missing at the end are padded with zeros.
 
     Returns:
-        Exactly ``round(duration_s * sample_rate)`` samples; 16-bit numbers where it is stored as
-        such, mono and at this rate: half of what has to be carried.
+        Exactly ``round(duration_s * sample_rate)`` samples; int16 if the file is 16-bit mono at
+        this rate, which halves the data to transfer, else float32.
 
     Raises:
-        AudioError: If the file is missing or broken, ends too early, holds NaN or infinite
-            samples, or the excerpt is digital silence.
+        AudioError: If the file is missing or corrupt, ends too early, has NaN or infinite samples,
+            or the excerpt is digital silence.
     """
     native, rate = _decode(location, start_s, duration_s, sample_rate)
     got_s = len(native) / rate
     if got_s < duration_s - TOLERANCE_S:
         raise AudioError(
-            f"{location}: too short, {got_s:.3f} s from {start_s:.3f} s on, "
+            f"{location}: too short, {got_s:.3f} s from {start_s:.3f} s, "
             f"expected {duration_s:.3f} s"
         )
     mono = native.mean(axis=1, dtype=np.float32) if native.ndim > 1 else native
     if mono.dtype != np.int16 and not np.isfinite(mono).all():
-        raise AudioError(f"{location}: holds NaN or infinite samples")
+        raise AudioError(f"{location}: has NaN or infinite samples")
     if not mono.any():
-        raise SilenceError(f"{location}: silent from {start_s:.3f} s for {duration_s:.3f} s")
+        raise SilenceError(f"{location}: silent for {duration_s:.3f} s from {start_s:.3f} s")
     if rate != sample_rate:
         mono = resample(as_waveform(mono), rate, sample_rate)
     return _fit(mono, round(duration_s * sample_rate))
 
 
 def resample(mono: Waveform, rate: int, wanted: int) -> Waveform:
-    """``(samples,)`` at ``rate`` Hz to ``wanted`` Hz."""
+    """Resample ``(samples,)`` from ``rate`` Hz to ``wanted`` Hz."""
     if rate == wanted:
         return mono
     resampled: Waveform = soxr.resample(mono, rate, wanted)
@@ -160,13 +160,13 @@ def resample(mono: Waveform, rate: int, wanted: int) -> Waveform:
 def _decode(
     location: str | Path, start_s: float, duration_s: float, wanted: int
 ) -> tuple[Samples, int]:
-    """``(samples,)`` or ``(samples, channels)`` at their own rate, and that rate."""
+    """Return ``(samples,)`` or ``(samples, channels)`` at the native rate, and that rate."""
     if str(location).endswith(".npy"):
         first, last = (round(at * _NPY_RATE) for at in (start_s, start_s + duration_s))
         return np.array(_npy(location)[first:last], dtype=np.float32), _NPY_RATE
     window = _window(location)
-    if window and window.form.startswith(_BARE):
-        return _decode_bare(window, start_s, duration_s)
+    if window and window.form.startswith(_PCM):
+        return _decode_pcm(window, start_s, duration_s)
     try:
         with sf.SoundFile(_openable(location, window)) as file:
             rate: int = file.samplerate
@@ -177,10 +177,10 @@ def _decode(
                     f"excerpt starts at {start_s:.3f} s"
                 )
             lead = min(first, _lead(rate)) if file.format == "MP3" else 0
-            with _SILENCE if lead else nullcontext():
+            with _SILENCED_STDERR if lead else nullcontext():
                 file.seek(first - lead)
-                as_they_are = file.subtype == "PCM_16" and file.channels == 1 and rate == wanted
-                kind = "int16" if as_they_are else "float32"
+                unchanged = file.subtype == "PCM_16" and file.channels == 1 and rate == wanted
+                kind = "int16" if unchanged else "float32"
                 samples = file.read(lead + round(duration_s * rate), dtype=kind)
     except (sf.LibsndfileError, RuntimeError, OSError) as error:
         raise _unreadable(location, error) from None
@@ -188,23 +188,23 @@ def _decode(
 
 
 def _lead(rate: int) -> int:
-    """Samples to decode ahead of an mp3's excerpt."""
+    """Return how many samples of an mp3 to decode before the excerpt."""
     return _MP3_LEAD["below 32 kHz" if rate < 32_000 else "else"]
 
 
-class _Silence:
-    """Keeps what C libraries write to the error stream off the terminal, in all threads at once."""
+class _SilencedStderr:
+    """Context manager that discards what C libraries write to stderr; safe with threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._depth = 0
-        self._kept = -1
+        self._saved = -1
 
     def __enter__(self) -> None:
         with self._lock:
             self._depth += 1
             if self._depth == 1:
-                self._kept = os.dup(2)
+                self._saved = os.dup(2)
                 nowhere = os.open(os.devnull, os.O_WRONLY)
                 os.dup2(nowhere, 2)
                 os.close(nowhere)
@@ -213,12 +213,12 @@ class _Silence:
         with self._lock:
             self._depth -= 1
             if self._depth == 0:
-                os.dup2(self._kept, 2)
-                os.close(self._kept)
+                os.dup2(self._saved, 2)
+                os.close(self._saved)
 
 
-_SILENCE = _Silence()
-"""Around a seek in an mp3: libmpg123 complains of the bits that the lead lacks."""
+_SILENCED_STDERR = _SilencedStderr()
+"""For seeks in mp3 files: libmpg123 warns about the missing bit reservoir."""
 
 
 def _window(location: str | Path) -> Window | None:
@@ -226,24 +226,24 @@ def _window(location: str | Path) -> Window | None:
 
 
 def _openable(location: str | Path, window: Window | None) -> bytes | io.BytesIO:
-    """What soundfile takes: a path as the system has it, or what is no file of this machine."""
+    """Return what soundfile can open: a local path as bytes, or a buffer with the data."""
     try:
         if window:
             return io.BytesIO(read_range(*window[:3]))
         if not isinstance(location, Path) and is_remote(location):
             return io.BytesIO(read(location))
+        path = location if isinstance(location, Path) else local_path(location)
     except StorageError as error:
         raise AudioError(str(error)) from None
-    path = location if isinstance(location, Path) else local_path(location)
-    if not path.is_file():  # opening a named pipe would wait for ever
-        what = "a folder" if path.is_dir() else "no file" if path.exists() else "nothing there"
-        raise AudioError(f"{location}: {what}, expected an audio file")
+    if not path.is_file():  # opening a named pipe would block
+        problem = "is a folder" if path.is_dir() else "not a file" if path.exists() else "not found"
+        raise AudioError(f"{location}: {problem}, expected an audio file")
     return os.fsencode(path)
 
 
-def _decode_bare(window: Window, start_s: float, duration_s: float) -> tuple[Samples, int]:
-    """Only the bytes of the excerpt."""
-    rate = _bare_rate(window)
+def _decode_pcm(window: Window, start_s: float, duration_s: float) -> tuple[Samples, int]:
+    """Read only the bytes of the excerpt."""
+    rate = _pcm_rate(window)
     first = min(round(start_s * rate), window.size // 2)
     count = min(round(duration_s * rate), window.size // 2 - first)
     if count <= 0:
@@ -252,18 +252,18 @@ def _decode_bare(window: Window, start_s: float, duration_s: float) -> tuple[Sam
         data = read_range(window.file, window.start + 2 * first, 2 * count)
     except StorageError as error:
         raise AudioError(str(error)) from None
-    return np.frombuffer(bytearray(data), "<i2"), rate  # writable, as torch wants it
+    return np.frombuffer(bytearray(data), "<i2"), rate  # writable, as torch requires
 
 
-def _bare_rate(window: Window) -> int:
+def _pcm_rate(window: Window) -> int:
     rate = window.form.partition("@")[2]
     if not rate or not int(rate):
-        raise AudioError(f"{window}: says no sample rate")
+        raise AudioError(f"{window}: no sample rate, expected {_PCM}@RATE")
     return int(rate)
 
 
 def _npy(location: str | Path) -> Waveform:
-    """The samples, mapped into memory."""
+    """Return the samples, memory-mapped if the file is local."""
     source = _openable(location, _window(location))
     try:
         if isinstance(source, bytes):
@@ -276,8 +276,8 @@ def _npy(location: str | Path) -> Waveform:
         samples = samples.reshape(-1)
     if samples.ndim != 1 or samples.dtype.kind != "f":
         raise AudioError(
-            f"{location}: an array of {samples.dtype} of shape {samples.shape}, "
-            "expected mono samples as floats"
+            f"{location}: array of {samples.dtype} with shape {samples.shape}, "
+            "expected mono float samples"
         )
     mono: Waveform = samples
     return mono

@@ -1,4 +1,4 @@
-"""Gathering across ranks, with gradient; without a process group everything is the identity."""
+"""Collectives across ranks, with gradients; the identity without a process group."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -11,31 +11,31 @@ from torch.distributed.nn.functional import all_gather as _all_gather_with_gradi
 
 
 def is_distributed() -> bool:
-    """Whether several processes train together."""
+    """Whether there is more than one process."""
     return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
 
 
 def rank() -> int:
-    """This process's rank; 0 when alone."""
+    """Return the rank of this process; 0 without a process group."""
     return dist.get_rank() if is_distributed() else 0
 
 
 def share(count: int) -> tuple[int, int]:
-    """Start and end of this rank's part of ``count`` things; the parts differ by one at most."""
+    """Return start and end of this rank's part of ``count`` items; sizes differ by at most 1."""
     world = dist.get_world_size() if is_distributed() else 1
     return count * rank() // world, count * (rank() + 1) // world
 
 
 def gather_with_gradient(rows: Tensor) -> Tensor:
-    """``(b, ...)`` of each rank, equal b, to ``(world * b, ...)`` in rank order.
+    """Gather ``(b, ...)`` of all ranks, with equal b, to ``(world * b, ...)`` in rank order.
 
-    The gradient of each rank's loss flows back to the rank that owns the row, summed over ranks.
+    The gradients of all ranks' losses are summed on the rank that owns the row.
     """
     return torch.cat(_all_gather_with_gradient(rows.contiguous())) if is_distributed() else rows
 
 
 def gather(rows: Tensor) -> Tensor:
-    """Like `gather_with_gradient`, without gradient, for any dtype."""
+    """Like `gather_with_gradient`, without gradients, for any dtype."""
     if not is_distributed():
         return rows
     parts = [torch.empty_like(rows) for _ in range(dist.get_world_size())]
@@ -44,16 +44,16 @@ def gather(rows: Tensor) -> Tensor:
 
 
 def gather_uneven(rows: Tensor) -> Tensor:
-    """``(b, ...)`` of each rank, any b each, to all ranks' rows in rank order, without gradient."""
+    """Gather ``(b, ...)`` of all ranks, where b may differ, in rank order; no gradients."""
     if not is_distributed():
         return rows
     parts: list[Any] = [None] * dist.get_world_size()
-    dist.all_gather_object(parts, rows.cpu())  # rows may be where the backend does not reach
+    dist.all_gather_object(parts, rows.cpu())  # the backend may not support the device
     return torch.cat(parts).to(rows.device)
 
 
 def gather_messages(messages: Mapping[str, int]) -> Counter[str]:
-    """The counts of all ranks, added up; the same on every rank."""
+    """Return the sum of all ranks' counts, on every rank."""
     if not is_distributed():
         return Counter(messages)
     parts: list[Any] = [None] * dist.get_world_size()
@@ -62,10 +62,11 @@ def gather_messages(messages: Mapping[str, int]) -> Counter[str]:
 
 
 def global_mean(values: Tensor) -> Tensor:
-    """The mean of all ranks' ``values``, of any length each, as this rank's share of the loss.
+    """Return this rank's contribution to the mean over all ranks' ``values``.
 
-    The average over ranks of what is returned is the global mean, which is how
-    DistributedDataParallel averages gradients. Zero where no rank has a value.
+    The average of the returned values over ranks is the global mean, because
+    DistributedDataParallel averages gradients. The number of values may differ between ranks; the
+    result is zero if no rank has any.
     """
     count = torch.tensor(float(values.numel()), device=values.device)
     world = 1

@@ -1,8 +1,8 @@
-"""Random streams as pure functions of a key.
+"""Random number generators as pure functions of a key.
 
-Every random decision about an item (its excerpt, its caption, its negation) is drawn from
-``stream(seed, epoch, track_id, purpose)``. Neither the number of workers, nor the rank, nor a
-resume changes it, because no generator is shared between items.
+Every random choice for an item (excerpt, caption, negation) is drawn from its own generator, for
+example ``stream(seed, epoch, track_id, purpose)``. So it does not depend on the number of workers,
+on the rank, or on whether training was resumed.
 """
 
 import random
@@ -10,11 +10,11 @@ from hashlib import blake2b
 
 
 def derive_seed(*key: object) -> int:
-    """A 63-bit seed from the parts of a key, the same on every machine and in every process."""
+    """Return a 63-bit seed for a key, the same in all processes and on all machines."""
     joined = "\x1f".join(map(str, key)).encode()
     return int.from_bytes(blake2b(joined, digest_size=8).digest(), "big") >> 1
 
 
 def stream(*key: object) -> random.Random:
-    """A generator that depends on nothing but ``key``."""
+    """Return a generator that depends only on ``key``."""
     return random.Random(derive_seed(*key))

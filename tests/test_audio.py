@@ -14,7 +14,7 @@ def tone(seconds=2.0, rate=RATE, channels=1, hertz=440.0):
 
 @pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "mp3"])
 @pytest.mark.parametrize("channels", [1, 2])
-def test_reads_formats_by_seeking(tmp_path, suffix, channels):
+def test_reads_excerpts_of_all_formats(tmp_path, suffix, channels):
     path = tmp_path / f"a.{suffix}"
     sf.write(path, tone(channels=channels), RATE)
     excerpt = read_excerpt(path, 0.5, 1.0, RATE)
@@ -25,14 +25,14 @@ def test_reads_formats_by_seeking(tmp_path, suffix, channels):
     assert probe(path).duration_s == pytest.approx(2.0, abs=0.1)
 
 
-def test_an_excerpt_is_the_part_of_the_whole(tmp_path):
+def test_excerpt_equals_the_slice_of_the_file(tmp_path):
     path = tmp_path / "a.wav"
     noise = np.random.default_rng(0).uniform(-0.5, 0.5, 2 * RATE).astype(np.float32)
     sf.write(path, noise, RATE, subtype="FLOAT")
     np.testing.assert_array_equal(read_excerpt(path, 0.25, 1.0, RATE), noise[4000:20_000])
 
 
-def test_six_channels_are_averaged(tmp_path):
+def test_channels_are_averaged(tmp_path):
     path = tmp_path / "surround.wav"
     samples = tone(channels=6)
     samples[:, 1:] = 0
@@ -41,18 +41,18 @@ def test_six_channels_are_averaged(tmp_path):
 
 
 @pytest.mark.parametrize("rate", [8000, 22_050, 44_100, 48_000, 96_000])
-def test_resamples_to_the_rate_asked_for(tmp_path, rate):
+def test_resamples_to_the_requested_rate(tmp_path, rate):
     path = tmp_path / "a.wav"
     sf.write(path, tone(rate=rate), rate)
     excerpt = read_excerpt(path, 0.5, 1.0, RATE)
     assert excerpt.shape == (RATE,)
     spectrum = np.abs(np.fft.rfft(excerpt))
-    assert spectrum.argmax() == 440  # one bin a hertz
+    assert spectrum.argmax() == 440  # one bin per hertz
 
 
 @pytest.mark.parametrize("rate", [22_050, 24_000, 44_100, 48_000])
 @pytest.mark.parametrize("compression", [0.0, 0.99])
-def test_an_mp3_is_heard_from_the_first_sample_and_in_silence(tmp_path, rate, compression, capfd):
+def test_mp3_excerpts_are_exact_and_print_no_warnings(tmp_path, rate, compression, capfd):
     noise = np.random.default_rng(0).normal(0, 0.1, 6 * rate)
     path = tmp_path / "a.mp3"
     sf.write(path, noise, rate, bitrate_mode="CONSTANT", compression_level=compression)
@@ -65,7 +65,7 @@ def test_an_mp3_is_heard_from_the_first_sample_and_in_silence(tmp_path, rate, co
 
 
 @pytest.mark.parametrize(("name", "subtype"), [("a.wav", "PCM_16"), ("a.flac", "PCM_16")])
-def test_samples_that_are_stored_with_16_bits_are_carried_so(tmp_path, name, subtype):
+def test_16_bit_mono_is_returned_as_int16(tmp_path, name, subtype):
     path = tmp_path / name
     sf.write(path, tone(), RATE, subtype=subtype)
     samples = read_samples(path, 0.5, 1.0, RATE)
@@ -79,7 +79,7 @@ def test_samples_that_are_stored_with_16_bits_are_carried_so(tmp_path, name, sub
     ("subtype", "channels", "wanted"),
     [("PCM_24", 1, RATE), ("FLOAT", 1, RATE), ("PCM_16", 2, RATE), ("PCM_16", 1, RATE // 2)],
 )
-def test_samples_that_need_more_are_floats(tmp_path, subtype, channels, wanted):
+def test_other_formats_are_returned_as_float32(tmp_path, subtype, channels, wanted):
     sf.write(tmp_path / "a.wav", tone(channels=channels), RATE, subtype=subtype)
     assert read_samples(tmp_path / "a.wav", 0.5, 1.0, wanted).dtype == np.float32
 
@@ -102,18 +102,18 @@ def broken_files(folder):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("missing.wav", "nothing there"),
+        ("missing.wav", "not found"),
         ("empty.wav", "empty file"),
         ("text.wav", "cannot be read as audio"),
         ("header.wav", "cannot be read as audio"),
-        ("folder.wav", "a folder"),
+        ("folder.wav", "is a folder"),
         ("silent.wav", "silent"),
         ("short.wav", "too short, 0.050 s"),
         ("nan.wav", "NaN or infinite"),
         ("truncated.wav", "too short|cannot be read"),
     ],
 )
-def test_bad_files_are_one_line_errors_that_name_them(tmp_path, name, message):
+def test_bad_files_raise_one_line_errors_with_the_path(tmp_path, name, message):
     broken_files(tmp_path)
     with pytest.raises(AudioError, match=message) as error:
         read_excerpt(tmp_path / name, 0.0, 1.0, RATE)
@@ -121,7 +121,7 @@ def test_bad_files_are_one_line_errors_that_name_them(tmp_path, name, message):
     assert "\n" not in str(error.value)
 
 
-def test_an_excerpt_behind_the_end_is_too_short(tmp_path):
+def test_excerpts_past_the_end_are_too_short(tmp_path):
     sf.write(tmp_path / "a.wav", tone(1.0), RATE)
     with pytest.raises(AudioError, match=r"excerpt starts at 5.000 s"):
         read_excerpt(tmp_path / "a.wav", 5.0, 1.0, RATE)
@@ -129,20 +129,20 @@ def test_an_excerpt_behind_the_end_is_too_short(tmp_path):
         read_excerpt(tmp_path / "a.wav", 0.5, 1.0, RATE)
 
 
-def test_a_missing_frame_is_padded(tmp_path):
+def test_up_to_one_missing_frame_is_padded(tmp_path):
     sf.write(tmp_path / "a.wav", tone(0.98), RATE)
     excerpt = read_excerpt(tmp_path / "a.wav", 0.0, 1.0, RATE)
     assert excerpt.shape == (RATE,)
     assert not excerpt[-300:].any()
 
 
-def test_probe_names_what_it_cannot_open(tmp_path):
-    with pytest.raises(AudioError, match=r"nothing there"):
+def test_probe_reports_missing_files(tmp_path):
+    with pytest.raises(AudioError, match=r"not found"):
         probe(tmp_path / "missing.wav")
 
 
-def test_a_path_is_a_file_whatever_its_name_looks_like(tmp_path):
-    """And a location is not: the same name means a part of a larger file, or a command to run."""
+def test_a_path_is_always_a_local_file(tmp_path):
+    """As a string, the same names would be a window of a file, or a command."""
     for name in ("a.tar#0+8.wav", "pipe:touch x.wav"):
         path = tmp_path / name
         sf.write(path, 0.1 * np.ones(8_000), 8_000)

@@ -1,4 +1,4 @@
-"""Every YAML in configs/ is instantiated."""
+"""All configurations in configs/ can be instantiated."""
 
 import re
 import shlex
@@ -15,18 +15,18 @@ from tests.conftest import CONFIGS
 BASES = sorted(CONFIGS.glob("*.yaml"))
 OVERLAYS = sorted(
     path for path in CONFIGS.rglob("*.yaml") if path.parent.name not in ("configs", "sweeps")
-)  # tests/test_sweep.py has the sweeps
+)  # sweeps: tests/training/test_sweep.py
 
 
 @pytest.fixture
 def small(chorales, tmp_path):
-    """Keeps instantiation quick where a base names big models."""
+    """Arguments for the tiny set."""
     return [f"--run_dir={tmp_path}", f"--data.manifest={chorales / 'manifest.jsonl'}"]
 
 
 @pytest.fixture(scope="session")
 def tiny_roberta(tmp_path_factory):
-    """What a hub download leaves: a folder of `save_pretrained`."""
+    """A folder as `save_pretrained` writes it, in place of a download from a hub."""
     folder = tmp_path_factory.mktemp("roberta")
     config = RobertaConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=2)
     RobertaModel(config).save_pretrained(folder)
@@ -45,20 +45,20 @@ def test_base_is_instantiated(base, small, tiny_roberta):
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS, ids=lambda path: path.stem)
-def test_overlay_is_instantiated_and_says_why(overlay, small, clap_folder, monkeypatch):
+def test_overlay_is_instantiated_and_has_a_comment(overlay, small, clap_folder, monkeypatch):
     monkeypatch.setenv("WANDB_SWEEP_ID", "sweep")
     monkeypatch.setenv("WANDB_RUN_ID", "run")
-    given = ["-c", str(CONFIGS / "chorales.yaml"), "-c", str(overlay), *small]
+    arguments = ["fit", "-c", str(CONFIGS / "chorales.yaml"), "-c", str(overlay), *small]
     if "laion/" in overlay.read_text():  # on a hub
-        given += [f"--model.clap={clap_folder}"]
-    cli = parse(["fit", *given])
+        arguments += [f"--model.clap={clap_folder}"]
+    cli = parse(arguments)
     assert cli.datamodule.insert.p in (0.0, 0.6)
     assert overlay.read_text().startswith("#")
-    assert "- " not in overlay.read_text()  # overlays hold no lists
+    assert "- " not in overlay.read_text()  # overlays have no lists
 
 
 @pytest.mark.parametrize("script", sorted(CONFIGS.rglob("*.sbatch")), ids=lambda path: path.stem)
-def test_a_cluster_script_names_what_there_is(script, small, tiny_roberta):
+def test_command_of_a_cluster_script_is_parsed(script, small, tiny_roberta):
     subprocess.run(["bash", "-n", str(script)], check=True)
     text = script.read_text().replace("\\\n", " ").replace("$METHOD", "combined")
     (command,) = re.findall(r"negclap (fit .*)", text)
@@ -73,7 +73,7 @@ def test_a_cluster_script_names_what_there_is(script, small, tiny_roberta):
     assert cli.trainer.num_nodes == 1
 
 
-def test_methods_differ_as_they_say(small):
+def test_methods_have_the_terms_of_their_names(small):
     def weights(method):
         overlay = str(CONFIGS / "methods" / f"{method}.yaml")
         cli = parse(["fit", "-c", str(CONFIGS / "chorales.yaml"), "-c", overlay, *small])
@@ -94,7 +94,7 @@ def test_methods_differ_as_they_say(small):
     ]
 
 
-def test_the_form_of_the_contrastive_loss_is_chosen_by_itself(small):
+def test_form_of_the_contrastive_loss_is_an_option_of_its_own(small):
     arguments = ["fit", "-c", str(CONFIGS / "chorales.yaml"), *small]
     default = parse(arguments).model.losses.contrastive
     assert (default.weight, default.form) == (1.0, "dense")

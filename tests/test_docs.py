@@ -1,47 +1,48 @@
-"""Every command of the documentation is one that parses, and the tutorial runs."""
+"""Every command of the documentation parses, and the tutorial runs."""
 
 import os
 import re
 import shlex
 import subprocess
 import sys
+from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from negclap import cli
-from negclap.commands import prepare as prepare_cli
+from negclap.cli import COMMANDS
+from negclap.commands import prepare
 
 ROOT = Path(__file__).parents[1]
-COMMANDS = [
+PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")), *ROOT.glob("experiments/*/README.md")]
+EXAMPLES = [
     line
-    for name in ("README.md", "docs/data.md", "docs/use.md", "docs/tutorial.md")
-    for block in re.findall(r"^```sh\n(.*?)^```", (ROOT / name).read_text(), re.DOTALL | re.M)
-    for line in block.splitlines()
+    for page in PAGES
+    for block in re.findall(r"^```sh\n(.*?)^```", page.read_text(), re.DOTALL | re.M)
+    for line in block.replace("\\\n", " ").splitlines()
     if line.startswith("negclap ")
 ]
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_commands_of_the_documentation_parse(command):
-    _, subcommand, *arguments = shlex.split(command, comments=True)
-    if subcommand == "prepare":
-        prepare_cli._parser().parse_args(arguments)
-    elif subcommand in cli._TRAINING_COMMANDS:
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_commands_of_the_documentation_parse(example):
+    _, command, *arguments = shlex.split(example, comments=True)
+    module, _ = COMMANDS[command]
+    if module == "training":
         configs = [Path(value) for flag, value in pairwise(arguments) if flag == "-c"]
-        ours = [path for path in configs if path.parts[0] == "configs"]
         assert configs
-        assert all((ROOT / path).is_file() for path in ours)
+        assert all((ROOT / path).is_file() for path in configs if path.parts[0] == "configs")
+        assert not [flag for flag in arguments if re.match(r"--[\w.]*-", flag)]
     else:
-        cli._parser().parse_args([subcommand, *arguments])
+        import_module(f"negclap.commands.{module}").parser().parse_args(arguments)
 
 
 def test_every_source_has_a_section():
     sections = (ROOT / "docs" / "data.md").read_text()
-    for source in ("chorales", "shards", *(source.name for source in prepare_cli.SOURCES)):
+    for source in ("chorales", "shards", *prepare.SOURCES):
         assert f"\n## {source}\n" in sections
-        assert any(command.startswith(f"negclap prepare {source} ") for command in COMMANDS)
+        assert any(example.startswith(f"negclap prepare {source} ") for example in EXAMPLES)
 
 
 def test_the_tutorial_runs(tmp_path):

@@ -1,4 +1,4 @@
-"""What other libraries say, in one line."""
+"""Errors of other libraries, in one line."""
 
 import pytest
 
@@ -15,5 +15,5 @@ from negclap.errors import reason
         (ValueError("\n"), 1, "ValueError('\\n')"),
     ],
 )
-def test_a_reason_is_one_line_whatever_the_message(error, line, expected):
+def test_a_reason_is_always_one_line(error, line, expected):
     assert reason(error, line) == expected

@@ -11,8 +11,11 @@ import pytest
 import soundfile as sf
 
 import negclap
+import negclap.evaluation.metrics.streaming
 import negclap.models.encoder
 import negclap.search
+import negclap.training.datamodule
+from negclap.models.text_encoders import TextEncoder
 
 ROOT = Path(__file__).parents[1]
 
@@ -22,6 +25,8 @@ def library(tiny_run, chorales, tmp_path, monkeypatch):
     """A working directory as the examples have it."""
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs" / "mine").symlink_to(tiny_run)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "tiny").symlink_to(chorales)
     (tmp_path / "music").mkdir()
     for i, name in enumerate(("song.wav", "other.wav", "music/a.wav", "music/b.wav")):
         noise = np.random.default_rng(i).standard_normal(5 * 16_000)
@@ -29,9 +34,19 @@ def library(tiny_run, chorales, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-@pytest.mark.parametrize("module", [negclap, negclap.models.encoder, negclap.search])
+@pytest.mark.parametrize(
+    "module",
+    [
+        negclap,
+        negclap.evaluation.metrics.streaming,
+        negclap.models.encoder,
+        negclap.search,
+        negclap.training.datamodule,
+    ],
+)
 def test_examples_of_docstrings_run(library, module):
-    names = {"negclap": negclap, "np": np}
+    tokenize = TextEncoder(scratch=(16, 1)).tokenize
+    names = {"negclap": negclap, "np": np, "tokenize": tokenize}
     found = doctest.testmod(module, extraglobs=names, optionflags=doctest.ELLIPSIS)
     assert found.attempted > 0
     assert found.failed == 0

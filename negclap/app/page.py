@@ -1,4 +1,4 @@
-"""The page: a search box, exclusions, a switch, players, and the benchmark's pictures."""
+"""The search page: query, exclusions, two rankings to compare, players, benchmark results."""
 
 import threading
 from collections.abc import Sequence
@@ -7,84 +7,84 @@ from typing import Any
 
 import gradio as gr
 
-from negclap.app.cards import START, cards, movements, note, problem
+from negclap.app.cards import HINT, cards, find_movements, note, problem
 from negclap.errors import InputError
 from negclap.search import Hit, Index
 
 LONGEST_TEXT = 500  # characters
 _SHOWN, _COMPARED = 10, 200
-WITH, WITHOUT = "with them", "without them"
+BEFORE, AFTER = "before the exclusion", "after the exclusion"
 _SUGGESTED = ("vocals", "drums", "piano", "guitar", "violin", "flute", "synthesizer")
 
 
 class Finder:
-    """Answers what the page asks; one question at a time.
+    """The searches of the page, one at a time.
 
     Args:
-        indices: By name, at most two.
+        indices: At most two indices by name.
     """
 
     def __init__(self, indices: dict[str, Index]) -> None:
         self.indices = indices
-        self._turn = threading.Lock()
+        self._lock = threading.Lock()
 
     def find(
-        self, text: str | None, excluded: Sequence[str], switch: str, like: str | None
+        self, text: str | None, excluded: Sequence[str], ranking: str, like: str | None
     ) -> list[str]:
-        """The results of each index as HTML.
+        """Return the results of each index as HTML.
 
         Args:
-            text: What is wanted, or nothing.
-            excluded: What is not, by name.
-            switch: `WITH` shows the ranking with what is excluded, `WITHOUT` without.
-            like: An audio file.
+            text: The query text, if any.
+            excluded: Names to exclude.
+            ranking: The ranking to show, `BEFORE` or `AFTER` the exclusion.
+            like: Path of an audio file that the tracks should resemble, if any.
         """
         text = (text or "").strip()
         if not text and not like:
-            return [note(START)] * len(self.indices)
+            return [note(HINT)] * len(self.indices)
         longest = max([len(text), *map(len, excluded)])
         if longest > LONGEST_TEXT:
-            message = f"{longest} characters are too many, {LONGEST_TEXT} is the most."
+            message = f"The text is too long: {longest} characters, at most {LONGEST_TEXT} allowed."
             return [problem(message)] * len(self.indices)
-        with self._turn:
+        with self._lock:
             return [
-                self._answer(place, text, excluded, switch, like)
+                self._results(place, text, excluded, ranking, like)
                 for place in range(len(self.indices))
             ]
 
-    def _answer(
-        self, place: int, text: str, excluded: Sequence[str], switch: str, like: str | None
+    def _results(
+        self, place: int, text: str, excluded: Sequence[str], ranking: str, like: str | None
     ) -> str:
         name, index = list(self.indices.items())[place]
         files = [Path(like)] if like else []
 
-        def ranked(names: Sequence[str]) -> list[Hit]:
-            return index.search(text or None, _COMPARED, list(names), files)
+        def search(without: Sequence[str]) -> list[Hit]:
+            return index.search(text or None, _COMPARED, list(without), files)
 
         try:
-            plain = ranked(())
+            before = search(())
             if not excluded:
-                return cards(name, plain[:_SHOWN], [""] * len(plain[:_SHOWN]), place)
-            reduced = ranked(excluded)
+                return cards(name, before[:_SHOWN], [""] * len(before[:_SHOWN]), place)
+            after = search(excluded)
         except InputError as error:
-            return problem(str(error).replace(str(like), "the file that you chose"))
-        here, there = (reduced, plain) if switch == WITHOUT else (plain, reduced)
-        return cards(name, here[:_SHOWN], movements(here[:_SHOWN], there), place)
+            return problem(str(error).replace(str(like), "the uploaded file"))
+        shown, other = (after, before) if ranking == AFTER else (before, after)
+        return cards(name, shown[:_SHOWN], find_movements(shown[:_SHOWN], other), place)
 
 
-def page(finder: Finder, benchmark: Path | None) -> Any:
-    """The page of a finder.
+def build_page(finder: Finder, benchmark: Path | None) -> Any:
+    """Build the page.
 
     Args:
-        finder: Answers.
-        benchmark: Folder that `negclap benchmark --out` wrote, for its tab.
+        finder: Runs the searches.
+        benchmark: Folder of ``negclap benchmark --out``, shown in a tab of its own.
 
     Returns:
         Gradio's Blocks.
     """
     blocks = gr.Blocks(title="negclap", analytics_enabled=False)
     with blocks, gr.Column(elem_classes="negclap-page"):
-        gr.Markdown("# negclap\nYour music, by what it is and is not.")
+        gr.Markdown("# negclap\nSearch your music for what it contains, and for what it does not.")
         with gr.Tab("Search"):
             _search_tab(finder)
         with gr.Tab("Benchmark"):
@@ -104,20 +104,20 @@ def _search_tab(finder: Finder) -> None:
         list(_SUGGESTED),
         multiselect=True,
         allow_custom_value=True,
-        label="Leave out, by name",
+        label="Exclude (choose, or type your own)",
         elem_id="excluded",
     )
-    switch = gr.Radio([WITH, WITHOUT], value=WITHOUT, label="Show the ranking", elem_id="switch")
-    with gr.Accordion("More like a file", open=False):
-        like = gr.File(label="An audio file", file_types=["audio"], elem_id="like")
+    ranking = gr.Radio([BEFORE, AFTER], value=AFTER, label="Show the ranking", elem_id="ranking")
+    with gr.Accordion("Find music similar to a file", open=False):
+        like = gr.File(label="Audio file", file_types=["audio"], elem_id="like")
     with gr.Row(equal_height=False):
         results = [
-            gr.HTML(note(START), elem_id=f"results-{place}", min_width=300)
+            gr.HTML(note(HINT), elem_id=f"results-{place}", min_width=300)
             for place in range(len(finder.indices))
         ]
-    asked: list[Any] = [text, excluded, switch, like]
-    changes = [text.submit, excluded.change, switch.change, like.change]
-    gr.on(changes, finder.find, asked, results, show_progress="minimal", api_name="find")
+    inputs: list[Any] = [text, excluded, ranking, like]
+    events = [text.submit, excluded.change, ranking.change, like.change]
+    gr.on(events, finder.find, inputs, results, show_progress="minimal", api_name="find")
 
 
 def _benchmark_tab(folder: Path | None) -> None:
@@ -125,8 +125,8 @@ def _benchmark_tab(folder: Path | None) -> None:
     if not folder or not table or not table.is_file():
         gr.HTML(
             note(
-                "No benchmark was given. Make one with negclap benchmark --model MODEL --out "
-                "FOLDER, then open the page with --benchmark FOLDER."
+                "No benchmark results. Run negclap benchmark --model MODEL --out DIR, then start "
+                "the page with --benchmark DIR."
             )
         )
         return

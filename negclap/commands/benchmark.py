@@ -1,89 +1,144 @@
-"""``negclap benchmark``: models side by side on negation."""
+"""`negclap benchmark`: evaluate and compare models on negation."""
 
-import argparse
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
-from negclap.commands.options import add_compared, short_names
+from jsonargparse import ArgumentParser, Namespace
+from jsonargparse.typing import PositiveInt
+from rich.console import Console
+
+from negclap.commands.options import add_models, new_parser, short_names
+from negclap.commands.tables import ASSUMED
+from negclap.errors import InputError
+
+if TYPE_CHECKING:
+    from negclap.evaluation.exam import Exam
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """What the command takes."""
-    parser.formatter_class = argparse.ArgumentDefaultsHelpFormatter
-    add_compared(parser, "several are compared with the first")
-    parser.add_argument("--twin-split", default="test_twin", help="its counterfactual twins")
+def parser() -> ArgumentParser:
+    """Return the parser of the command."""
+    parser = new_parser("benchmark", "Evaluate models on negation, and compare them.")
+    add_models(parser, "Repeat it to compare models with the first one; NAME=MODEL sets a name.")
     parser.add_argument(
-        "--validation-split", default="validation", help="what free alternatives are tuned on"
+        "--twin_split", default="test_twin", help="Split of the counterfactual twins."
     )
     parser.add_argument(
-        "--free", action="store_true", help="also each model with the free alternatives to training"
+        "--validation_split", default="validation", help="Split that --free tunes on."
     )
-    parser.add_argument("--toys", action="store_true", help="also the six toy models")
-    parser.add_argument("--gallery-size", type=int, default=512, help="clips per gallery")
-    parser.add_argument("--galleries", type=int, default=10, help="random galleries")
-    parser.add_argument("--seed", type=int, default=0, help="of the questions and galleries")
+    parser.add_argument("--free", type=bool, help="Add the training-free baselines of each model.")
+    parser.add_argument("--toys", type=bool, help="Add the six toy models.")
+    parser.add_argument("--gallery_size", type=PositiveInt, default=512, help="Clips per gallery.")
+    parser.add_argument("--galleries", type=PositiveInt, default=10, help="Random galleries.")
+    parser.add_argument("--seed", type=int, default=0, help="Seed of questions and galleries.")
     parser.add_argument(
-        "--on-bad-audio",
-        choices=("error", "skip"),
+        "--on_bad_audio",
+        type=Literal["error", "skip"],
         default="error",
-        help="stop at a track that cannot be read, or leave it out and say so",
+        help="Stop at an unreadable track, or leave it out and report it.",
     )
-    parser.add_argument("--out", type=Path, required=True, help="folder for tables and pictures")
-    parser.set_defaults(run=_run)
+    parser.add_argument("--out", type=Path, required=True, help="Folder for tables and pictures.")
+    parser.add_argument("--all", type=bool, help="Print all headline metrics.")
+    return parser
 
 
-def _run(options: argparse.Namespace) -> None:
+def run(options: Namespace) -> None:
+    """Run the command."""
     import negclap
-    from negclap.commands.report import compare
-    from negclap.commands.tables import explain_exam, print_unreadable
-    from negclap.errors import InputError
-    from negclap.evaluation.baselines import GRIDS, embed_with
-    from negclap.evaluation.benchmark import Heard, Material, Outcome, score, texts_of, tune
+    from negclap.commands.report import report
+    from negclap.evaluation.baselines import GRIDS
+    from negclap.evaluation.benchmark import (
+        BenchmarkData,
+        EncodedSplit,
+        Outcome,
+        score,
+        text_embedder,
+        tune,
+        with_baseline,
+    )
     from negclap.evaluation.metrics.toys import TOYS
-    from negclap.evaluation.pictures import Portrait, draw, portray
-    from negclap.evaluation.results import beside, write_json, write_results
+    from negclap.evaluation.plots import PlotData, plot_data, plot_models
+    from negclap.evaluation.results import read_results, slug, write_results
     from negclap.evaluation.suite import Suite
     from negclap.progress import progress
+    from negclap.storage import write_json
 
-    names = short_names(options.models)
     suite = Suite(options.gallery_size, options.galleries, options.seed)
-    folders: list[Path] = []
-    portraits: dict[str, Portrait] = {}
+    folders: dict[str, Path] = {}
+    plotted: dict[str, PlotData] = {}
 
-    def keep(name: str, outcome: Outcome, heard: Heard) -> None:
-        folders.append(options.out / name)
-        write_results(folders[-1], outcome.estimates, outcome.results.scores, heard.exam, suite)
+    def keep(name: str, outcome: Outcome, split: EncodedSplit) -> None:
+        folder = options.out / slug(name)
+        if folder in folders.values():
+            raise InputError(f"{folder}: two models would write there; rename one with NAME=MODEL")
+        folders[name] = folder
+        write_results(
+            folder,
+            outcome.estimates,
+            outcome.results.scores,
+            split.exam,
+            suite,
+            method=name,
+            seed=options.seed,
+        )
 
-    for name, source in names.items():
+    for name, source in short_names(options.model).items():
         model = negclap.load(source)
-        material = Material.read(options.data, model.excerpt_s)._replace(
+        data = BenchmarkData.read(options.data, model.excerpt_s)._replace(
             seed=options.seed, on_bad_audio=options.on_bad_audio
         )
-        heard = material.hear(model, options.split, options.twin_split, progress)
-        print_unreadable(heard.unreadable)
+        split = data.encode(model, options.split, options.twin_split, progress)
+        _print_unreadable(split.unreadable)
         if not folders:
-            explain_exam(heard.exam)
-            asked, bounds = heard.exam.fingerprint, suite.bounds(heard.exam)
-        elif heard.exam.fingerprint != asked:
+            _print_exam(split.exam)
+            exam, bounds = split.exam.fingerprint, suite.bounds(split.exam)
+        elif split.exam.fingerprint != exam:
             raise InputError(
-                f"{name} cannot hear the same tracks as {folders[0].name}, so they cannot be "
-                "compared; measure each alone"
+                f"{name} cannot read the same tracks as {next(iter(folders))}, so they cannot be "
+                "compared; evaluate each of them alone"
             )
-        heard = heard._replace(bounds=bounds)
-        embed = texts_of(model)
-        outcome = score(suite, heard, embed, model.threshold)
-        keep(name, outcome, heard)
-        portraits[name] = portray(heard.exam, heard.audio, embed, outcome.results.values)
+        split = split._replace(bounds=bounds)
+        embed = text_embedder(model)
+        outcome = score(suite, split, embed, model.threshold)
+        keep(name, outcome, split)
+        plotted[name] = plot_data(split.exam, split.audio, embed, outcome.results.values)
         if options.free:
-            validation = material.hear(model, options.validation_split, "", progress)
+            validation = data.encode(model, options.validation_split, "", progress)
             for method in GRIDS:
                 parameter = tune(method, suite, validation, embed)
-                freely = embed_with(method, parameter, embed, material.vocabulary)
-                free_name = beside(name, method)
-                keep(free_name, score(suite, heard, freely), heard)
-                write_json(options.out / free_name / "parameter.json", {method: parameter})
+                freely = with_baseline(method, parameter, embed, data.vocabulary)
+                free_name = f"{name} + {method}"
+                keep(free_name, score(suite, split, freely), split)
+                write_json(folders[free_name] / "parameter.json", {method: parameter})
     if options.toys:
         for name, toy in TOYS.items():
-            results = suite.run_toy(heard.exam, toy)
-            keep(name, Outcome(suite.estimates(heard.exam, results, bounds), results), heard)
-    draw(portraits, options.out / "pictures")
-    compare(folders, options.out)
+            results = suite.run_toy(split.exam, toy)
+            keep(name, Outcome(suite.estimates(split.exam, results, bounds), results), split)
+    plot_models(plotted, options.out / "pictures")
+    report([read_results(folder) for folder in folders.values()], options.out, options.all)
+
+
+def _print_exam(exam: "Exam") -> None:
+    """Print the number of questions, and which kinds are missing and why."""
+    console = Console()
+    console.print(
+        f"{len(exam.tracks)} clips, {len(exam.choices)} choices, {len(exam.queries)} exclusion "
+        f"queries, {len(exam.twins)} pairs of twins"
+    )
+    if exam.assumed:
+        console.print(f"absent tags are not known for all clips: {ASSUMED}")
+    for questions, part, reason in (
+        (exam.choices, "choices (cues, scope)", "no balanced pair of present and absent tags"),
+        (exam.queries, "exclusion retrieval", "no pair of tags has enough clips on both sides"),
+        (exam.twins, "twins", "the manifest has no counterfactual twins"),
+    ):
+        if not questions:
+            console.print(f"left out: {part}; {reason}")
+
+
+def _print_unreadable(messages: Sequence[str]) -> None:
+    console = Console(highlight=False)
+    if messages:
+        console.print(f"[bold]{len(messages)} tracks left out, they cannot be read:[/bold]")
+    for message in messages:
+        console.print(f"  {message}", markup=False)

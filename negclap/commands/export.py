@@ -1,29 +1,34 @@
-"""``negclap export``: hand a trained run to others."""
+"""`negclap export`: write a run as a model for others."""
 
-import argparse
 import sys
 from pathlib import Path
+from typing import Literal
+
+from jsonargparse import ArgumentParser, Namespace
+
+from negclap.commands.options import new_parser
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """What the command takes."""
-    parser.formatter_class = argparse.ArgumentDefaultsHelpFormatter
-    parser.add_argument("run_dir", metavar="RUN", type=Path, help="a run folder of negclap fit")
+def parser() -> ArgumentParser:
+    """Return the parser of the command."""
+    parser = new_parser("export", "Write a run as a model for others, and upload it.")
+    parser.add_argument("run_dir", type=Path, metavar="RUN", help="Run folder of negclap fit.")
     parser.add_argument(
-        "out", metavar="DIR", type=Path, help="the folder to write; an earlier export is replaced"
+        "out", type=Path, metavar="DIR", help="Folder to write; replaces an earlier export."
     )
     parser.add_argument(
         "--format",
-        choices=("negclap", "clap", "torch"),
+        type=Literal["negclap", "clap", "torch"],
         default="negclap",
-        help="for negclap.load; a plain ClapModel of transformers; programs of torch.export",
+        help="negclap: for negclap.load; clap: a ClapModel of transformers; torch: torch.export.",
     )
-    parser.add_argument("--push-to-hub", metavar="NAME", help="also upload it as OWNER/NAME")
-    parser.add_argument("--private", action="store_true", help="upload for yourself alone")
-    parser.set_defaults(run=_run)
+    parser.add_argument("--push_to_hub", metavar="NAME", help="Also upload it as OWNER/NAME.")
+    parser.add_argument("--private", type=bool, help="Upload it as a private model.")
+    return parser
 
 
-def _run(options: argparse.Namespace) -> None:
+def run(options: Namespace) -> None:
+    """Run the command."""
     from negclap.evaluation.results import HEADLINE
     from negclap.models.checkpoint import read_run
     from negclap.models.export import export, push

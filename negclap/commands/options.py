@@ -1,56 +1,121 @@
-"""Options that several commands have."""
+"""What the command lines share: a parser, options of several commands, names of models."""
 
-import argparse
+import os
+from argparse import SUPPRESS, Action, RawDescriptionHelpFormatter
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
 from pathlib import Path
+from typing import Any, TypeVar
+
+from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace
 
 from negclap.errors import InputError
 
+T = TypeVar("T")
+
 MODEL = (
-    "a run folder, an exported folder, a ClapModel (folder or hub name), a LAION-CLAP .pt, "
-    "or FILE.py:CLASS"
+    "A run folder, an exported folder, a ClapModel (folder or hub name), a LAION-CLAP .pt, or "
+    "FILE.py:CLASS."
 )
+MANIFEST = "manifest.jsonl, with vocabulary.json next to it."
 
 
-def add_compared(parser: argparse.ArgumentParser, compared: str) -> None:
-    """``--model``, any number of times, and the manifest's split that they are asked about."""
-    parser.add_argument(
-        "--model",
-        action="append",
-        required=True,
-        dest="models",
-        metavar="MODEL",
-        help=f"{MODEL}; {compared}",
+class _HelpFormatter(DefaultHelpFormatter, RawDescriptionHelpFormatter):
+    """Shows defaults as they are typed, and no Python types."""
+
+    def _get_help_string(self, action: Action) -> str:
+        text, default = action.help or "", action.default
+        if action.required and action.option_strings:
+            return f"{text} (required)"
+        if default is None or default is False or default in (SUPPRESS, [], ""):
+            return text
+        if isinstance(default, Mapping):
+            default = f"{{{', '.join(f'{name}: {value}' for name, value in default.items())}}}"
+        elif isinstance(default, tuple | list):
+            default = f"[{','.join(map(str, default))}]"
+        return f"{text} (default: {default})"
+
+
+class _Parser(ArgumentParser):
+    def add_argument(self, *args: Any, **kwargs: Any) -> Any:
+        """Make booleans flags; take paths as they are, since YAML rejects those not in UTF-8."""
+        if kwargs.get("type") is bool:
+            del kwargs["type"]
+            kwargs["action"] = "store_true"
+        elif kwargs.get("type") is Path:
+            kwargs["type"] = lambda text: Path(text)
+        return super().add_argument(*args, **kwargs)
+
+
+def new_parser(command: str, description: str) -> ArgumentParser:
+    """Return a parser for `negclap COMMAND` that raises `ArgumentError` on mistakes."""
+    return _Parser(
+        prog=f"negclap {command}".rstrip(),
+        description=description,
+        exit_on_error=False,
+        allow_abbrev=False,
+        formatter_class=_HelpFormatter,
     )
+
+
+def add_subcommands(parser: ArgumentParser, metavar: str, own: Iterable[ArgumentParser]) -> None:
+    """Add parsers of `new_parser`; the last word of the command is the subcommand.
+
+    The first line of a description is the one-line help.
+    """
+    commands = parser.add_subcommands(metavar=metavar)
+    for each in own:
+        prog, text = each.prog, (each.description or "").partition("\n")[0].rstrip(".")
+        commands.add_subcommand(prog.rpartition(" ")[2], each, help=text)
+        each.prog = prog  # jsonargparse writes "[options]" into it
+
+
+def chosen(options: Namespace) -> tuple[str, Namespace]:
+    """Return the name of the subcommand and its options."""
+    return options.subcommand, options[options.subcommand]
+
+
+def build(dataclass: type[T], options: Namespace) -> T:
+    """Return an instance of a dataclass whose fields are options."""
+    return dataclass(**{each.name: options[each.name] for each in fields(dataclass)})  # type: ignore[arg-type]
+
+
+def add_models(parser: ArgumentParser, text: str) -> None:
+    """Add a repeatable ``--model``, and the manifest and split that models are evaluated on."""
+    parser.add_argument("--model", action="append", required=True, help=f"{MODEL} {text}")
     parser.add_argument(
         "--data",
         type=Path,
         default=Path("data/chorales/manifest.jsonl"),
-        help="manifest.jsonl; vocabulary.json lies beside it",
+        help=MANIFEST,
     )
-    parser.add_argument("--split", default="test", help="the split that is asked about")
+    parser.add_argument("--split", default="test", help="Split of the manifest.")
 
 
-def short_names(sources: list[str]) -> dict[str, str]:
-    """Models by short name: the last part of a path or hub name, the class of a file.
+def named(source: str) -> tuple[str, str]:
+    """Split ``NAME=SOURCE``; without a name, return "" and the source."""
+    name, equals, rest = source.partition("=")
+    return (name, rest) if equals and "/" not in name else ("", source)
+
+
+def short_names(sources: Iterable[str]) -> dict[str, str]:
+    """Return models by name: NAME of ``NAME=SOURCE``, or the last part of a path or hub name.
 
     Raises:
-        InputError: If two would have the same.
+        InputError: If two models have the same name.
     """
-    named: dict[str, str] = {}
+    models: dict[str, str] = {}
     for source in sources:
-        name = source.rpartition(":")[2] if ".py:" in source else Path(source).name
-        if name in named:
-            raise InputError(f"{named[name]} and {source} would both be called {name!r}")
-        named[name] = source
-    return named
+        name, source = named(source)
+        name = name or (source.rpartition(":")[2] if ".py:" in source else Path(source).name)
+        if name in models:
+            raise InputError(
+                f"{models[name]} and {source} would both be called {name!r}; write NAME={source}"
+            )
+        models[name] = source
+    return models
 
 
-def positive(text: str) -> int:
-    """A whole number from 1 on, for argparse."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{number}, expected at least 1")
-    return number
-
-
-positive.__name__ = "number"  # what argparse calls it: "invalid number value"
+def printable(path: str) -> str:
+    """Return a file name as text, even if it is not valid UTF-8."""
+    return os.fsencode(path).decode("utf-8", "replace")

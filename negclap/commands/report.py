@@ -1,32 +1,85 @@
-"""Runs or models side by side: tables, files and the page of pictures."""
+"""`negclap report`: compare the results of runs."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from jsonargparse import ArgumentParser, Namespace
+
+from negclap.commands.options import named, new_parser
 from negclap.commands.tables import print_comparison, print_differences, write_markdown
-from negclap.evaluation.figures import plot_comparison
-from negclap.evaluation.results import differences, read_runs, write_json
+
+if TYPE_CHECKING:
+    from negclap.evaluation.results import RunResults
 
 
-def compare(folders: Sequence[Path], out: Path | None) -> None:
-    """Print what the folders' results say together; with ``out`` also write it there.
+def parser() -> ArgumentParser:
+    """Return the parser of the command."""
+    parser = new_parser(
+        "report",
+        "Compare the results of runs.\n\n"
+        "Runs of the same method are averaged over their seeds. Each method is compared with the "
+        "first.",
+    )
+    parser.add_argument(
+        "runs",
+        nargs="+",
+        metavar="RUN",
+        help="Run folder, after negclap test; NAME=FOLDER replaces the name of its method.",
+    )
+    parser.add_argument(
+        "--out", type=Path, help="Folder for results.json, table.md, comparison.png and more."
+    )
+    parser.add_argument("--all", type=bool, help="Print all headline metrics.")
+    return parser
+
+
+def run(options: Namespace) -> None:
+    """Run the command."""
+    report(read_runs(options.runs), options.out, options.all)
+
+
+def read_runs(sources: Sequence[str]) -> "list[RunResults]":
+    """Read run folders; ``NAME=FOLDER`` replaces the name of the method.
 
     Raises:
-        InputError: If a folder holds no results, or they are of different exams.
+        InputError: If a folder has no valid results.
     """
-    summaries = read_runs(folders)
-    print_comparison(summaries)
-    gains = differences(folders)
-    print_differences(gains, next(iter(summaries)))
+    from negclap.evaluation.results import read_results
+
+    runs = [(name, read_results(Path(folder))) for name, folder in map(named, sources)]
+    return [replace(run, method=name) if name else run for name, run in runs]
+
+
+def report(runs: "Sequence[RunResults]", out: Path | None, every: bool = False) -> None:
+    """Print the tables of a comparison, and write everything into ``out``.
+
+    Args:
+        runs: Results of the runs, see `negclap.evaluation.comparison.compare`.
+        out: Folder for ``results.json``, ``half_widths.json``, ``differences.json``, ``table.md``
+            and ``comparison.png``; None only prints.
+        every: Print all headline metrics instead of a dozen.
+
+    Raises:
+        InputError: If the runs cannot be compared.
+    """
+    from negclap.evaluation.comparison import compare
+    from negclap.evaluation.plots import plot_comparison
+    from negclap.storage import write_json
+
+    summaries, differences = compare(runs)
+    print_comparison(summaries, every)
+    print_differences(differences, next(iter(summaries)), every)
     if out is None:
         return
     out.mkdir(parents=True, exist_ok=True)
     write_json(out / "results.json", {name: s.mean for name, s in summaries.items()})
-    sure = {name: s.half_width for name, s in summaries.items() if s.runs > 1}
-    write_json(out / "half_widths.json", sure)
+    half_widths = {name: s.half_width for name, s in summaries.items() if s.runs > 1}
+    write_json(out / "half_widths.json", half_widths)
     write_json(
         out / "differences.json",
-        {name: {key: gain._asdict() for key, gain in of.items()} for name, of in gains.items()},
+        {name: {key: d._asdict() for key, d in of.items()} for name, of in differences.items()},
     )
     write_markdown(out / "table.md", summaries)
     plot_comparison(summaries, out / "comparison.png")

@@ -1,57 +1,64 @@
 """``negclap fit | validate | test | predict``: the LightningCLI.
 
-Apart from `cli` only because Lightning takes seconds to import.
+Not part of `cli`, because Lightning takes seconds to import.
 """
 
-import warnings
 from pathlib import Path
 from typing import Any
 
 import yaml
 from lightning.pytorch.callbacks import LearningRateMonitor
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
-from lightning.pytorch.loggers import Logger
 from lightning.pytorch.trainer import Trainer
 
+from negclap.commands.noise import silence_framework
 from negclap.commands.tables import print_results
 from negclap.errors import InputError
-from negclap.training.callbacks import DataWait, FailureSigns, RunRecord
+from negclap.training.callbacks import DataWait, HealthCheck, SaveEnvironment
 from negclap.training.datamodule import NegClapDataModule
 from negclap.training.module import NegClapModule
 from negclap.training.resume import (
+    AtomicCheckpointIO,
     BestCheckpoint,
-    ResumePoints,
-    RunLog,
-    WholeCheckpoints,
-    goes_on,
-    is_whole,
-    newest_point,
+    ResumableCSVLogger,
+    ResumeCheckpoints,
+    is_intact,
+    is_resuming,
+    newest_checkpoint,
 )
 
 
 class NegClapCLI(LightningCLI):
-    """LightningCLI with one run folder for everything that a run leaves behind.
+    """LightningCLI with one folder for all files of a run.
 
-    ``--run_dir`` holds ``config.yaml`` (resolved), ``environment.json``, ``metrics.csv``,
+    ``--run_dir`` contains ``config.yaml`` (resolved), ``environment.json``, ``metrics.csv``,
     ``checkpoints/best.ckpt``, ``last.ckpt`` and ``previous.ckpt``, and after a test
-    ``results.json``. Loggers of the configuration (W&B) come on top of the CSV.
+    ``results.json``. Loggers of the configuration (W&B) are used in addition to the CSV.
     """
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """One folder and the names of its parts."""
-        parser.add_argument("--run_dir", type=str, default="runs/default", help="the run's folder")
+        """Add the options of a run, and pass on the values that several parts share."""
         parser.add_argument(
-            "--save_every_n_steps", type=int, default=200, help="steps between points to go on from"
+            "--run_dir", type=str, default="runs/default", help="Folder of the run."
         )
-        parser.add_argument("--all", action="store_true", help="test: print every figure")
+        parser.add_argument(
+            "--save_every_n_steps", type=int, default=200, help="Steps between checkpoints."
+        )
+        parser.add_argument("--all", action="store_true", help="Print all metrics of a test.")
+        parser.add_argument(
+            "--method", default="", help="Name in tables; by default that of the run folder."
+        )
         parser.link_arguments("run_dir", "trainer.default_root_dir")
         parser.link_arguments("seed_everything", "data.seed")
+        parser.link_arguments("method", "model.method")
+        for name in ("sample_rate", "tokenize", "text_kinds"):
+            parser.link_arguments(f"model.{name}", f"data.{name}", apply_on="instantiate")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        """Find the checkpoint, and refuse what would fail only after hours.
+        """Find the checkpoint, and reject configurations that would fail only after hours.
 
-        Without ``--ckpt_path``, validate, test and predict take the run folder's best one. Fit with
-        ``--ckpt_path last`` goes on where the run was stopped, or begins where there is nothing.
+        Without ``--ckpt_path``, validate, test and predict use the best checkpoint of the run. With
+        ``--ckpt_path last``, fit resumes an interrupted run, or starts a new one.
         """
         super().parse_arguments(parser, args)
         subcommand = self.config.get("subcommand")
@@ -67,108 +74,118 @@ class NegClapCLI(LightningCLI):
             config.ckpt_path = str(Path(config.run_dir) / "checkpoints" / "best.ckpt")
         if config.ckpt_path == "last":
             folder = Path(config.run_dir) / "checkpoints"
-            point = newest_point(folder)
-            if point is None and subcommand != "fit":
-                raise InputError(f"{folder}: no whole checkpoint there")
-            config.ckpt_path = point and str(point)
+            newest = newest_checkpoint(folder)
+            if newest is None and subcommand != "fit":
+                raise InputError(f"{folder}: no intact checkpoint; train with negclap fit first")
+            config.ckpt_path = newest and str(newest)
         elif config.ckpt_path is not None:
             _check_checkpoint(Path(config.ckpt_path))
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
-        """Add the callbacks and the CSV logger that every run has."""
+        """Add the callbacks, the CSV logger and the checkpoint plugin that every run has."""
         config = self._get(self.config_init, "trainer")
         folder = Path(config["default_root_dir"])
-        given: list[Logger] = _as_list(config["logger"])
-        part = "" if self.subcommand in (None, "fit") else str(self.subcommand)
         every = self._get(self.config_init, "save_every_n_steps")
-        best = BestCheckpoint(folder / "checkpoints", self._goes_on(folder))
-        own = [best, LearningRateMonitor("step"), RunRecord(), FailureSigns()]
-        own += [ResumePoints(folder, every), DataWait()]
-        kwargs["callbacks"] = [*_as_list(config["callbacks"]), *own]
-        kwargs["plugins"] = [*_as_list(config["plugins"]), WholeCheckpoints()]
-        kwargs["logger"] = [RunLog(folder, part, self._goes_on(folder)), *given]
+        subfolder = "" if self.subcommand in (None, "fit") else str(self.subcommand)
+        resume = self.subcommand == "fit" and is_resuming(
+            folder, self._get(self.config, "ckpt_path")
+        )
+        callbacks = [
+            BestCheckpoint(folder / "checkpoints", resume),
+            LearningRateMonitor("step"),
+            SaveEnvironment(),
+            HealthCheck(),
+            ResumeCheckpoints(folder, every),
+            DataWait(),
+        ]
+        kwargs["callbacks"] = [*_as_list(config["callbacks"]), *callbacks]
+        kwargs["plugins"] = [*_as_list(config["plugins"]), AtomicCheckpointIO()]
+        kwargs["logger"] = [
+            ResumableCSVLogger(folder, subfolder, resume),
+            *_as_list(config["logger"]),
+        ]
         trainer: Trainer = super().instantiate_trainer(**kwargs)
         return trainer
 
     def after_test(self) -> None:
-        """Print the results; `negclap test` has written them."""
+        """Print the results that the test has written."""
         if self.trainer.is_global_zero:
             print_results(
                 Path(self.trainer.default_root_dir) / "results.json", self._get(self.config, "all")
             )
 
-    def _goes_on(self, folder: Path) -> bool:
-        """Whether this is a training that goes on."""
-        return self.subcommand == "fit" and goes_on(folder, self._get(self.config, "ckpt_path"))
 
-
-class RunConfig(SaveConfigCallback):
-    """``config.yaml`` of a run folder: what the run is, not where it went on."""
+class SaveRunConfig(SaveConfigCallback):
+    """Write ``config.yaml`` of a run folder, without the checkpoint that the run resumed from."""
 
     def __init__(self, parser: Any, config: Any, **kwargs: Any) -> None:
         config = config.clone()
-        if "ckpt_path" in config:  # not where a caller of `parse` runs the trainer itself
+        if "ckpt_path" in config:  # absent if a caller of `parse` runs the trainer
             config.ckpt_path = None
         super().__init__(parser, config, **kwargs)
 
 
 def _check_checkpoint(path: Path) -> None:
     if not path.is_file():
-        raise InputError(f"{path}: no checkpoint there")
-    if not is_whole(path):
-        raise InputError(f"{path}: not a checkpoint, or a torn one")
+        raise InputError(f"{path}: no such checkpoint")
+    if not is_intact(path):
+        raise InputError(f"{path}: not a checkpoint, or a damaged one")
 
 
 def _check_run_folder(config: Any) -> None:
-    """A run folder that was renamed would test, and write into, the one of its old name."""
+    """Reject a moved run folder: its config.yaml names the old one, which would be used."""
     for file in map(Path, config.get("config") or ()):
         is_run = file.name == "config.yaml" and (file.parent / "checkpoints").is_dir()
         moved = is_run and file.parent.resolve() != Path(config.run_dir).resolve()
         if moved and yaml.safe_load(file.read_text())["run_dir"] == config.run_dir:
             raise InputError(
-                f"{file} is of the run folder {config.run_dir}; was it moved? "
-                f"Say --run_dir {file.parent}"
+                f"{file}: run_dir is {config.run_dir}; if the folder was moved, pass "
+                f"--run_dir {file.parent}"
             )
 
 
 def _check_validation_schedule(trainer: Any) -> None:
-    """Checkpoints are selected on validation: the last epoch must have one."""
+    """Reject a training whose last epochs have no validation, which selects the checkpoint."""
     epochs, every = trainer.max_epochs, trainer.check_val_every_n_epoch
     if epochs and epochs > 0 and every and epochs % every:
         raise InputError(
-            f"trainer.max_epochs is {epochs}, no multiple of trainer.check_val_every_n_epoch "
+            f"trainer.max_epochs is {epochs}, not a multiple of trainer.check_val_every_n_epoch "
             f"{every}: the last epochs would never be validated or saved"
         )
 
 
 def _check_accumulation(trainer: Any) -> None:
-    """Gradients of small batches add up to the average small batch, not to a large one."""
+    """Reject gradient accumulation: the loss of a large batch is not the mean of small ones."""
     if trainer.accumulate_grad_batches > 1:
         raise InputError(
-            f"trainer.accumulate_grad_batches is {trainer.accumulate_grad_batches}: a clip would "
-            "still be told only from those of its own small batch, since negatives do not "
-            "accumulate; raise data.batch_size and set model.micro_batch_size instead"
+            f"trainer.accumulate_grad_batches is {trainer.accumulate_grad_batches}, expected 1: "
+            "negatives do not accumulate over batches; for a larger batch in the same memory, "
+            "raise data.batch_size and set model.micro_batch_size"
         )
 
 
-def _as_list(given: Any) -> list[Any]:
-    if given is None or isinstance(given, bool):
+def _as_list(value: Any) -> list[Any]:
+    if value is None or isinstance(value, bool):
         return []
-    return list(given) if isinstance(given, list) else [given]
+    return list(value) if isinstance(value, list) else [value]
 
 
 def parse(arguments: list[str], run: bool = False) -> NegClapCLI:
-    """Parse the arguments of a subcommand and instantiate all that they name; ``run`` it, too."""
+    """Parse the arguments of a subcommand, instantiate its objects, and ``run`` it if asked to."""
     return NegClapCLI(
         NegClapModule,
         NegClapDataModule,
         args=arguments if run else arguments[1:],
         run=run,
-        save_config_callback=RunConfig,
+        save_config_callback=SaveRunConfig,
         seed_everything_default=0,
-        parser_kwargs={"parser_mode": "omegaconf+"},
+        parser_kwargs={
+            "parser_mode": "omegaconf+",
+            "exit_on_error": False,
+            "allow_abbrev": False,
+        },
         save_config_kwargs={"overwrite": True},
-        # The data module has its own sampling plan.
+        # the data module has its own sampler
         trainer_defaults={"use_distributed_sampler": False, "num_sanity_val_steps": 0},
     )
 
@@ -177,8 +194,8 @@ def run(arguments: list[str]) -> None:
     """Run one subcommand.
 
     Raises:
+        ArgumentError: If an argument or a key of a configuration is not valid.
         InputError: On a user's mistake in the data, the configuration's values or the checkpoint.
     """
-    for noise in ("LightningCLI's args parameter", "Experiment logs directory", ".*LeafSpec"):
-        warnings.filterwarnings("ignore", message=noise)
+    silence_framework()
     parse(arguments, run=True)

@@ -1,7 +1,11 @@
-"""From items to batches: one item type, collation, and texts that are tokenised once."""
+"""Items and batches: a clip, its texts, and collation that tokenizes each text once.
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+A text that a clip does not have is None in a `ClipTexts` and row -1 in a `TextRows`; there is no
+other way to say that it is missing.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import torch
@@ -10,43 +14,108 @@ from torch.utils.data import default_collate
 
 from negclap.audio import Samples, as_waveform
 from negclap.rng import derive_seed
+from negclap.text.compose import FALSEHOODS
 
 Tokens = dict[str, Tensor]
 Tokenize = Callable[[Sequence[str]], Tokens]
-"""Texts to padded ``(n, length)`` tensors; the model owns the tokenizer and hands this over."""
+"""Texts to padded ``(n, length)`` tensors; the text encoder's tokenizer."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExclusionTexts:
+    """An exclusion caption ("piano, no drums") that is true of its clip.
+
+    Attributes:
+        true: The caption.
+        false: Its false forms, one per kind of `compose.FALSEHOODS`; empty if there are none.
+    """
+
+    true: str
+    false: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ClipTexts:
+    """The texts of a clip. Only training needs more than the caption.
+
+    Attributes:
+        caption: The caption; in training after Negation insert, or an exclusion caption instead.
+        original: The caption before the insertion.
+        half: The half negated caption.
+        fully: The fully negated caption.
+        absence_true: A caption with "no v", where the clip lacks v.
+        absence_false: The same caption with "no w", where the clip has w.
+        exclusions: Exclusion captions, equally many for all clips of a batch.
+    """
+
+    caption: str
+    original: str | None = None
+    half: str | None = None
+    fully: str | None = None
+    absence_true: str | None = None
+    absence_false: str | None = None
+    exclusions: tuple[ExclusionTexts, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """One item: an excerpt and its texts by role.
+    """One item: an excerpt of a track and its texts.
 
     Attributes:
-        index: The track's row in its split; the id that metrics keep items by.
+        index: The track's row in its split; metrics identify clips by it.
         track_id: The manifest's id.
-        waveform: Mono, at the model's sample rate; 16-bit where it is stored so.
-        texts: Text by role ("caption", "original", "half", ...); absent roles are missing.
-        unreadable: What went wrong with tracks that this clip stands in for.
+        waveform: Mono, at the model's sample rate; int16 if stored as 16 bit.
+        texts: Its texts.
+        unreadable: Messages about unreadable tracks that this clip replaces.
     """
 
     index: int
     track_id: str
     waveform: Samples
-    texts: Mapping[str, str]
+    texts: ClipTexts
     unreadable: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TextRows:
+    """For each of b clips, the row of each of its texts among the batch's unique texts.
+
+    All tensors are int64; -1 where the clip does not have the text. The fields are those of
+    `ClipTexts`, each ``(b,)``, but for the exclusions.
+
+    Attributes:
+        caption: Captions.
+        original: Captions before the insertion.
+        half: Half negated captions.
+        fully: Fully negated captions.
+        absence_true: Captions with a true negation.
+        absence_false: Captions with a false negation.
+        exclusions: ``(b, turns)`` true exclusion captions.
+        false: ``(b, turns, kinds)`` their false forms.
+    """
+
+    caption: Tensor
+    original: Tensor
+    half: Tensor
+    fully: Tensor
+    absence_true: Tensor
+    absence_false: Tensor
+    exclusions: Tensor
+    false: Tensor
 
 
 @dataclass(slots=True)
 class Batch:
-    """A batch of b clips whose texts, made unique, are u.
+    """A batch of b clips that have u unique texts.
 
     Attributes:
         index: ``(b,)`` int64, the clips' rows in their split.
         track_ids: The clips' ids.
-        waveform: ``(b, samples)`` float32, or int16 where all clips are stored so.
-        tokens: Tokenised unique texts, each tensor ``(u, length)``.
-        text_keys: ``(u,)`` int64, equal for equal texts, on all ranks.
-        rows: By role ``(b,)`` int64: which unique text the clip has there, -1 for none.
-        unreadable: Messages of the tracks that could not be read.
+        waveform: ``(b, samples)`` float32, or int16 if all clips are stored as 16 bit.
+        tokens: The tokenized unique texts, each tensor ``(u, length)``.
+        text_keys: ``(u,)`` int64 hashes of the texts, the same on all ranks.
+        rows: Which of the unique texts each clip has.
+        unreadable: Messages about unreadable tracks.
     """
 
     index: Tensor
@@ -54,32 +123,31 @@ class Batch:
     waveform: Tensor
     tokens: Tokens
     text_keys: Tensor
-    rows: dict[str, Tensor]
+    rows: TextRows
     unreadable: list[str]
 
     def pin_memory(self) -> "Batch":
-        """Called by the DataLoader before a transfer to a GPU."""
-        self.index, self.waveform = self.index.pin_memory(), self.waveform.pin_memory()
-        self.text_keys = self.text_keys.pin_memory()
-        self.tokens = {name: tensor.pin_memory() for name, tensor in self.tokens.items()}
-        self.rows = {name: tensor.pin_memory() for name, tensor in self.rows.items()}
-        return self
+        """Return the batch in pinned memory; called by the DataLoader."""
+        return self._map(Tensor.pin_memory)
 
     def to(self, device: torch.device, non_blocking: bool = False) -> "Batch":
-        """The batch on another device."""
+        """Return the batch on another device."""
+        return self._map(lambda tensor: tensor.to(device, non_blocking=non_blocking))
 
-        def move(value: Any) -> Any:
-            if isinstance(value, Tensor):
-                return value.to(device, non_blocking=non_blocking)
-            if isinstance(value, dict):
-                return {name: move(inner) for name, inner in value.items()}
-            return value
-
-        return Batch(**{f.name: move(getattr(self, f.name)) for f in fields(self)})
+    def _map(self, change: Callable[[Tensor], Tensor]) -> "Batch":
+        rows = {each.name: change(getattr(self.rows, each.name)) for each in fields(self.rows)}
+        return replace(
+            self,
+            index=change(self.index),
+            waveform=change(self.waveform),
+            tokens={name: change(tensor) for name, tensor in self.tokens.items()},
+            text_keys=change(self.text_keys),
+            rows=TextRows(**rows),
+        )
 
 
 def stack_waveforms(clips: Sequence[Clip]) -> Tensor:
-    """``(b, samples)``; a loader's worker writes them where its parent reads them."""
+    """Stack waveforms to ``(b, samples)``; in a loader worker, directly into shared memory."""
     waveforms: list[Samples] = [clip.waveform for clip in clips]
     if len({waveform.dtype for waveform in waveforms}) > 1:
         waveforms = [as_waveform(waveform) for waveform in waveforms]
@@ -88,19 +156,45 @@ def stack_waveforms(clips: Sequence[Clip]) -> Tensor:
 
 
 def collate(clips: Sequence[Clip], tokenize: Tokenize) -> Batch:
-    """A batch whose texts are made unique, so that each is tokenised and encoded once."""
-    unique: dict[str, int] = {}
-    rows: dict[str, Tensor] = {}
-    for role in sorted({role for clip in clips for role in clip.texts}):
-        texts = [clip.texts.get(role) for clip in clips]
-        numbers = [-1 if t is None else unique.setdefault(t, len(unique)) for t in texts]
-        rows[role] = torch.tensor(numbers)
+    """Make a batch in which each distinct text is tokenized, and later encoded, once."""
+    unique, rows = _number_texts([clip.texts for clip in clips])
     return Batch(
         index=torch.tensor([clip.index for clip in clips]),
         track_ids=[clip.track_id for clip in clips],
         waveform=stack_waveforms(clips),
-        tokens=tokenize(list(unique)),
+        tokens=tokenize(unique),
         text_keys=torch.tensor([derive_seed(text) for text in unique]),
         rows=rows,
         unreadable=[message for clip in clips for message in clip.unreadable],
+    )
+
+
+def _number_texts(texts: Sequence[ClipTexts]) -> tuple[list[str], TextRows]:
+    """Return the distinct texts, and for each clip the row of each of its texts."""
+    single = [each.name for each in fields(ClipTexts) if each.name != "exclusions"]
+    columns: dict[tuple[Any, ...], list[str | None]] = {
+        (name,): [getattr(each, name) for each in texts] for name in single
+    }
+    turns = max(len(each.exclusions) for each in texts)
+    kinds = max((len(one.false) for each in texts for one in each.exclusions), default=0)
+    for turn in range(turns):
+        exclusions = [each.exclusions[turn] for each in texts]
+        columns["exclusion", turn] = [one.true for one in exclusions]
+        for kind in range(kinds):
+            columns[FALSEHOODS[kind], turn] = [
+                one.false[kind] if one.false else None for one in exclusions
+            ]
+    # The order of the unique texts decides which random numbers (dropout) each of them gets.
+    unique: dict[str, int] = {}
+    rows = {
+        key: torch.tensor([-1 if t is None else unique.setdefault(t, len(unique)) for t in column])
+        for key, column in sorted(columns.items())
+    }
+    true = [rows["exclusion", turn] for turn in range(turns)]
+    false = [rows[FALSEHOODS[kind], turn] for turn in range(turns) for kind in range(kinds)]
+    empty = torch.empty(len(texts), 0, dtype=torch.long)
+    return list(unique), TextRows(
+        **{name: rows[name,] for name in single},
+        exclusions=torch.stack(true, dim=1) if true else empty,
+        false=(torch.stack(false, dim=1) if false else empty).view(len(texts), turns, kinds),
     )

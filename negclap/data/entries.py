@@ -1,8 +1,8 @@
-"""What sources say, one recording at a time, before anybody has looked for its audio.
+"""The interface of sources: entries and rejections, before the audio is located.
 
-A source is a dataclass whose fields are its options on the command line. It reads what a data set
-comes with and yields entries, and a rejection for everything that is none: nothing is dropped
-without a word.
+A source is a dataclass whose fields are its command line options. It reads the files of a data set
+and yields an entry for each recording, and a rejection for each row that is not a valid one, so
+that nothing is dropped silently.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,9 +13,13 @@ from negclap.data.manifest import Caption
 
 
 class Candidate(NamedTuple):
-    """Where the audio of an entry may lie, relative to the audio root.
+    """A possible location of an entry's audio.
 
-    ``duration_s`` of None takes everything from ``start_s`` on; a file that ends before is none.
+    Attributes:
+        location: Relative to the audio root.
+        start_s: Start of the recording in the file, in seconds.
+        duration_s: Its duration in seconds; None extends to the end of the file. A shorter file is
+            rejected.
     """
 
     location: str
@@ -28,15 +32,16 @@ class Entry:
     """One recording.
 
     Attributes:
-        place: Where the source says it ("valid.parquet:12").
-        track_id: Its name, unique in the source.
-        audio: Where its audio may lie; the first that is there is taken.
-        captions: As they are written; may be none.
-        tags: As they are written, negating ones ("no vocals") included.
-        split: As the source names it; "" where it names none.
-        group: What belongs into one split together (an album, an artist); "" stands for the track.
-        categories: Category by tag, where the source knows it.
-        meta: Whatever else is worth keeping; JSON.
+        place: Its row or file in the source ("valid.parquet:12").
+        track_id: Unique in the source.
+        audio: Possible locations of its audio; the first that exists is used.
+        captions: As written in the source; may be empty.
+        tags: As written in the source, including negated ones ("no vocals").
+        split: As named in the source; "" if unknown.
+        group: Key of recordings that must be in the same split (album, artist); "" means the track
+            itself.
+        categories: Category by tag, if the source has them.
+        meta: Other metadata, as JSON.
     """
 
     place: str
@@ -51,7 +56,7 @@ class Entry:
 
 
 class Rejection(NamedTuple):
-    """Why something that a source holds is no track."""
+    """Why an item of a source is not a track."""
 
     place: str
     track_id: str
@@ -60,14 +65,14 @@ class Rejection(NamedTuple):
 
 
 class Source(Protocol):
-    """What a data set is read with."""
+    """A reader for one data set format."""
 
     name: ClassVar[str]
-    """Of the command, `negclap prepare NAME`."""
+    """Name of the subcommand, `negclap prepare NAME`."""
 
     writes_captions: ClassVar[bool]
-    """Whether captions are made of tags where there are none."""
+    """Whether captions are written from tags if there are none."""
 
     def entries(self, audio: str) -> Iterator[Entry | Rejection]:
-        """All that the source holds; ``audio`` is the root that candidates are relative to."""
+        """Yield everything in the source; candidates are relative to the root ``audio``."""
         ...

@@ -1,10 +1,17 @@
-"""The manifest: one JSON object per line, one line per track; or Parquet with the same fields.
+"""The manifest: JSON Lines with one track per line, or Parquet with the same fields.
 
-Fields: ``track_id`` (str), ``audio`` (a location that `negclap.audio` reads, relative to the
-manifest's folder), ``start_s`` and ``duration_s`` (seconds, where the track lies in the file),
-``captions`` (list of ``{"text", "kind"}``), ``tags`` (list), ``absent_tags`` (list, or null where
-it is not known what is absent), ``split`` (str) and ``meta`` (object; in Parquet its JSON). No
-torch here. `tracks` opens a manifest of any size in milliseconds.
+| field | type | meaning |
+|---|---|---|
+| ``track_id`` | str | unique in the manifest |
+| ``audio`` | str | a location that `negclap.audio` reads, relative to the manifest's folder |
+| ``start_s``, ``duration_s`` | float | the track's part of the audio file, in seconds |
+| ``captions`` | list of ``{"text", "kind"}`` | |
+| ``tags`` | list of str | present tags |
+| ``absent_tags`` | list of str or null | absent tags; null if they are unknown |
+| ``split`` | str | |
+| ``meta`` | object | anything else; optional; in Parquet as JSON |
+
+`negclap.data.tracks` opens a manifest of any size in milliseconds.
 """
 
 import json
@@ -16,17 +23,17 @@ from typing import Any
 
 from negclap.data.parquet import read_rows
 from negclap.errors import InputError
-from negclap.storage import writing
+from negclap.storage import atomic_write
 
 MAX_CAPTION_WORDS = 1000
-_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")  # JSON may escape halves of characters
-INVENTED = "attribute_prediction"
-"""The kind of LP-MusicCaps captions that claim what nobody heard: never truth for negation."""
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")  # JSON can escape half a character
+ATTRIBUTE_PREDICTION = "attribute_prediction"
+"""The LP-MusicCaps captions whose attributes a language model made up; no ground truth."""
 
 
 @dataclass(frozen=True, slots=True)
 class Caption:
-    """A caption and where it comes from ("template", "writing", ...)."""
+    """A caption and its origin ("template", "writing", ...)."""
 
     text: str
     kind: str = "caption"
@@ -34,7 +41,7 @@ class Caption:
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """One record of a manifest; the module's docstring describes the fields."""
+    """One record of a manifest; the module docstring describes the fields."""
 
     track_id: str
     audio: str
@@ -48,25 +55,25 @@ class Track:
 
 
 def parse_manifest(path: Path) -> Iterator[Track]:
-    """The tracks of a JSONL or Parquet manifest, one after the other, each checked.
+    """Yield the tracks of a JSON Lines or Parquet manifest, after validation.
 
     Raises:
-        InputError: If the file is missing, empty, or a record is wrong; names ``file:line``, or
-            the row of a Parquet file.
+        InputError: If the file is missing or empty, or a record is invalid; the message has the
+            path and the line (or Parquet row).
     """
     if not path.is_file():
-        raise InputError(f"{path}: no manifest there")
-    first_place: dict[str, int] = {}
+        raise InputError(f"{path}: manifest not found")
+    first_line: dict[str, int] = {}
     records = _parquet_records(path) if path.suffix == ".parquet" else _lines(path)
     for number, record in records:
         track = parse_record(record, f"{path}:{number}")
-        before = first_place.setdefault(track.track_id, number)
-        if before != number:
+        earlier = first_line.setdefault(track.track_id, number)
+        if earlier != number:
             raise InputError(
-                f"{path}:{number}: track_id {track.track_id!r} stands already in line {before}"
+                f"{path}:{number}: track_id {track.track_id!r} is a duplicate of line {earlier}"
             )
         yield track
-    if not first_place:
+    if not first_line:
         raise InputError(f"{path}: the manifest is empty")
 
 
@@ -86,21 +93,24 @@ def _parquet_records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         yield number, record
 
 
-def first_told(track: Track) -> str:
-    """The first caption that says what is known of the track.
+def reference_caption(track: Track) -> str:
+    """Return the first caption that is not an attribute prediction.
 
     Raises:
-        InputError: If all of them invent.
+        InputError: If there is none.
     """
     for caption in track.captions:
-        if caption.kind != INVENTED:
+        if caption.kind != ATTRIBUTE_PREDICTION:
             return caption.text
-    raise InputError(f"track {track.track_id!r} has no caption but {INVENTED!r}, which invents")
+    raise InputError(
+        f"track {track.track_id!r}: all captions are of kind {ATTRIBUTE_PREDICTION!r}, whose "
+        "attributes are made up; expected another kind"
+    )
 
 
 def write_manifest(path: Path, tracks: Iterable[Track]) -> None:
-    """Write a JSONL manifest; under its final name it is always whole."""
-    with writing(path) as file:
+    """Write a JSON Lines manifest with `atomic_write`."""
+    with atomic_write(path) as file:
         for track in tracks:
             file.write(json.dumps(asdict(track), ensure_ascii=False) + "\n")
 
@@ -114,33 +124,42 @@ def _parse_json(line: bytes, where: str) -> dict[str, Any]:
         raise InputError(f"{where}: not JSON ({error})") from None
     if not isinstance(record, dict):
         raise InputError(f"{where}: expected an object, got {type(record).__name__}")
-    if _SURROGATE.search(line) and not _is_utf8(record):
-        raise InputError(f"{where}: holds half a character (a lone surrogate), expected UTF-8")
+    if _SURROGATE.search(line) and not is_utf8(json.dumps(record, ensure_ascii=False)):
+        raise InputError(f"{where}: contains a lone surrogate, expected valid Unicode")
     return record
 
 
-def _is_utf8(record: dict[str, Any]) -> bool:
+def is_utf8(text: str) -> bool:
+    """Whether a string can be encoded as UTF-8: it has no lone surrogates."""
     try:
-        json.dumps(record, ensure_ascii=False).encode()
+        text.encode()
     except UnicodeEncodeError:
         return False
     return True
 
 
 def parse_line(line: str, where: str) -> Track:
-    """The track of one line.
+    """Parse one line of a manifest.
+
+    Args:
+        line: A JSON object.
+        where: The place for error messages ("manifest.jsonl:3").
 
     Raises:
-        InputError: If it is none; ``where`` is the place that the message names.
+        InputError: If the line is not a valid record.
     """
     return parse_record(_parse_json(line.encode(), where), where)
 
 
 def parse_record(record: dict[str, Any], where: str) -> Track:
-    """The track of one record.
+    """Convert one record of a manifest to a track.
+
+    Args:
+        record: The fields.
+        where: The place for error messages ("manifest.jsonl:3").
 
     Raises:
-        InputError: If a field is missing, unknown or wrong; ``where`` is the place that it names.
+        InputError: If a field is missing, unknown or invalid.
     """
     fields = Track.__dataclass_fields__
     unknown = sorted(record.keys() - fields.keys())
@@ -151,7 +170,7 @@ def parse_record(record: dict[str, Any], where: str) -> Track:
     tags = _names(record, "tags", where)
     absent = None if record["absent_tags"] is None else _names(record, "absent_tags", where)
     if both := sorted({*tags} & {*(absent or ())}):
-        raise InputError(f"{where}: tags and absent_tags both hold {both}")
+        raise InputError(f"{where}: tags and absent_tags both contain {both}")
     return Track(
         track_id=_text(record, "track_id", where),
         audio=_text(record, "audio", where),
@@ -200,5 +219,5 @@ def _seconds(record: dict[str, Any], name: str, where: str, minimum: float) -> f
 def _names(record: dict[str, Any], name: str, where: str) -> tuple[str, ...]:
     values = _expect(record, name, list, where)
     if not all(isinstance(value, str) for value in values):
-        raise InputError(f"{where}: {name} holds something that is no string")
+        raise InputError(f"{where}: {name} is {values!r:.80}, expected a list of strings")
     return tuple(values)

@@ -1,4 +1,4 @@
-"""Rows of Parquet files; whatever is wrong with one is one line."""
+"""Read rows of Parquet files; every problem is an InputError with a one-line message."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -10,15 +10,15 @@ import pyarrow.parquet as pq
 from negclap.errors import InputError
 
 _ROWS_AT_ONCE = 1024
-# Besides Arrow's own: texts that are no UTF-8, times and dates that Python has no value for.
+# Besides Arrow's own errors: invalid UTF-8, and times and dates out of Python's range.
 _UNREADABLE = (pa.ArrowException, OSError, ValueError, OverflowError, LookupError)
 
 
 def read_rows(path: Path, needed: Sequence[str] = ()) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The rows, counted from 1.
+    """Yield the rows with their numbers, from 1.
 
     Raises:
-        InputError: If the file is missing, no Parquet, or lacks a needed column.
+        InputError: If the file is missing, not Parquet, or lacks a needed column.
     """
     number = 0
     try:
@@ -38,11 +38,11 @@ def read_rows(path: Path, needed: Sequence[str] = ()) -> Iterator[tuple[int, dic
 
 
 def check_columns(path: Path, columns: Sequence[str], needed: Iterable[str]) -> None:
-    """Refuse a table that lacks a column.
+    """Check that a table has the needed columns.
 
     Raises:
-        InputError: If it does.
+        InputError: If one is missing.
     """
     missing = [name for name in needed if name not in columns]
     if missing:
-        raise InputError(f"{path}: no columns {missing}; it has {list(columns)!r:.300}")
+        raise InputError(f"{path}: missing columns {missing}; it has {list(columns)!r:.300}")

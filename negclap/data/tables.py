@@ -1,4 +1,4 @@
-"""Rows of the tables that data sets come as: CSV, TSV, Parquet, JSON lines."""
+"""Read rows of CSV, TSV, Parquet and JSON Lines tables, with their line numbers."""
 
 import csv
 import json
@@ -18,14 +18,14 @@ class _Tsv(csv.excel_tab):
 
 
 class Row(NamedTuple):
-    """A row and where it stands ("train.csv:12"; rows of Parquet are counted from 1)."""
+    """A row and its place ("train.csv:12"; for Parquet the row number, from 1)."""
 
     place: str
     values: dict[str, Any]
 
 
 def read_csv(path: Path, needed: Sequence[str], delimiter: str = ",") -> Iterator[Row | Rejection]:
-    """Rows of a table with a header; one with too few or too many fields is rejected.
+    """Yield the rows of a table with a header, and rejections of those with a wrong field count.
 
     Raises:
         InputError: If the file is missing, not UTF-8, or lacks a needed column.
@@ -39,7 +39,7 @@ def read_csv(path: Path, needed: Sequence[str], delimiter: str = ",") -> Iterato
 
 
 def read_ragged_tsv(path: Path, needed: Sequence[str]) -> Iterator[tuple[Row, list[str]]]:
-    """Rows whose last column goes on without a header, and what that column holds (MTG-Jamendo).
+    """Yield the rows of a TSV whose last column may repeat, with its values (MTG-Jamendo).
 
     Raises:
         InputError: If the file is missing, not UTF-8, or lacks a needed column.
@@ -84,17 +84,17 @@ def _lines(path: Path) -> Iterator[bytes]:
 
 
 def read_parquet(path: Path, needed: Sequence[str]) -> Iterator[Row]:
-    """Rows of a Parquet file.
+    """Yield the rows of a Parquet file.
 
     Raises:
-        InputError: If the file is missing, no Parquet, or lacks a needed column.
+        InputError: If the file is missing, not Parquet, or lacks a needed column.
     """
     for number, values in read_rows(path, needed):
         yield Row(f"{path}:{number}", values)
 
 
 def read_json_lines(path: Path) -> Iterator[Row | Rejection]:
-    """Objects of a JSONL file; a line that is none is rejected.
+    """Yield the objects of a JSON Lines file, and rejections of other lines.
 
     Raises:
         InputError: If the file is missing.
@@ -106,11 +106,11 @@ def read_json_lines(path: Path) -> Iterator[Row | Rejection]:
             if isinstance(values, dict):
                 yield Row(place, values)
             else:
-                yield Rejection(place, "", "malformed row", "no JSON object")
+                yield Rejection(place, "", "malformed row", "not a JSON object")
 
 
 def parse_json(text: bytes) -> Any:
-    """The value, or None where it is no JSON."""
+    """Parse JSON; None if it is invalid."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError):  # UnicodeDecodeError and JSONDecodeError are ValueErrors
@@ -118,7 +118,7 @@ def parse_json(text: bytes) -> Any:
 
 
 def find_files(where: Path, suffixes: Sequence[str]) -> list[Path]:
-    """The file itself, or all files below a folder that end so, in order.
+    """Return the file itself, or all files below a folder with these suffixes, sorted.
 
     Raises:
         InputError: If there is none.
@@ -127,5 +127,5 @@ def find_files(where: Path, suffixes: Sequence[str]) -> list[Path]:
         return [where]
     found = sorted(path for path in where.rglob("*") if path.name.endswith(tuple(suffixes)))
     if not found:
-        raise InputError(f"{where}: no {' or '.join(suffixes)} file there")
+        raise InputError(f"{where}: no {' or '.join(suffixes)} file found")
     return found

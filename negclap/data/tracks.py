@@ -1,8 +1,8 @@
-"""A manifest of any size, opened in milliseconds and shared by all loader workers.
+"""Open a manifest of any size in milliseconds and share it between loader workers.
 
-JSONL and Parquet are what people write. What is opened is an Arrow IPC file beside it, which is
-made once, with every record checked, and mapped into memory: half a million tracks cost a process
-next to nothing, and nothing is copied when workers start.
+Manifests are written as JSON Lines or Parquet. On first use, all records are validated and cached
+in an Arrow IPC file next to the manifest, which is then memory-mapped: half a million tracks take
+almost no memory per process, and starting workers copies nothing.
 """
 
 import hashlib
@@ -11,8 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
-from typing import Any, overload
-from uuid import uuid4
+from typing import IO, Any, overload
 
 import numpy as np
 import pyarrow as pa
@@ -43,12 +42,12 @@ _ROWS_AT_ONCE = 65_536
 
 
 class Tracks(Sequence[Track]):
-    """Tracks of an Arrow table, made when they are asked for.
+    """A sequence of tracks in an Arrow table; tracks are created on access.
 
     Args:
-        table: Columns of the manifest's fields.
-        rows: Which of its rows, in which order; None takes all.
-        path: The file that the table is mapped from; another process opens it anew.
+        table: One column per field of the manifest.
+        rows: The rows to use, in order; None uses all.
+        path: The file that the table is mapped from; other processes reopen it.
     """
 
     def __init__(
@@ -61,11 +60,11 @@ class Tracks(Sequence[Track]):
 
     @classmethod
     def of(cls, tracks: Iterable[Track]) -> "Tracks":
-        """Tracks that are in memory already."""
+        """Create from tracks in memory."""
         return cls(pa.Table.from_batches(_batches(tracks), _SCHEMA))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Workers that are started anew map the file, too."""
+        """Pickle as path and rows, so that spawned workers map the file too."""
         if self._path:
             return _open_rows, (self._path, self._rows)
         return Tracks, (self._table, self._rows)
@@ -79,7 +78,7 @@ class Tracks(Sequence[Track]):
     @overload
     def __getitem__(self, index: slice) -> "Tracks": ...
     def __getitem__(self, index: int | slice) -> "Track | Tracks":
-        """A track, or the tracks of a slice."""
+        """Return a track, or the tracks of a slice."""
         if isinstance(index, slice):
             return Tracks(self._table, self._rows[index], self._path)
         row = int(self._rows[index])
@@ -99,39 +98,39 @@ class Tracks(Sequence[Track]):
         )
 
     def __iter__(self) -> Iterator[Track]:
-        """One after the other."""
+        """Iterate over the tracks."""
         return (self[index] for index in range(len(self)))
 
     def column(self, name: str) -> pa.ChunkedArray:
-        """A field of all tracks."""
+        """Return one field of all tracks."""
         return self._table[name].take(pa.array(self._rows))
 
     def split(self, name: str) -> "Tracks":
-        """The tracks of a split; may be none."""
+        """Return the tracks of a split; may be empty."""
         return self._where(pc.equal(self.column("split"), name))
 
     def splits(self) -> list[str]:
-        """Names of the splits, in order of appearance."""
+        """Return the names of the splits, in order of appearance."""
         names: list[str] = pc.unique(self.column("split")).to_pylist()
         return names
 
     def shorter_than(self, duration_s: float) -> "Tracks":
-        """Those that last less than so many seconds."""
+        """Return the tracks shorter than ``duration_s``, in seconds."""
         return self._where(pc.less(self.column("duration_s"), duration_s))
 
     def without_caption(self) -> "Tracks":
-        """Those without any."""
+        """Return the tracks without captions."""
         return self._where(pc.equal(pc.list_value_length(self.column("captions")), 0))
 
-    def with_caption_of(self, kind: str) -> "Tracks":
-        """Those that have a caption of a kind."""
+    def with_caption_kind(self, kind: str) -> "Tracks":
+        """Return the tracks with a caption of this kind."""
         captions = self.column("captions").combine_chunks()
         kinds = pc.struct_field(pc.list_flatten(captions), "kind")
         rows = pc.filter(pc.list_parent_indices(captions), pc.equal(kinds, kind))
         return Tracks(self._table, self._rows[np.unique(rows.to_numpy())], self._path)
 
-    def of_unknown_absence(self) -> "Tracks":
-        """Those that do not say what they lack."""
+    def with_unknown_absence(self) -> "Tracks":
+        """Return the tracks whose absent tags are unknown."""
         return self._where(pc.is_null(self.column("absent_tags")))
 
     def _where(self, chosen: Any) -> "Tracks":
@@ -140,42 +139,41 @@ class Tracks(Sequence[Track]):
 
 
 def read_manifest(location: Path | str) -> Tracks:
-    """Open a JSONL or Parquet manifest through its Arrow file, which is made where it is missing.
+    """Open a JSON Lines or Parquet manifest through its Arrow file.
 
-    The Arrow file lies beside the manifest, or in the user's cache where that cannot be written;
-    it is made anew when the manifest has changed. A manifest at a URL is copied into that cache.
+    The Arrow file is next to the manifest, or in the user's cache if that folder is read-only. It
+    is created on first use and whenever the manifest has changed. A manifest at a URL is downloaded
+    into the cache.
 
     Raises:
-        InputError: If the manifest is missing, empty, or a record is wrong; names ``file:line``.
+        InputError: If the manifest is missing or empty, or a record is invalid; the message has the
+            path and the line.
     """
     path = storage.local_copy(str(location))
     if not path.is_file():
-        raise InputError(f"{path}: no manifest there")
+        raise InputError(f"{path}: manifest not found")
     stat = path.stat()
     made_of = json.dumps([_VERSION, stat.st_size, stat.st_mtime_ns]).encode()
     targets = (path.with_name(path.name + ".arrow"), _in_cache(path))
     for target in targets:
         if _is_current(target, made_of):
             return _open(target)
-    path.open("rb").close()  # what cannot be read is not taken for what cannot be written below
+    path.open("rb").close()  # so that an OSError below comes from writing
     for target in targets:
-        partial = target.with_name(f"{target.name}.{uuid4().hex}.partial")
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            _write(partial, parse_manifest(path), made_of)
-            partial.replace(target)
-        except OSError:  # a folder that may not be written
+            with storage.atomic_write(target, "wb") as file:
+                _write(file, parse_manifest(path), made_of)
+        except OSError:  # the folder is read-only
             continue
-        finally:
-            partial.unlink(missing_ok=True)
         return _open(target)
     raise InputError(f"{path}: neither its folder nor {targets[1].parent} can be written")
 
 
 def read_vocabulary(manifest: Path | str) -> Vocabulary:
-    """The vocabulary beside a manifest."""
-    beside = storage.join(storage.folder_of(str(manifest)), "vocabulary.json")
-    return Vocabulary.load(storage.local_copy(beside))
+    """Read the vocabulary next to a manifest."""
+    location = storage.join(storage.folder_of(str(manifest)), "vocabulary.json")
+    return Vocabulary.load(storage.local_copy(location))
 
 
 def _in_cache(path: Path) -> Path:
@@ -200,18 +198,18 @@ def _open_rows(path: Path, rows: NDArray[np.int64]) -> Tracks:
     return Tracks(_open(path)._table, rows, path)
 
 
-def _write(path: Path, tracks: Iterable[Track], made_of: bytes) -> None:
+def _write(file: IO[bytes], tracks: Iterable[Track], made_of: bytes) -> None:
     schema = _SCHEMA.with_metadata({_MADE_OF: made_of})
-    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
+    with pa.ipc.new_file(file, schema) as writer:
         for batch in _batches(tracks):
             writer.write_batch(batch)
 
 
 def _batches(tracks: Iterable[Track]) -> Iterator[pa.RecordBatch]:
-    left = iter(tracks)
-    while some := list(islice(left, _ROWS_AT_ONCE)):
+    remaining = iter(tracks)
+    while batch := list(islice(remaining, _ROWS_AT_ONCE)):
         records = [
             asdict(track) | {"meta": json.dumps(dict(track.meta), ensure_ascii=False)}
-            for track in some
+            for track in batch
         ]
         yield pa.RecordBatch.from_pylist(records, _SCHEMA)

@@ -1,62 +1,64 @@
-"""Free alternatives to training: what can be done about negation with the text encoder as it is.
+"""Training-free baselines that handle negation on top of any text encoder.
 
-Each takes a text apart into what it affirms and what it negates, embeds both, and combines them.
-They need no training and work with any model; a trained model should beat them.
+They split a text into its affirmed part and its negated parts, embed them, and combine the
+embeddings. A model trained on negation should beat them.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from negclap.evaluation.scoring import EmbedTexts
 from negclap.text.detect import DENYING, find_negations
 from negclap.text.rewrite import remove
 from negclap.text.vocabulary import Vocabulary
 
 Method = Literal["boolean", "spherical", "removal"]
-EmbedTexts = Callable[[Sequence[str]], Tensor]
-"""Texts to ``(n, d)`` unit embeddings."""
 
 GRIDS: dict[Method, tuple[float, ...]] = {
     "boolean": (0.1, 0.25, 0.5, 0.75, 1.0),
     "spherical": (0.8, 0.85, 0.9, 0.92, 0.95, 0.98),
     "removal": (0.0,),
 }
-"""Values of each method's one parameter, to be tuned on validation."""
+"""Values of each method's parameter to choose from on validation."""
 NEUTRAL = "music"
-"""Stands for what a text affirms that affirms nothing."""
+"""The affirmed part of a text that affirms nothing."""
 
 
 class Parts(NamedTuple):
-    """What a text affirms, and what it negates."""
+    """The affirmed part of a text, and its negated parts."""
 
     affirmed: str
     negated: tuple[str, ...]
 
 
-def take_apart(text: str, vocabulary: Vocabulary) -> Parts:
-    """Split off the negations of a text; their tags by name, other phrases as they stand."""
+def split_negations(text: str, vocabulary: Vocabulary) -> Parts:
+    """Split the negations off a text.
+
+    Negated tags are given by name, other negated phrases verbatim.
+    """
     negated: list[str] = []
     affirmed = text
     while True:
-        found = [
+        negations = [
             negation
             for negation in find_negations(affirmed, vocabulary)
             if negation.kind in DENYING
             and (negation.tag is not None or (negation.kind == "absence" and negation.phrase))
         ]
-        if not found:
+        if not negations:
             return Parts(affirmed or NEUTRAL, tuple(dict.fromkeys(negated)))
-        last = found[-1]
+        last = negations[-1]
         names = [mention.tag for mention in vocabulary.find(last.phrase)]
         negated += names or [last.phrase]
         affirmed = remove(affirmed, last)
 
 
 def boolean(affirmed: Tensor, negated: Tensor, weight: float) -> Tensor:
-    """The vector whose product with a clip is s(A) - lambda s(B).
+    """Return embeddings whose similarity to a clip is s(A) - lambda s(B).
 
     Args:
         affirmed: ``(n, d)`` unit embeddings of A.
@@ -70,16 +72,16 @@ def boolean(affirmed: Tensor, negated: Tensor, weight: float) -> Tensor:
 
 
 def spherical(affirmed: Tensor, negated: Tensor, tau: float) -> Tensor:
-    """The point between a concept and the edge of the cap around the one to avoid (SpaceVLM).
+    """Move embeddings away from a spherical cap around the negated concept (SpaceVLM).
 
-    With theta the angle between a and n: delta = arccos(tau) + theta / 2 is the angle from n, and
-    m = cos(delta) n + sin(delta) / sin(theta) (a - (a.n) n); m = a where theta is at least
-    2 arccos(tau), since a is then far enough already.
+    With theta the angle between a and n, and delta = arccos(tau) + theta / 2 the angle from n:
+    m = cos(delta) n + sin(delta) / sin(theta) (a - (a.n) n). Where theta is at least
+    2 arccos(tau), a is far enough from n already, and m = a.
 
     Args:
         affirmed: ``(n, d)`` unit embeddings a.
         negated: ``(n, d)`` unit embeddings n.
-        tau: Cosine within which a clip counts as the concept; about 0.92.
+        tau: Cosine from which on a clip counts as the negated concept; about 0.92.
 
     Returns:
         ``(n, d)`` unit vectors.
@@ -93,32 +95,39 @@ def spherical(affirmed: Tensor, negated: Tensor, tau: float) -> Tensor:
     return F.normalize(torch.where(theta >= 2 * reach, affirmed, moved), dim=-1)
 
 
-def embed_with(
-    method: Method, parameter: float, embed: EmbedTexts, vocabulary: Vocabulary
-) -> EmbedTexts:
-    """A text encoder that handles negation by ``method`` on top of ``embed``.
+class EmbeddedParts(NamedTuple):
+    """The embedded parts of n texts.
 
-    Several negated concepts are one: the normalised mean of their embeddings. Texts without
-    negation are embedded as they are.
+    Attributes:
+        affirmed: ``(n, d)`` unit embeddings of the affirmed parts.
+        negating: Rows of the m texts with negated parts.
+        negated: ``(m, d)`` unit embeddings of the negated parts; the normalised mean if a text has
+            several.
     """
 
-    def combined(texts: Sequence[str]) -> Tensor:
-        parts = [take_apart(text, vocabulary) for text in texts]
-        wanted = list(
-            dict.fromkeys(one for part in parts for one in (part.affirmed, *part.negated))
-        )
-        rows = {text: row for row, text in enumerate(wanted)}
-        embedded = embed(wanted)
-        result = embedded[[rows[part.affirmed] for part in parts]]
-        negating = [i for i, part in enumerate(parts) if part.negated]
-        if not negating or method == "removal":
-            return result
-        negated = torch.stack(
-            [embedded[[rows[one] for one in parts[i].negated]].mean(dim=0) for i in negating]
-        )
-        negated = F.normalize(negated, dim=-1)
-        combine = boolean if method == "boolean" else spherical
-        result[negating] = combine(result[negating], negated, parameter)
+    affirmed: Tensor
+    negating: list[int]
+    negated: Tensor
+
+    def combine(self, method: Method, parameter: float) -> Tensor:
+        """Return ``(n, d)`` embeddings of the texts; texts without negation are unchanged."""
+        result = self.affirmed.clone()
+        if self.negating and method != "removal":
+            compose = boolean if method == "boolean" else spherical
+            result[self.negating] = compose(result[self.negating], self.negated, parameter)
         return result
 
-    return combined
+
+def embed_parts(texts: Sequence[str], embed: EmbedTexts, vocabulary: Vocabulary) -> EmbeddedParts:
+    """Split texts at their negations and embed each distinct part once."""
+    parts = [split_negations(text, vocabulary) for text in texts]
+    distinct = list(dict.fromkeys(one for part in parts for one in (part.affirmed, *part.negated)))
+    rows = {text: row for row, text in enumerate(distinct)}
+    embedded = embed(distinct)
+    negating = [i for i, part in enumerate(parts) if part.negated]
+    negated = [embedded[[rows[one] for one in parts[i].negated]].mean(dim=0) for i in negating]
+    return EmbeddedParts(
+        embedded[[rows[part.affirmed] for part in parts]],
+        negating,
+        F.normalize(torch.stack(negated), dim=-1) if negated else embedded[:0],
+    )

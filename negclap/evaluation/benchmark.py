@@ -1,7 +1,6 @@
-"""`negclap benchmark`: the suite over anything with `encode_audio` and `encode_text`."""
+"""Evaluate any model with `encode_audio` and `encode_text`."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
@@ -15,32 +14,41 @@ from negclap.data.dataset import Excerpts, OnBadAudio
 from negclap.data.manifest import Track
 from negclap.data.tracks import Tracks, read_manifest, read_vocabulary
 from negclap.errors import InputError
-from negclap.evaluation.baselines import GRIDS, EmbedTexts, Method, embed_with
-from negclap.evaluation.exam import Exam
-from negclap.evaluation.exams import make_exam
+from negclap.evaluation.baselines import GRIDS, Method, embed_parts
+from negclap.evaluation.exam import MIXED, Exam, make_exam
+from negclap.evaluation.metrics.retrieval import draw_galleries
 from negclap.evaluation.metrics.scores import check_embeddings
+from negclap.evaluation.scoring import EmbedTexts, cached, query_scores
 from negclap.evaluation.suite import Bounds, Estimate, Results, Suite
-from negclap.models.encoder import Model
+from negclap.models.encoder import TEXT_BATCH_SIZE, Model, chunks
 from negclap.progress import Progress
 from negclap.storage import folder_of
-from negclap.text.probes import Statement
 from negclap.text.vocabulary import Vocabulary
 
-_AT_ONCE = 64
-_TEXTS_AT_ONCE = 256
+_TRACKS_AT_ONCE = 64
 
 
 class Outcome(NamedTuple):
-    """What one way of encoding scores."""
+    """The results of a model.
+
+    Attributes:
+        estimates: Values with intervals, chance and oracle, by key.
+        results: Values, and scores per track.
+    """
 
     estimates: dict[str, Estimate]
     results: Results
 
 
-class Heard(NamedTuple):
-    """A split as a model hears it: its exam, the embeddings that answer it, oracle and chance.
+class EncodedSplit(NamedTuple):
+    """A split with its audio encoded by a model.
 
-    ``unreadable`` are messages of tracks that are not asked about, since they cannot be heard.
+    Attributes:
+        exam: The exam about the readable tracks.
+        audio: ``(n, d)`` unit embeddings of these tracks.
+        twin_audio: ``(m, d)`` unit embeddings of their twins.
+        bounds: Values of oracle and chance, if already computed.
+        unreadable: Error messages about unreadable tracks, which are left out.
     """
 
     exam: Exam
@@ -50,16 +58,16 @@ class Heard(NamedTuple):
     unreadable: tuple[str, ...] = ()
 
 
-class Material(NamedTuple):
-    """What is asked about: a manifest's tracks and how they are cut.
+class BenchmarkData(NamedTuple):
+    """The tracks of a manifest, and how to read their audio.
 
     Attributes:
-        tracks: All splits.
-        root: The folder that audio paths are relative to.
+        tracks: The tracks of all splits.
+        root: Folder that audio paths are relative to.
         vocabulary: The tags.
-        excerpt_s: Seconds from the middle of each track; of shorter ones all that there is.
-        seed: Of the questions.
-        on_bad_audio: "error" stops at a track that cannot be read, "skip" leaves it out.
+        excerpt_s: Seconds to read from the middle of each track; a shorter track is read whole.
+        seed: Seed of the exam.
+        on_bad_audio: "error" stops at an unreadable track, "skip" leaves it out.
     """
 
     tracks: Tracks
@@ -70,48 +78,54 @@ class Material(NamedTuple):
     on_bad_audio: OnBadAudio = "error"
 
     @classmethod
-    def read(cls, manifest: Path, excerpt_s: float) -> "Material":
-        """The manifest with the ``vocabulary.json`` beside it."""
+    def read(cls, manifest: Path, excerpt_s: float) -> "BenchmarkData":
+        """Read a manifest and the ``vocabulary.json`` next to it."""
         root = folder_of(str(manifest))
         return cls(read_manifest(manifest), root, read_vocabulary(manifest), excerpt_s)
 
-    def hear(self, model: Model, split: str, twin_split: str, progress: Progress) -> Heard:
-        """Embed a split and its twins."""
+    def encode(self, model: Model, split: str, twin_split: str, progress: Progress) -> EncodedSplit:
+        """Encode the audio of a split and of its twins.
+
+        Raises:
+            InputError: If the split has no track, or none that can be read.
+        """
         tracks, twins = (self.tracks.split(name) for name in (split, twin_split))
         if not tracks:
             raise InputError(
-                f"no track of split {split!r}, there are {sorted(self.tracks.splits())}"
+                f"no track of split {split!r}, expected one of {sorted(self.tracks.splits())}"
             )
         unreadable: list[str] = []
-        heard, audio = self._embed(model, tracks, f"hearing {split}", progress, unreadable)
-        if not heard:
-            raise InputError(f"no track of split {split!r} can be read, the first: {unreadable[0]}")
-        heard_twins, twin_audio = self._embed(
-            model, twins, f"hearing {twin_split}", progress, unreadable
-        )
-        exam = make_exam(heard, heard_twins, self.vocabulary, self.seed)
-        return Heard(exam, audio, twin_audio, unreadable=tuple(unreadable))
+        readable, audio = self._embed(model, tracks, f"encoding {split}", progress, unreadable)
+        if not readable:
+            raise InputError(
+                f"no track of split {split!r} can be read, the first error: {unreadable[0]}"
+            )
+        title = f"encoding {twin_split}"
+        readable_twins, twin_audio = self._embed(model, twins, title, progress, unreadable)
+        exam = make_exam(readable, readable_twins, self.vocabulary, self.seed)
+        return EncodedSplit(exam, audio, twin_audio, unreadable=tuple(unreadable))
 
     def _embed(
         self, model: Model, tracks: Tracks, title: str, progress: Progress, unreadable: list[str]
     ) -> tuple[list[Track], Tensor]:
-        """The tracks that could be read, and their embeddings."""
-        kept: list[Track] = []
+        """Return the readable tracks and their embeddings; add the others to ``unreadable``."""
+        readable: list[Track] = []
         parts: list[Tensor] = []
-        chunks = [tracks[i : i + _AT_ONCE] for i in range(0, len(tracks), _AT_ONCE)]
-        for chunk in progress(title, len(chunks), chunks):
+        starts = range(0, len(tracks), _TRACKS_AT_ONCE)
+        for start in progress(title, len(starts), starts):
+            chunk = tracks[start : start + _TRACKS_AT_ONCE]
             clips = list(self._clips(model.sample_rate, chunk, unreadable))
-            kept += [track for track, _ in clips]
+            readable += [track for track, _ in clips]
             parts += _embed_clips(model, [clip for _, clip in clips])
-        return kept, torch.cat(parts) if parts else torch.empty(0, 0)
+        return readable, torch.cat(parts) if parts else torch.empty(0, 0)
 
     def _clips(
         self, sample_rate: int, tracks: Tracks, unreadable: list[str]
     ) -> Iterator[tuple[Track, Samples]]:
         for track in tracks:
-            cut = Excerpts(sample_rate, min(self.excerpt_s, track.duration_s), None)
+            excerpts = Excerpts(sample_rate, min(self.excerpt_s, track.duration_s), None)
             try:
-                yield track, cut.read(self.root, track, 0)
+                yield track, excerpts.read(self.root, track, 0)
             except AudioError as error:
                 message = f"track {track.track_id!r}: {error}"
                 if self.on_bad_audio == "error":
@@ -120,7 +134,7 @@ class Material(NamedTuple):
 
 
 def _embed_clips(model: Model, clips: Sequence[Samples]) -> list[Tensor]:
-    """Clips in order; neighbours of the same length together."""
+    """Encode clips in order; consecutive clips of the same length form a batch."""
     groups = (list(group) for _, group in groupby(clips, key=len))
     return [
         torch.from_numpy(np.asarray(model.encode_audio(np.stack([*map(as_waveform, group)]))))
@@ -128,45 +142,64 @@ def _embed_clips(model: Model, clips: Sequence[Samples]) -> list[Tensor]:
     ]
 
 
-def texts_of(model: Model) -> EmbedTexts:
-    """The model's text encoder on tensors, some texts at a time; its embeddings are checked."""
+def text_embedder(model: Model) -> EmbedTexts:
+    """Return the model's text encoder with tensors, a check of the embeddings, and a cache."""
 
     def embed(texts: Sequence[str]) -> Tensor:
-        chunks = [texts[i : i + _TEXTS_AT_ONCE] for i in range(0, len(texts), _TEXTS_AT_ONCE)]
-        parts = [torch.from_numpy(np.array(model.encode_text(chunk))) for chunk in chunks]
+        parts = [
+            torch.from_numpy(np.array(model.encode_text(chunk)))
+            for chunk in chunks(texts, TEXT_BATCH_SIZE)
+        ]
         embedded = torch.cat(parts).float()
         check_embeddings("text", embedded)
         return embedded
 
-    return embed
+    return cached(embed)
+
+
+def with_baseline(
+    method: Method, parameter: float, embed: EmbedTexts, vocabulary: Vocabulary
+) -> EmbedTexts:
+    """Return a text encoder that handles negation by a training-free baseline."""
+    return lambda texts: embed_parts(texts, embed, vocabulary).combine(method, parameter)
 
 
 def score(
-    suite: Suite, heard: Heard, embed: EmbedTexts, threshold: float = float("nan")
+    suite: Suite, split: EncodedSplit, embed: EmbedTexts, threshold: float = float("nan")
 ) -> Outcome:
-    """Every figure of one way to encode texts.
+    """Compute every metric of a text encoder.
 
     Args:
-        suite: How it is scored.
-        heard: The split as the model hears it.
-        embed: Texts to embeddings.
-        threshold: "Fits" from this cosine on, chosen on validation; NaN leaves that figure out.
+        suite: Settings of the evaluation.
+        split: The encoded audio of a split.
+        embed: The text encoder.
+        threshold: Cosine from which on a text counts as true, chosen on validation; NaN leaves its
+            metrics out.
     """
-    results = suite.run(heard.exam, heard.audio, heard.twin_audio, _statements(embed), threshold)
-    return Outcome(suite.estimates(heard.exam, results, heard.bounds), results)
+    results = suite.run(
+        split.exam,
+        split.audio,
+        split.twin_audio,
+        lambda statements: embed([statement.text for statement in statements]),
+        threshold,
+    )
+    return Outcome(suite.estimates(split.exam, results, split.bounds), results)
 
 
-def tune(method: Method, suite: Suite, validation: Heard, embed: EmbedTexts) -> float:
-    """The method's parameter of the best joint@K on validation."""
-    one = replace(suite, galleries=1)
+def tune(method: Method, suite: Suite, validation: EncodedSplit, embed: EmbedTexts) -> float:
+    """Return the parameter of a baseline with the best joint@K on validation."""
+    exam, audio = validation.exam, validation.audio
+    queries = [query for query in exam.queries if MIXED in query.texts]
+    if not queries:
+        return GRIDS[method][0]
+    texts = [query.texts[MIXED].text for query in queries]
+    parts = embed_parts(texts, embed, exam.vocabulary)
+    galleries = draw_galleries(len(audio), suite.gallery_size, 1, suite.seed)
 
     def joint(parameter: float) -> float:
-        encoder = embed_with(method, parameter, embed, validation.exam.vocabulary)
-        figures = one.understanding(validation.exam, validation.audio, _statements(encoder))
-        return figures.get(f"exclusion/joint@{suite.at}", 0.0)
+        embedded = parts.combine(method, parameter)
+        scores = query_scores(exam, audio, queries, embedded, galleries, suite.at, auc=False)
+        value = scores.get(f"joint@{suite.at}")
+        return 0.0 if value is None else float(value.mean())
 
     return max(GRIDS[method], key=joint)
-
-
-def _statements(embed: EmbedTexts) -> Callable[[Sequence[Statement]], Tensor]:
-    return lambda asked: embed([statement.text for statement in asked])

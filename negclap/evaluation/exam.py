@@ -1,13 +1,14 @@
-"""The exam: what a model is asked in a test, beyond the negation levels of `probes`.
+"""The exam: all questions about a split.
 
-Choices cannot be answered from the text alone: the same two texts are asked of two clips (a
-`Couple`), and each is right for one and wrong for the other.
-
-- Choices between two texts about a clip: true absence with each cue; scope ("no x, with y" against
+- Probes (`negclap.text.probes`): captions at the negation levels, and true absence.
+- Choices between two texts for a clip: true absence with each cue; scope ("no x, with y" against
   "with x, no y"; "no x or y" against "no x, with y"); double negation ("not without x");
   lexicalised ("instrumental") and pseudo negation ("not only x but also y").
-- Exclusion queries "A without B", with mixed seen cues and with each cue, beside "A" alone.
-- Twins: two clips that differ in one tag alone, and a text with and one without it.
+- Exclusion queries "A without B": with mixed seen cues, with each cue, and "A" alone.
+- Twins: two clips that differ in one tag only, and texts with and without that tag.
+
+Choices cannot be answered from the text alone: each pair of texts is posed for two clips (a
+`Couple`), and each text is true of one clip and false of the other.
 """
 
 from collections import Counter
@@ -15,6 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from negclap.data.manifest import Track, reference_caption
 from negclap.errors import InputError
 from negclap.rng import derive_seed, stream
 from negclap.text.compose import compose
@@ -35,15 +37,22 @@ from negclap.text.rewrite import affirm
 from negclap.text.vocabulary import Vocabulary
 
 MIXED = "mixed seen cues"
-"""The wording of an exclusion query with mixed seen cues; other wordings are cue names."""
+"""The wording of exclusion queries with mixed seen cues; the other wordings are cue names."""
 PLAIN = "plain"
 """The query "A" alone."""
-_MOST_COUPLES = 256  # that are asked about; texts are what it costs
-_MOST_QUERIES = 600
+_MAX_COUPLES = 256  # bounds the number of texts to encode
+_MAX_QUERIES = 600
 
 
 class Choice(NamedTuple):
-    """Which of two texts is closer to the clip in row ``clip``? ``part`` is the figure's key."""
+    """Which of two texts is closer to a clip?
+
+    Attributes:
+        part: Key of the metric.
+        clip: Row of the clip.
+        true: The text that is true of the clip.
+        false: The text that is false of it.
+    """
 
     part: str
     clip: int
@@ -56,9 +65,9 @@ class ExclusionQuery:
     """The query "A without B".
 
     Attributes:
-        wanted: A.
-        unwanted: B.
-        texts: By wording: `MIXED`, `PLAIN`, and where B is a noun each cue's name.
+        wanted: Tag A.
+        unwanted: Tag B.
+        texts: By wording: `MIXED`, `PLAIN`, and the name of each cue if B is a noun.
     """
 
     wanted: str
@@ -67,13 +76,13 @@ class ExclusionQuery:
 
 
 class TwinQuestion(NamedTuple):
-    """A text with the tag that two clips differ in, and the same text without it.
+    """Two clips that differ in one tag, a text that affirms the tag and one that negates it.
 
     Attributes:
-        has: (True, row of the test clip) or (False, row of the twin): the clip that has the tag.
-        lacks: The other one.
-        affirmed: True of the first.
-        negated: True of the second.
+        has: The clip with the tag: (True, row of the test clip) or (False, row of the twin).
+        lacks: The clip without the tag, likewise.
+        affirmed: The text that is true of the clip with the tag.
+        negated: The text that is true of the clip without it.
     """
 
     has: tuple[bool, int]
@@ -83,9 +92,12 @@ class TwinQuestion(NamedTuple):
 
 
 class TwinClip(NamedTuple):
-    """A counterfactual twin of the test clip ``of`` (its row), with the tag ``toggled``.
+    """A counterfactual twin: a copy of a test clip in which one tag is added or removed.
 
-    Nothing is asked about a twin whose clip is not there (None).
+    Attributes:
+        track: The twin.
+        of: Row of the test clip; None if it is not in the exam, and then there is no question.
+        toggled: The tag in which they differ.
     """
 
     track: Subject
@@ -98,9 +110,9 @@ class Exam:
     """All questions about one split.
 
     Attributes:
-        tracks: The tracks; what they lack is known or assumed.
+        tracks: The tracks; their absent tags are known or assumed.
         vocabulary: The tags.
-        assumed: Whether what the tracks lack is only assumed (see `probes.assumed_absent`).
+        assumed: Whether absent tags are assumed (see `probes.assumed_absent`).
         probes: One per track: the negation levels and true absence.
         choices: Choices between two texts.
         queries: Exclusion queries.
@@ -119,26 +131,61 @@ class Exam:
 
     @property
     def fingerprint(self) -> str:
-        """Equal for exams that ask the same of the same tracks."""
+        """A hash that is equal for equal questions about equal tracks."""
         tracks = (track.track_id for track in self.tracks)
         return f"{derive_seed(*tracks, *self.statements()):016x}"
 
     def statements(self) -> dict[str, Statement]:
-        """Every statement of the exam by its text."""
-        asked = [one for probe in self.probes for one in probe.values()]
-        asked += [side for choice in self.choices for side in (choice.true, choice.false)]
-        asked += [text for query in self.queries for text in query.texts.values()]
-        asked += [side for twin in self.twins for side in (twin.affirmed, twin.negated)]
-        return {one.text: one for one in asked}
+        """Return all statements of the exam by their text."""
+        statements = [one for probe in self.probes for one in probe.statements()]
+        statements += [side for choice in self.choices for side in (choice.true, choice.false)]
+        statements += [text for query in self.queries for text in query.texts.values()]
+        statements += [side for twin in self.twins for side in (twin.affirmed, twin.negated)]
+        return {one.text: one for one in statements}
 
 
 @dataclass(frozen=True)
-class _Assumed:
-    """A track that is taken to lack what nothing says that it has."""
+class _AssumedTrack:
+    """A track with assumed absent tags."""
 
     track_id: str
     tags: tuple[str, ...]
     absent_tags: tuple[str, ...]
+
+
+def make_exam(
+    tracks: Sequence[Track],
+    twins: Sequence[Track],
+    vocabulary: Vocabulary,
+    seed: int,
+    by_cue: bool = True,
+) -> Exam:
+    """Build the exam about the tracks of a manifest, with their reference captions.
+
+    Args:
+        tracks: Tracks of one split.
+        twins: Their counterfactual twins, with ``twin_of`` and ``toggled`` in ``meta``. There is no
+            question about a twin whose track is not among ``tracks``.
+        vocabulary: The tags.
+        seed: Random seed.
+        by_cue: Whether to add questions with each cue.
+
+    Raises:
+        InputError: If ``meta`` of a twin is incomplete.
+    """
+    rows = {track.track_id: row for row, track in enumerate(tracks)}
+    captions = [reference_caption(track) for track in tracks]
+    clips = [_twin(track, rows) for track in twins]
+    return build_exam(tracks, captions, vocabulary, seed, twins=clips, by_cue=by_cue)
+
+
+def _twin(track: Track, rows: dict[str, int]) -> TwinClip:
+    try:
+        return TwinClip(track, rows.get(track.meta["twin_of"]), track.meta["toggled"])
+    except KeyError as missing:
+        raise InputError(
+            f"twin {track.track_id!r} of split {track.split!r} has no {missing} in its meta"
+        ) from None
 
 
 def build_exam(
@@ -151,29 +198,29 @@ def build_exam(
     twins: Sequence[TwinClip] = (),
     by_cue: bool = True,
 ) -> Exam:
-    """The exam of a split.
+    """Build the exam of a split.
 
     Args:
-        tracks: Its tracks. Unless all say what they lack, it is assumed for all.
-        captions: One each.
+        tracks: The tracks. If absent tags are unknown for any of them, they are assumed for all.
+        captions: One caption per track.
         vocabulary: The tags.
-        seed: All randomness.
-        at: Least number of clips with A and B, and of clips with A and not B.
-        twins: The rows of the twins' split, in its order.
-        by_cue: Whether true absence and the queries are also asked with each cue.
+        seed: Random seed.
+        at: Minimum number of clips with A and B, and of clips with A and without B, for a query.
+        twins: The counterfactual twins, in the order of their split.
+        by_cue: Whether to add true absence and queries with each cue.
     """
     assumed = any(track.absent_tags is None for track in tracks)
     if assumed:
         tracks = [
-            _Assumed(track.track_id, track.tags, assumed_absent(track.tags, vocabulary))
+            _AssumedTrack(track.track_id, track.tags, assumed_absent(track.tags, vocabulary))
             for track in tracks
         ]
     couples = match_couples(tracks, vocabulary, seed)
     nouns = [c for c in couples if vocabulary[c.x].part_of_speech == "noun"]
-    asked = stream(seed, "asked").sample(nouns, min(len(nouns), _MOST_COUPLES))
+    sampled = stream(seed, "asked").sample(nouns, min(len(nouns), _MAX_COUPLES))
     choices = [
         choice
-        for couple in sorted(asked)
+        for couple in sorted(sampled)
         for choice in _choices(couple, tracks, vocabulary, seed, by_cue)
     ]
     choices += _lexicalised(nouns, vocabulary)
@@ -193,15 +240,15 @@ def build_exam(
 def _choices(
     couple: Couple, tracks: Sequence[Subject], vocabulary: Vocabulary, seed: int, by_cue: bool
 ) -> Iterator[Choice]:
-    """What both clips of a couple are asked in the same words."""
+    """Yield the choices that both clips of a couple share."""
     first, second = tracks[couple.first], tracks[couple.second]
     key = f"{seed}/choices/{first.track_id}"
     for cue in CUES if by_cue else ():
         no_x, no_y = denials(couple, vocabulary, key, cue)
-        yield from _of_both(f"cue/{cue.name}/true_absence", couple, no_y, no_x)
+        yield from _for_both(f"cue/{cue.name}/true_absence", couple, no_y, no_x)
     x, y = couple.x, couple.y
     cue_first = stream(key, "swap").random() < 0.5
-    yield from _of_both(
+    yield from _for_both(
         "scope/swap",
         couple,
         Statement(
@@ -211,45 +258,43 @@ def _choices(
             f"with {y}, no {x}" if cue_first else f"no {x}, with {y}", ((y, True), (x, False))
         ),
     )
-    lacked = [tag for tag in first.absent_tags or () if tag in (second.absent_tags or ())]
-    rest = _another(lacked, (x, y), vocabulary, f"{key}/absent")
-    if rest:
+    absent = [tag for tag in first.absent_tags or () if tag in (second.absent_tags or ())]
+    if rest := _unrelated_noun(absent, (x, y), vocabulary, f"{key}/absent"):
         one = Statement(f"no {rest}, with {x}", ((rest, False), (x, True)))
         neither = Statement(f"no {rest} or {x}", ((rest, False), (x, False)))
-        yield from _of_both("scope/or", couple, one, neither)
+        yield from _for_both("scope/or", couple, one, neither)
     twice = Statement(f"music not without {x}", ((x, True),))
     once = Statement(f"music without {x}", ((x, False),))
-    yield from _of_both("double_negation", couple, twice, once)
-    common = [tag for tag in first.tags if tag in second.tags]
-    rest = _another(common, (x, y), vocabulary, f"{key}/present")
-    if rest:
+    yield from _for_both("double_negation", couple, twice, once)
+    present = [tag for tag in first.tags if tag in second.tags]
+    if rest := _unrelated_noun(present, (x, y), vocabulary, f"{key}/present"):
         pseudo = Statement(f"not only {x} but also {rest}", ((x, True), (rest, True)))
         real = Statement(f"no {x} but {rest}", ((x, False), (rest, True)))
-        yield from _of_both("pseudo/not_only", couple, pseudo, real)
+        yield from _for_both("pseudo/not_only", couple, pseudo, real)
 
 
-def _of_both(part: str, couple: Couple, one: Statement, other: Statement) -> Iterator[Choice]:
-    """``one`` is true of the first clip of the couple, ``other`` of the second."""
+def _for_both(part: str, couple: Couple, one: Statement, other: Statement) -> Iterator[Choice]:
+    """Yield a choice per clip; ``one`` is true of the first clip, ``other`` of the second."""
     yield Choice(part, couple.first, one, other)
     yield Choice(part, couple.second, other, one)
 
 
-def _another(
-    names: Iterable[str], taken: tuple[str, ...], vocabulary: Vocabulary, key: str
+def _unrelated_noun(
+    names: Iterable[str], others: tuple[str, ...], vocabulary: Vocabulary, key: str
 ) -> str | None:
-    """A noun of ``names`` that none of ``taken`` excludes or implies."""
-    free = [
+    """Draw a noun of ``names`` that none of ``others`` excludes or implies."""
+    nouns = [
         name
         for name in names
         if name in vocabulary
         and vocabulary[name].part_of_speech == "noun"
-        and not any(vocabulary.excludes(name, other) for other in taken)
+        and not any(vocabulary.excludes(name, other) for other in others)
     ]
-    return stream(key).choice(free) if free else None
+    return stream(key).choice(nouns) if nouns else None
 
 
 def _lexicalised(couples: Sequence[Couple], vocabulary: Vocabulary) -> Iterator[Choice]:
-    """Ask "..., instrumental" against "..., no y": like true absence, the negation in one word."""
+    """Yield "..., instrumental" against "..., no y": true absence with the negation in a word."""
     words = {
         tag: word
         for word, tag in LEXICALISED.items()
@@ -262,13 +307,14 @@ def _lexicalised(couples: Sequence[Couple], vocabulary: Vocabulary) -> Iterator[
                 word = Statement(f"{context}, {words[tag]}", (*claims, (tag, False)))
                 plain = Statement(f"{context}, no {other}", (*claims, (other, False)))
                 one, two = (plain, word) if tag == couple.x else (word, plain)
-                yield from _of_both(f"lexicalised/{words[tag]}", couple, one, two)
+                yield from _for_both(f"lexicalised/{words[tag]}", couple, one, two)
 
 
 def _natural(captions: Sequence[str], vocabulary: Vocabulary) -> Iterator[Choice]:
-    """A caption that denies something, as a person wrote it, against the same made affirmative.
+    """Yield human-written captions with a negation against their affirmative forms.
 
-    Not balanced: the person is always right. Beside it stands the text-only test of `mining`.
+    These are not balanced: the human-written caption is always the true one. The text-only test of
+    `mining` is the control.
     """
     for index, caption in enumerate(captions):
         for negation in find_negations(caption, vocabulary):
@@ -291,12 +337,12 @@ def _queries(
         present = [tag for tag in track.tags if tag in vocabulary]
         both.update((a, b) for a in present for b in present)
         wanted_only.update((a, b) for a in present for b in track.absent_tags or ())
-    enough = [
+    eligible = [
         pair
         for pair in sorted(both)
         if min(both[pair], wanted_only[pair]) >= at and not vocabulary.excludes(*pair)
     ]
-    for a, b in sorted(stream(seed, "queries").sample(enough, min(len(enough), _MOST_QUERIES))):
+    for a, b in sorted(stream(seed, "queries").sample(eligible, min(len(eligible), _MAX_QUERIES))):
         key = f"{seed}/query/{a}/{b}"
         claims = ((a, True), (b, False))
         texts = {
@@ -318,7 +364,10 @@ def _twin_questions(
             continue
         track = tracks[of]
         if toggled not in vocabulary:
-            raise InputError(f"twin of {track.track_id!r}: no tag {toggled!r} in the vocabulary")
+            raise InputError(
+                f"twin of track {track.track_id!r}: toggled tag {toggled!r} is not in the "
+                "vocabulary"
+            )
         common = [
             tag for tag in track.tags if tag in vocabulary and not vocabulary.excludes(tag, toggled)
         ]

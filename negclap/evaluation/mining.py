@@ -1,4 +1,4 @@
-"""`negclap mine`: the negations in captions that people wrote, and what can be asked about them."""
+"""Find negations in human-written captions, and test the detector and text encoders on them."""
 
 import csv
 import json
@@ -21,14 +21,14 @@ Array = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
-class Mined:
-    """A negation with the caption that it stands in."""
+class MinedNegation:
+    """A negation and the id of its caption."""
 
     caption_id: str
     negation: Negation
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON; the caption itself is left out."""
+        """Return the negation for JSON, without the text of the caption."""
         n = self.negation
         return {
             "id": self.caption_id,
@@ -41,10 +41,15 @@ class Mined:
 
 
 def read_captions(path: Path, column: str, id_column: str) -> dict[str, str]:
-    """Captions by id, from a CSV with a header or a manifest (``track_id`` and a number).
+    """Read captions by id from a CSV or a manifest; there, ids are ``track_id/number``.
+
+    Args:
+        path: CSV with a header, or manifest.jsonl.
+        column: Column of the captions in a CSV.
+        id_column: Column of the ids in a CSV.
 
     Raises:
-        InputError: If the file is missing, lacks a column, or names an id twice.
+        InputError: If the file or a column is missing, or an id is not unique.
     """
     if path.suffix == ".jsonl":
         return {
@@ -54,16 +59,19 @@ def read_captions(path: Path, column: str, id_column: str) -> dict[str, str]:
         }
     captions: dict[str, str] = {}
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:  # Excel begins with a mark
+        with path.open(encoding="utf-8-sig", newline="") as file:  # Excel writes a BOM
             reader = csv.DictReader(file)
             for name in (column, id_column):
                 if name not in (reader.fieldnames or ()):
-                    raise InputError(f"{path}: no column {name!r}, there are {reader.fieldnames}")
+                    columns = list(reader.fieldnames or ())
+                    raise InputError(f"{path}: no column {name!r}, the columns are {columns}")
             for row in reader:
                 if row[id_column] in captions:
-                    raise InputError(f"{path}:{reader.line_num}: {row[id_column]!r} comes twice")
+                    raise InputError(
+                        f"{path}:{reader.line_num}: id {row[id_column]!r} is not unique"
+                    )
                 if row[column] is None:
-                    raise InputError(f"{path}:{reader.line_num}: the row ends before {column!r}")
+                    raise InputError(f"{path}:{reader.line_num}: no value in column {column!r}")
                 captions[row[id_column]] = row[column]
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
@@ -72,17 +80,24 @@ def read_captions(path: Path, column: str, id_column: str) -> dict[str, str]:
     return captions
 
 
-def mine(captions: Mapping[str, str], vocabulary: Vocabulary | None = None) -> list[Mined]:
-    """Every negation of every caption; phrases are mapped to the vocabulary's tags, if given."""
+def mine(captions: Mapping[str, str], vocabulary: Vocabulary | None = None) -> list[MinedNegation]:
+    """Find the negations of captions; a vocabulary maps negated phrases to its tags."""
     return [
-        Mined(key, found)
+        MinedNegation(key, found)
         for key, text in captions.items()
         for found in find_negations(text, vocabulary)
     ]
 
 
 class Label(NamedTuple):
-    """A negation as a person labelled it: where its cue stands, its head noun, its kind."""
+    """A hand-labelled negation.
+
+    Attributes:
+        cue: The negating word.
+        start: Index of its first character in the caption.
+        head: Head noun of the negated phrase.
+        kind: Kind of negation.
+    """
 
     cue: str
     start: int
@@ -91,7 +106,13 @@ class Label(NamedTuple):
 
 
 def read_labels(path: Path) -> dict[str, list[Label]]:
-    """Labels by caption id: JSONL of ``{"ytid": ..., "negations": [{cue, start, head, kind}]}``."""
+    """Read labels by caption id from JSONL.
+
+    Each line is ``{"ytid": id, "negations": [{cue, start, head, kind}, ...]}``.
+
+    Raises:
+        InputError: If a line is not valid.
+    """
     labels: dict[str, list[Label]] = {}
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
         try:
@@ -103,7 +124,13 @@ def read_labels(path: Path) -> dict[str, list[Label]]:
 
 
 class Counts(NamedTuple):
-    """Of one kind: found and labelled; found alone; labelled alone."""
+    """Matches between found and labelled negations of one kind.
+
+    Attributes:
+        right: Found and labelled.
+        extra: Found, not labelled.
+        missed: Labelled, not found.
+    """
 
     right: int
     extra: int
@@ -111,29 +138,33 @@ class Counts(NamedTuple):
 
     @property
     def precision(self) -> float:
-        """Share of what was found that is labelled."""
+        """Fraction of the found negations that are labelled."""
         return self.right / max(1, self.right + self.extra)
 
     @property
     def recall(self) -> float:
-        """Share of what is labelled that was found."""
+        """Fraction of the labelled negations that were found."""
         return self.right / max(1, self.right + self.missed)
 
 
 def score_labels(
-    mined: Sequence[Mined], labels: Mapping[str, Sequence[Label]], captions: Mapping[str, str]
+    mined: Sequence[MinedNegation],
+    labels: Mapping[str, Sequence[Label]],
+    captions: Mapping[str, str],
 ) -> dict[str, Counts]:
-    """By kind, how the found negations of the labelled captions meet the labels.
+    """Compare found negations with the labels of the labelled captions, by kind.
 
-    A found negation is right if its cue overlaps the labelled one, its phrase holds the head noun
-    and the kind is the same.
+    A found negation is right if its cue overlaps the labelled one, its phrase contains the head
+    noun, and the kind is the same.
 
     Raises:
         InputError: If a labelled caption is not among ``captions``.
     """
     absent = [key for key in labels if key not in captions]
     if absent:
-        raise InputError(f"{len(absent)} labelled captions are not there, the first: {absent[0]!r}")
+        raise InputError(
+            f"{len(absent)} labels have no caption with their id, the first is {absent[0]!r}"
+        )
     found: dict[str, list[Negation]] = {key: [] for key in labels}
     for one in mined:
         if one.caption_id in found:
@@ -144,7 +175,7 @@ def score_labels(
     for key, wanted in labels.items():
         left = list(found[key])
         for label in wanted:
-            match = next((negation for negation in left if _meets(negation, label)), None)
+            match = next((negation for negation in left if _matches(negation, label)), None)
             if match is None:
                 missed[label.kind] += 1
             else:
@@ -155,7 +186,7 @@ def score_labels(
     return {kind: Counts(right[kind], extra[kind], missed[kind]) for kind in kinds}
 
 
-def _meets(negation: Negation, label: Label) -> bool:
+def _matches(negation: Negation, label: Label) -> bool:
     start, end = negation.span
     overlaps = start < label.start + len(label.cue) and label.start < end
     return (
@@ -166,12 +197,12 @@ def _meets(negation: Negation, label: Label) -> bool:
 
 
 class TextOnly(NamedTuple):
-    """How often the text embedding moves the right way when a negation is turned around.
+    """Result of `text_only_accuracy`.
 
     Attributes:
-        accuracy: Of the model's text encoder; chance 1/2.
-        bag_of_words: Of counted words, which know no negation: what wording alone gives away.
-        n: Captions asked about.
+        accuracy: Accuracy of the text encoder; chance is 1/2.
+        bag_of_words: Accuracy of word counts, which shows what the wording alone gives away.
+        n: Number of captions.
     """
 
     accuracy: float
@@ -180,28 +211,29 @@ class TextOnly(NamedTuple):
 
 
 def text_only_accuracy(
-    mined: Sequence[Mined],
+    mined: Sequence[MinedNegation],
     captions: Mapping[str, str],
     encode_text: Callable[[Sequence[str]], npt.NDArray[np.float32]],
 ) -> TextOnly:
-    """Ask the text encoder alone: is a caption with "no voices" further from "voices"?
+    """Test whether text embeddings move towards a phrase when its negation is removed.
 
-    For each absence that can be said affirmatively: right if the affirmative caption is closer to
-    the negated phrase than the human caption is. No audio is needed.
+    For each negation of kind "absence" that has an affirmative form: the affirmative caption should
+    be closer to the negated phrase ("voices") than the original caption ("no voices"). No audio is
+    needed.
     """
-    asked = []
+    cases = []
     for one in mined:
         human = captions[one.caption_id]
         affirmed = affirm(human, one.negation)
         if affirmed is not None:
-            asked.append((human, affirmed, one.negation.phrase))
-    if not asked:
+            cases.append((human, affirmed, one.negation.phrase))
+    if not cases:
         return TextOnly(float("nan"), float("nan"), 0)
-    columns = [list(column) for column in zip(*asked, strict=True)]
+    columns = [list(column) for column in zip(*cases, strict=True)]
     return TextOnly(
         _moves_closer(*(encode_text(texts) for texts in columns)),
         _moves_closer(*_count_words(columns)),
-        len(asked),
+        len(cases),
     )
 
 
@@ -211,14 +243,14 @@ def _moves_closer(human: Array, affirmed: Array, phrase: Array) -> float:
 
 
 def _count_words(columns: Sequence[Sequence[str]]) -> list[Array]:
-    """Unit vectors of word counts."""
+    """Return unit vectors of word counts."""
     counted = [[Counter(words(text)) for text in texts] for texts in columns]
-    place = {word: i for i, word in enumerate({w for texts in counted for c in texts for w in c})}
+    column = {word: i for i, word in enumerate({w for texts in counted for c in texts for w in c})}
     vectors = []
     for texts in counted:
-        matrix = np.zeros((len(texts), len(place)), dtype=np.float32)
+        matrix = np.zeros((len(texts), len(column)), dtype=np.float32)
         for row, counts in enumerate(texts):
             for word, count in counts.items():
-                matrix[row, place[word]] = count
+                matrix[row, column[word]] = count
         vectors.append(matrix / np.linalg.norm(matrix, axis=1, keepdims=True).clip(min=1))
     return vectors

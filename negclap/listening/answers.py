@@ -1,4 +1,4 @@
-"""What raters send back, and which of them did not listen."""
+"""The raters' answers, and checks of how attentive the raters were."""
 
 import json
 import math
@@ -12,39 +12,40 @@ from negclap.errors import InputError
 from negclap.listening.study import SIDES, Side, Study
 
 LEAST_RIGHT = 0.75
-"""Share of the attention checks that a rater must have right."""
+"""Raters with a smaller share of correct attention checks are flagged."""
 ONE_SIDE_P = 0.01
-"""A rater is flagged whose sides are less probable than this if both were as probable."""
+"""Raters are flagged if a binomial test of A against B (p = 1/2) gives a smaller p-value."""
 MOST_HASTY = 0.5
-"""Share of the answers that may have come before both clips could be heard."""
+"""Raters with a larger share of hasty answers are flagged."""
 
 
 class Answer(NamedTuple):
-    """A side, and the seconds until it was chosen."""
+    """The chosen side, and the seconds until it was chosen."""
 
     choice: Side
     seconds: float
 
 
 class Rater(NamedTuple):
-    """One person's answers, by the number of the trial."""
+    """One person's answers, by trial number."""
 
     name: str
     answers: Mapping[int, Answer]
 
 
 class Verdict(NamedTuple):
-    """How well a rater attended.
+    """How attentive a rater was.
 
     Attributes:
-        rater: Who.
+        rater: The rater's name.
         answered: Number of answers.
         checks: Number of answered attention checks.
-        right: Share of them that is right; NaN without any.
-        consistent: Share of the checks asked twice whose answers name the same clip; NaN without.
+        right: Share of them that are correct; NaN without any.
+        consistent: Share of the checks answered twice with the same clip both times; NaN without
+            any.
         left: Share of A among all answers.
-        hasty: Share of the answers that came before both clips could be heard.
-        flags: Why the rater is not to be relied on; empty if nothing speaks against.
+        hasty: Share of answers given in less time than both clips last.
+        flags: Reasons not to rely on the rater; empty if there are none.
     """
 
     rater: str
@@ -58,18 +59,18 @@ class Verdict(NamedTuple):
 
 
 def read_answers(study: Study, paths: Sequence[Path]) -> list[Rater]:
-    """The raters of some files, one each.
+    """Read the raters' files, one per rater.
 
     Raises:
-        InputError: If a file is no file of answers, belongs to another study, names a trial that
-            there is not, or a rater that another file names; says which.
+        InputError: If a file is not a file of answers, belongs to another study, contains an
+            invalid answer, or has the same rater as another file.
     """
     files: dict[str, Path] = {}
     raters: list[Rater] = []
     for path in paths:
         rater = _read(study, path)
         if rater.name in files:
-            raise InputError(f"{path}: rater {rater.name!r} stands already in {files[rater.name]}")
+            raise InputError(f"{path}: rater {rater.name!r} is also in {files[rater.name]}")
         files[rater.name] = path
         raters.append(rater)
     return raters
@@ -79,23 +80,23 @@ def _read(study: Study, path: Path) -> Rater:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise InputError(f"{path}: no answers there") from None
+        raise InputError(f"{path}: no such file") from None
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not JSON ({error})") from None
     if not isinstance(data, dict) or data.keys() != {"study", "rater", "answers"}:
-        raise InputError(f"{path}: expected an object of study, rater and answers")
+        raise InputError(f"{path}: expected an object with study, rater and answers")
     if data["study"] != study.name:
-        raise InputError(f"{path}: answers of study {data['study']!r}, expected {study.name!r}")
+        raise InputError(f"{path}: answers to study {data['study']!r}, expected {study.name!r}")
     if not isinstance(data["rater"], str) or not data["rater"]:
         raise InputError(f"{path}: rater is {data['rater']!r:.80}, expected a name")
     if not isinstance(data["answers"], list) or not data["answers"]:
-        raise InputError(f"{path}: holds no answers")
+        raise InputError(f"{path}: contains no answers")
     numbers = {trial.number for trial in study.trials}
     answers: dict[int, Answer] = {}
     for place, entry in enumerate(data["answers"]):
         number, answer = _answer(entry, numbers, f"{path}: answers[{place}]")
         if number in answers:
-            raise InputError(f"{path}: answers[{place}] answers trial {number} again")
+            raise InputError(f"{path}: answers[{place}]: second answer to trial {number}")
         answers[number] = answer
     return Rater(data["rater"], answers)
 
@@ -105,41 +106,41 @@ def _answer(entry: Any, numbers: set[int], where: str) -> tuple[int, Answer]:
         raise InputError(f"{where} is {entry!r:.80}, expected an object")
     number, choice, seconds = (entry.get(name) for name in ("trial", "choice", "seconds"))
     if isinstance(number, bool) or not isinstance(number, int) or number not in numbers:
-        raise InputError(f"{where}: the study has no trial {number!r:.80}")
+        raise InputError(f"{where}: trial is {number!r:.80}, which the study does not have")
     if choice not in SIDES:
         raise InputError(f"{where}: choice is {choice!r:.80}, expected one of {SIDES}")
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds < 1e9:
-        raise InputError(f"{where}: seconds is {seconds!r:.80}, expected seconds")
+        raise InputError(f"{where}: seconds is {seconds!r:.80}, expected a number, at least 0")
     return number, Answer(choice, float(seconds))
 
 
 def judge(study: Study, rater: Rater) -> Verdict:
-    """Whether a rater listened."""
+    """Check how attentive a rater was."""
     given = [
         (trial, rater.answers[trial.number])
         for trial in study.trials
         if trial.number in rater.answers
     ]
-    checks = [(trial, answer) for trial, answer in given if trial.check is not None]
-    right = _share([answer.choice == trial.truth for trial, answer in checks])
-    named: dict[int | None, list[bool]] = {}
-    for trial, answer in checks:
-        named.setdefault(trial.check, []).append(answer.choice == trial.truth)
-    consistent = _share([len(set(each)) == 1 for each in named.values() if len(each) > 1])
+    checks: dict[int, list[bool]] = {}  # by number, whether the answers are correct
+    for trial, answer in given:
+        if trial.check is not None:
+            checks.setdefault(trial.check, []).append(answer.choice == trial.truth)
+    correct = [each for answers in checks.values() for each in answers]
+    right = _share(correct)
+    consistent = _share([len(set(each)) == 1 for each in checks.values() if len(each) > 1])
     n_left = sum(answer.choice == "A" for _, answer in given)
     hasty = _share([answer.seconds < trial.seconds for trial, answer in given])
     flags = []
-    if checks and right < LEAST_RIGHT:
-        n_right = sum(answer.choice == trial.truth for trial, answer in checks)
-        flags.append(f"failed checks ({n_right} of {len(checks)} right)")
+    if correct and right < LEAST_RIGHT:
+        flags.append(f"failed checks ({sum(correct)} of {len(correct)} correct)")
     if hasty > MOST_HASTY:
-        flags.append(f"faster than the clips ({100 * hasty:.0f} % of the answers)")
+        flags.append(f"faster than the clips ({100 * hasty:.0f} % of answers)")
     if stats.binomtest(n_left, len(given)).pvalue < ONE_SIDE_P:
         side, often = ("A", n_left) if 2 * n_left > len(given) else ("B", len(given) - n_left)
-        flags.append(f"one side ({side} in {often} of {len(given)})")
+        flags.append(f"mostly one side ({side} in {often} of {len(given)})")
     left = n_left / len(given)
     return Verdict(
-        rater.name, len(given), len(checks), right, consistent, left, hasty, tuple(flags)
+        rater.name, len(given), len(correct), right, consistent, left, hasty, tuple(flags)
     )
 
 

@@ -1,4 +1,4 @@
-"""`negclap listening pack`: a folder with a page for raters and, beside it, the key."""
+"""Write a study: a folder with the raters' page and, next to it, the key."""
 
 import json
 import shutil
@@ -18,8 +18,8 @@ from negclap.data.dataset import Excerpts
 from negclap.data.manifest import Track
 from negclap.data.tracks import read_manifest, read_vocabulary
 from negclap.errors import InputError
-from negclap.evaluation.benchmark import texts_of
-from negclap.listening.draw import Question, draw
+from negclap.evaluation.benchmark import text_embedder
+from negclap.listening.questions import Question, draw_questions
 from negclap.listening.study import KEY, PAGE, SIDES, Clip, Study, Trial
 from negclap.models.encoder import Encoder
 from negclap.progress import Progress
@@ -27,19 +27,20 @@ from negclap.rng import derive_seed, stream
 from negclap.storage import folder_of, join
 
 _STATIC = {"page.html": "index.html", "page.css": "page.css", "page.js": "page.js"}
-_RATE = 44_100  # the most that a clip is written with; WAV plays in every browser
+_MAX_RATE = 44_100  # Hz; 16-bit WAV up to this rate plays in every browser
 
 
 class Plan(NamedTuple):
-    """What is packed.
+    """Settings of a study.
 
     Attributes:
-        manifest: The clips, with ``vocabulary.json`` beside it.
-        split: The split that is asked about.
+        manifest: The manifest, with ``vocabulary.json`` next to it.
+        split: The split to take tracks from.
         pairs: Questions per negation level.
-        checks: Attention checks, each asked twice.
-        seconds: From the middle of each track; of shorter ones all that there is.
-        seed: All randomness.
+        checks: Attention checks, each of which appears twice.
+        seconds: Length of the clips, cut from the middle of the tracks; shorter tracks are used
+            whole.
+        seed: Random seed.
     """
 
     manifest: Path
@@ -50,34 +51,49 @@ class Plan(NamedTuple):
     seed: int
 
 
-class _Tracks(NamedTuple):
+class _Source(NamedTuple):
+    """The tracks of the split, and the folder that their audio paths are relative to."""
+
     tracks: Sequence[Track]
     root: str
 
+    def read(self, row: int, seconds: float, rate: int) -> NDArray[np.float32]:
+        """Read the middle of a track, mono."""
+        track = self.tracks[row]
+        excerpts = Excerpts(rate, min(seconds, track.duration_s), None)
+        try:
+            return as_waveform(excerpts.read(self.root, track, 0))
+        except AudioError as error:
+            raise AudioError(f"track {track.track_id!r}: {error}") from None
+
 
 def pack(plan: Plan, models: Mapping[str, str], out: Path, progress: Progress) -> Study:
-    """Draw the trials, ask the models, and write the folder, whole or not at all.
+    """Draw the trials, compute the models' similarities, and write the folder in one step.
 
     Args:
-        plan: What is asked.
-        models: Sources of models by the names that tables will call them.
-        out: The folder; must be new or empty, a study that runs is never overwritten.
-        progress: Shows how far it is.
+        plan: Settings of the study.
+        models: Models, as for `negclap.load`, by the names for the tables.
+        out: The folder; must be new or empty, so that a study in progress is never overwritten.
+        progress: Progress display.
 
     Raises:
-        InputError: If the folder holds something, or the manifest does not suffice.
+        InputError: If the folder is not empty, the split has no tracks or too few, or a track
+            cannot be read.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(f"{out}: holds something already; name another folder")
+        raise InputError(f"{out}: not an empty folder; choose another --out")
     tracks = read_manifest(plan.manifest)
     chosen = tracks.split(plan.split)
     if not chosen:
-        raise InputError(f"no track of split {plan.split!r}, there are {sorted(tracks.splits())}")
+        raise InputError(
+            f"{plan.manifest}: no track of split {plan.split!r}, expected one of "
+            f"{sorted(tracks.splits())}"
+        )
     vocabulary = read_vocabulary(plan.manifest)
-    questions = draw(chosen, vocabulary, plan.pairs, plan.checks, plan.seed)
-    source = _Tracks(chosen, folder_of(str(plan.manifest)))
+    questions = draw_questions(chosen, vocabulary, plan.pairs, plan.checks, plan.seed)
+    source = _Source(chosen, folder_of(str(plan.manifest)))
     rows = sorted({row for question in questions for row in question.rows})
-    # Shuffled, so that neither the manifest's order nor a track's number shows in a name.
+    # Shuffled, so that file names do not reveal the order or the numbers of the tracks.
     shuffled = stream(plan.seed, "names").sample(rows, len(rows))
     files = {row: f"audio/{number:04d}.wav" for number, row in enumerate(shuffled, start=1)}
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -94,8 +110,9 @@ def pack(plan: Plan, models: Mapping[str, str], out: Path, progress: Progress) -
             for number, question in enumerate(questions, start=1)
         ]
         for name, location in models.items():
-            trials = _asked(name, negclap.load(location), trials, questions, source, lengths)
-        study = Study(_name(plan, trials), _made_of(plan), tuple(models), tuple(trials))
+            model = negclap.load(location)
+            trials = _with_similarities(name, model, trials, questions, source, lengths)
+        study = Study(_name(plan, trials), _settings(plan), tuple(models), tuple(trials))
         study.write(folder / KEY)
         _write_page(page, study)
         if out.exists():
@@ -104,23 +121,13 @@ def pack(plan: Plan, models: Mapping[str, str], out: Path, progress: Progress) -
     return study
 
 
-def _write_clip(source: _Tracks, row: int, seconds: float, path: Path) -> float:
-    """Write what raters hear of a track; returns how long that is."""
-    track = source.tracks[row]
-    rate = min(_RATE, probe(join(source.root, track.audio)).sample_rate)
-    waveform = _heard(source, row, seconds, rate)
+def _write_clip(source: _Source, row: int, seconds: float, path: Path) -> float:
+    """Write the clip of a track; return its duration in seconds."""
+    location = join(source.root, source.tracks[row].audio)
+    rate = min(_MAX_RATE, probe(location).sample_rate)
+    waveform = source.read(row, seconds, rate)
     sf.write(path, waveform, rate, subtype="PCM_16")
     return len(waveform) / rate
-
-
-def _heard(source: _Tracks, row: int, seconds: float, rate: int) -> NDArray[np.float32]:
-    """The middle of a track, mono."""
-    track = source.tracks[row]
-    cut = Excerpts(rate, min(seconds, track.duration_s), None)
-    try:
-        return as_waveform(cut.read(source.root, track, 0))
-    except AudioError as error:
-        raise AudioError(f"track {track.track_id!r}: {error}") from None
 
 
 def _trial(
@@ -147,45 +154,46 @@ def _trial(
     )
 
 
-def _asked(
+def _with_similarities(
     name: str,
     model: Encoder,
     trials: Sequence[Trial],
     questions: Sequence[Question],
-    source: _Tracks,
+    source: _Source,
     lengths: Mapping[int, float],
 ) -> list[Trial]:
-    """The trials with the cosines of one more model.
+    """Add a model's cosines to the trials.
 
-    It hears what raters hear; where that is longer than what it hears at a time, the middle.
+    The model encodes the clips that raters listen to. If they are longer than its excerpt length,
+    it encodes their middle.
     """
-    texts = texts_of(model)([trial.text for trial in trials]).numpy()
-    heard = {
+    texts = text_embedder(model)([trial.text for trial in trials]).numpy()
+    rate = model.sample_rate
+    clips = {
         row: np.asarray(
-            model.encode_audio(
-                _heard(source, row, min(model.excerpt_s, lengths[row]), model.sample_rate)[None]
-            )
+            model.encode_audio(source.read(row, min(model.excerpt_s, length), rate)[None])
         )[0]
-        for row in lengths
+        for row, length in lengths.items()
     }
-    asked = []
+    extended = []
     for trial, question, text in zip(trials, questions, texts, strict=True):
-        first, second = (float(heard[row] @ text) for row in question.rows)
-        asked.append(replace(trial, similarities=trial.similarities | {name: (first, second)}))
-    return asked
+        first, second = (float(clips[row] @ text) for row in question.rows)
+        similarities = trial.similarities | {name: (first, second)}
+        extended.append(replace(trial, similarities=similarities))
+    return extended
 
 
-def _made_of(plan: Plan) -> dict[str, object]:
+def _settings(plan: Plan) -> dict[str, object]:
     return plan._asdict() | {"manifest": str(plan.manifest), "version": negclap.__version__}
 
 
 def _name(plan: Plan, trials: Sequence[Trial]) -> str:
-    """The same for the same trials, whatever models were asked; says nothing of them."""
+    """Derive the study's name from its texts and clips; it reveals nothing about them."""
     return f"{derive_seed(plan.seed, [(t.text, t.clips) for t in trials]):016x}"
 
 
 def _write_page(page: Path, study: Study) -> None:
-    """What raters get: nothing but texts and clips."""
+    """Write the raters' page, which contains only texts and clips."""
     for source, name in _STATIC.items():
         shutil.copyfile(Path(__file__).with_name(source), page / name)
     shown = {
@@ -195,6 +203,6 @@ def _write_page(page: Path, study: Study) -> None:
             for trial in study.trials
         ],
     }
-    # A script, since a page that was opened from a disk may not fetch JSON.
+    # A script, because a page that is opened from a disk cannot fetch JSON.
     text = f"window.STUDY = {json.dumps(shown, indent=1)};\n"
     (page / "trials.js").write_text(text, encoding="utf-8")

@@ -1,44 +1,45 @@
 "use strict";
 (() => {
   const SIDES = ["A", "B"];
-  const ORDERS = 200; // shuffles that are tried until the same text never follows itself
+  const MAX_SHUFFLES = 200; // tries to find an order without the same text twice in a row
   const study = window.STUDY;
   const all = (selector) => [...document.querySelectorAll(selector)];
   const one = (selector) => document.querySelector(selector);
   const players = SIDES.map(() => new Audio());
-  let state, order, plays, heard, since;
+  let state, order;
+  let plays, played, since; // current trial: starts per side, played to the end per side, time shown
 
   function load() {
     try {
-      state = JSON.parse(localStorage.getItem(name()));
+      state = JSON.parse(localStorage.getItem(storageKey()));
     } catch {
-      state = null; // what is kept cannot be read, or nothing may be kept
+      state = null; // damaged, or storage is blocked
     }
-    if (!state || !Array.isArray(state.answers)) state = fresh();
-    keep();
-    order = arrange(state.rater);
+    if (!state || !Array.isArray(state.answers)) state = newRater();
+    store();
+    order = shuffle(state.rater);
   }
 
-  function name() {
+  function storageKey() {
     return `listening-${study.study}`;
   }
 
-  function fresh() {
+  function newRater() {
     const bytes = crypto.getRandomValues(new Uint8Array(8));
     const rater = [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
     return { rater, begun: false, answers: [] };
   }
 
-  function keep() {
+  function store() {
     try {
-      localStorage.setItem(name(), JSON.stringify(state));
+      localStorage.setItem(storageKey(), JSON.stringify(state));
     } catch {
-      one("#forgetful").hidden = false;
+      one("#no-storage").hidden = false;
     }
   }
 
-  // Every rater has an own order, the same one after a reload.
-  function arrange(rater) {
+  // Each rater gets a different order, which stays the same after a reload.
+  function shuffle(rater) {
     let seed = [...rater].reduce((hash, c) => Math.imul(hash ^ c.charCodeAt(0), 16777619), 2166136261);
     const random = () => { // mulberry32
       seed = (seed + 0x6d2b79f5) | 0;
@@ -47,7 +48,7 @@
       return ((x ^ (x >>> 14)) >>> 0) / 4294967296;
     };
     const trials = [...study.trials];
-    for (let tries = 0; tries < ORDERS; tries++) {
+    for (let tries = 0; tries < MAX_SHUFFLES; tries++) {
       for (let i = trials.length - 1; i > 0; i--) {
         const j = Math.floor(random() * (i + 1));
         [trials[i], trials[j]] = [trials[j], trials[i]];
@@ -63,7 +64,7 @@
     if (title.tabIndex === -1 && title.hasAttribute("tabindex")) title.focus();
   }
 
-  function proceed() {
+  function showNext() {
     if (!state.begun) {
       one("#count").textContent = order.length;
       show("welcome");
@@ -88,7 +89,7 @@
     one("#progress").value = number - 1;
     one("#text").textContent = `“${trial.text}”`;
     plays = [0, 0];
-    heard = [false, false];
+    played = [false, false];
     since = performance.now();
     players.forEach((player, side) => {
       player.src = trial.clips[side];
@@ -102,19 +103,22 @@
   function refresh() {
     SIDES.forEach((letter, side) => {
       const playing = !players[side].paused;
-      const times = plays[side] > 1 ? ` (${plays[side]} times)` : "";
+      const times = plays[side] > 1 ? ` (${plays[side]} plays)` : "";
       all(".play")[side].textContent = `${playing ? "❚❚ Pause" : "▶ Play"} ${letter}`;
-      all(".heard")[side].textContent = heard[side] ? `✓ heard${times}` : "not heard yet";
+      all(".played")[side].textContent =
+        played[side] ? `✓ finished${times}` : "not finished yet";
       all(".choose")[side].setAttribute("aria-disabled", String(!ready()));
     });
-    say(ready() ? "Now choose, or listen again." : "Listen to both clips to their end first.");
+    notify(
+      ready() ? "Now choose a clip, or play them again." : "Play both clips to the end, then choose.",
+    );
   }
 
   function ready() {
-    return heard.every(Boolean);
+    return played.every(Boolean);
   }
 
-  function say(text, urgent = false) {
+  function notify(text, urgent = false) {
     const note = one("#note");
     if (note.textContent !== text) note.textContent = text;
     note.classList.toggle("urgent", urgent);
@@ -135,7 +139,7 @@
 
   function choose(side) {
     if (!ready()) {
-      say("Not yet: listen to both clips to their end first.", true);
+      notify("Please play both clips to the end before you choose.", true);
       return;
     }
     players.forEach((player) => player.pause());
@@ -145,13 +149,13 @@
       seconds: Math.round(performance.now() - since) / 1000,
       plays: { A: plays[0], B: plays[1] },
     });
-    keep();
-    proceed();
+    store();
+    showNext();
   }
 
   function fail(player) {
     players.forEach((each) => each.pause());
-    one("#reason").textContent = `The clip ${player.getAttribute("src")} cannot be loaded.`;
+    one("#reason").textContent = `The clip ${player.getAttribute("src")} could not be loaded.`;
     show("problem");
   }
 
@@ -163,27 +167,27 @@
     link.download = `answers-${state.rater}.json`;
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 10000);
-    const saved = `Saved as ${link.download}, where your browser keeps downloads.`;
+    const saved = `Saved as ${link.download}; look for it in your browser’s downloads.`;
     one("#saved").textContent = saved;
-    say(saved);
+    notify(saved);
     one("#another").hidden = false;
   }
 
   function begin() {
     state.begun = true;
-    keep();
-    proceed();
+    store();
+    showNext();
   }
 
-  function another() {
-    if (!confirm("Forget these answers on this device? Only go on if their file was saved.")) return;
-    state = fresh();
-    keep();
-    order = arrange(state.rater);
-    proceed();
+  function startOver() {
+    if (!confirm("Delete these answers from this device? Make sure that you have saved the file first.")) return;
+    state = newRater();
+    store();
+    order = shuffle(state.rater);
+    showNext();
   }
 
-  function press(event) {
+  function pressKey(event) {
     if (one("#trial").hidden || event.repeat) return;
     if (event.ctrlKey || event.altKey || event.metaKey) return;
     const keys = { a: [choose, 0], arrowleft: [choose, 0], b: [choose, 1], arrowright: [choose, 1] };
@@ -199,7 +203,7 @@
     player.addEventListener("play", refresh);
     player.addEventListener("pause", refresh);
     player.addEventListener("ended", () => {
-      heard[side] = true;
+      played[side] = true;
       refresh();
     });
     player.addEventListener("timeupdate", () => {
@@ -214,15 +218,15 @@
   });
   all(".save").forEach((button) => button.addEventListener("click", save));
   one("#begin").addEventListener("click", begin);
-  one("#another").addEventListener("click", another);
+  one("#another").addEventListener("click", startOver);
   one("#retry").addEventListener("click", () => location.reload());
-  document.addEventListener("keydown", press);
+  document.addEventListener("keydown", pressKey);
 
   if (!study) {
-    one("#reason").textContent = "The file trials.js cannot be loaded.";
+    one("#reason").textContent = "The file trials.js could not be loaded.";
     show("problem");
     return;
   }
   load();
-  proceed();
+  showNext();
 })();

@@ -1,4 +1,4 @@
-"""`negclap listening results`: do raters agree with each other, with the truth, with models?"""
+"""Results of a study: agreement between raters, accuracy, agreement of models with raters."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,13 +20,13 @@ _RESAMPLES = 1000
 _SEED = 0
 
 Counts = NDArray[np.int64]
-"""``(trials, 2)``: how many raters chose A, how many B."""
+"""``(trials, 2)``: number of raters who chose A and B."""
 
 
-class Figure(NamedTuple):
-    """A value with its 95 % bootstrap interval over trials; NaN where it is not defined.
+class Estimate(NamedTuple):
+    """A value with its 95 % bootstrap interval over trials; NaN if undefined.
 
-    ``n`` is the number of trials behind it.
+    ``n`` is the number of trials that it is computed from.
     """
 
     value: float
@@ -36,31 +36,36 @@ class Figure(NamedTuple):
 
 
 class Row(NamedTuple):
-    """What is found at one negation level, or over all of them.
+    """Results at one negation level, or over all levels.
 
     Attributes:
         answers: Number of answers.
         alpha: Krippendorff's alpha (nominal) between raters.
-        rater: Share of the trials that a rater has right, mean over raters by trial.
-        majority: Share of the trials where most raters choose what is true; ties count half.
-        model: By model, share of the trials where it chooses as most raters do; ties count half.
-        model_right: By model, share of the trials where it chooses what is true.
+        rater: Accuracy of raters: the share of correct answers, averaged over trials.
+        majority: Accuracy of the raters' majority; ties count half.
+        model: By model, share of the trials where it agrees with the majority; ties count half.
+        model_right: By model, its accuracy; ties count half.
     """
 
     answers: int
-    alpha: Figure
-    rater: Figure
-    majority: Figure
-    model: dict[str, Figure]
-    model_right: dict[str, Figure]
+    alpha: Estimate
+    rater: Estimate
+    majority: Estimate
+    model: dict[str, Estimate]
+    model_right: dict[str, Estimate]
 
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """Everything: raters, and the rows by `GROUPS` with all raters and with those not flagged.
+    """The results of a study.
 
-    ``panels`` maps "all" and "kept" to the rows; "kept" is missing if every rater is flagged.
-    ``assumed`` is the number of trials whose truth rests on an assumption.
+    Attributes:
+        study: The study's name.
+        models: Names of the models.
+        verdicts: How attentive each rater was.
+        panels: Rows by `GROUPS` for all raters ("all") and for those without a flag ("kept", absent
+            if every rater is flagged).
+        assumed: Number of trials whose correct answer depends on an assumed absent tag.
     """
 
     study: str
@@ -75,16 +80,16 @@ class Analysis:
         return sum(not verdict.flags for verdict in self.verdicts)
 
     def size(self, panel: str) -> int:
-        """Number of raters of a panel."""
+        """Return the number of raters in a panel."""
         return self.kept if panel == "kept" else len(self.verdicts)
 
 
 def analyse(study: Study, raters: Sequence[Rater]) -> Analysis:
-    """Attention checks decide who is flagged, and count for nothing else.
+    """Compute the results. Attention checks are only used to flag raters.
 
     Args:
-        study: What was asked.
-        raters: At least one.
+        study: The study.
+        raters: At least one rater.
     """
     verdicts = tuple(judge(study, rater) for rater in raters)
     kept = [rater for rater, verdict in zip(raters, verdicts, strict=True) if not verdict.flags]
@@ -96,65 +101,58 @@ def analyse(study: Study, raters: Sequence[Rater]) -> Analysis:
 
 
 def _rows(study: Study, raters: Sequence[Rater]) -> dict[str, Row]:
-    asked = [trial for trial in study.trials if trial.level is not None]
+    questions = [trial for trial in study.trials if trial.level is not None]
     groups: dict[str, list[Trial]] = {
-        level: [trial for trial in asked if trial.level == level] for level in LEVELS
+        level: [trial for trial in questions if trial.level == level] for level in LEVELS
     }
-    groups[OVERALL] = asked
+    groups[OVERALL] = questions
     return {name: _row(trials, study.models, raters) for name, trials in groups.items()}
 
 
 def _row(trials: Sequence[Trial], models: Sequence[str], raters: Sequence[Rater]) -> Row:
-    counts = np.array(
-        [
-            [
-                sum(
-                    trial.number in r.answers and r.answers[trial.number].choice == side
-                    for r in raters
-                )
-                for side in SIDES
-            ]
-            for trial in trials
-        ],
-        np.int64,
-    ).reshape(-1, 2)
+    choices = [
+        [rater.answers[trial.number].choice for rater in raters if trial.number in rater.answers]
+        for trial in trials
+    ]
+    counts = np.array([[each.count(side) for side in SIDES] for each in choices], np.int64)
+    counts = counts.reshape(-1, 2)
     answered = counts.sum(axis=1) > 0
     counts = counts[answered]
-    told = [trial for trial, any_answer in zip(trials, answered, strict=True) if any_answer]
+    trials = [trial for trial, has_answer in zip(trials, answered, strict=True) if has_answer]
     votes = torch.from_numpy(counts)
-    is_left = torch.tensor([trial.truth == "A" for trial in told])
-    truth = torch.stack((is_left, ~is_left), dim=1).float() if told else torch.empty(0, 2)
-    true_votes = (votes * truth).sum(dim=1)
-    found = {
-        name: torch.tensor([trial.similarities[name] for trial in told]).reshape(-1, 2)
+    is_left = torch.tensor([trial.truth == "A" for trial in trials], dtype=torch.bool)
+    truth = torch.stack((is_left, ~is_left), dim=1).float()
+    correct = (votes * truth).sum(dim=1)
+    similarities = {
+        name: torch.tensor([trial.similarities[name] for trial in trials]).reshape(-1, 2)
         for name in models
     }
     return Row(
         answers=int(counts.sum()),
         alpha=_alpha(counts),
-        rater=_mean(true_votes / votes.sum(dim=1)),
-        majority=_mean(_same(votes, truth)),
-        model={name: _mean(_same(scores, votes)) for name, scores in found.items()},
-        model_right={name: _mean(_same(scores, truth)) for name, scores in found.items()},
+        rater=_mean(correct / votes.sum(dim=1)),
+        majority=_mean(_agreement(votes, truth)),
+        model={name: _mean(_agreement(each, votes)) for name, each in similarities.items()},
+        model_right={name: _mean(_agreement(each, truth)) for name, each in similarities.items()},
     )
 
 
-def _same(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
-    """By trial, 1 where both have the same side ahead, 1/2 where a side is tied, else 0."""
+def _agreement(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+    """Per trial, 1 if both prefer the same side, 1/2 if one of them is tied, else 0."""
     left, other_left = (beats(each[:, 0], each[:, 1]) for each in (one, other))
     return left * other_left + (1 - left) * (1 - other_left)
 
 
-def _mean(values: torch.Tensor) -> Figure:
+def _mean(values: torch.Tensor) -> Estimate:
     scores = Scores(values, torch.arange(len(values)))
-    return Figure(float(scores.mean()), *scores.interval(_RESAMPLES, _SEED), len(values))
+    return Estimate(float(scores.mean()), *scores.interval(_RESAMPLES, _SEED), len(values))
 
 
-def _alpha(counts: Counts) -> Figure:
-    """Krippendorff's alpha of the sides chosen; trials with fewer than two answers say nothing.
+def _alpha(counts: Counts) -> Estimate:
+    """Compute Krippendorff's alpha of the chosen sides over trials with at least two answers.
 
-    The sides are what raters answer, and both are true equally often. "Right" and "wrong" would
-    not be: where nearly all are right, what is expected by chance would eat up the agreement.
+    Sides are the right categories because both are correct equally often. "Correct" and "wrong"
+    are not: if nearly all answers are correct, the expected agreement is nearly 1, and alpha small.
     """
     counts = counts[counts.sum(axis=1) > 1]
     rng = np.random.default_rng(_SEED)
@@ -162,10 +160,10 @@ def _alpha(counts: Counts) -> Figure:
     resampled = np.array([_alpha_of(each) for each in drawn])
     defined = resampled[np.isfinite(resampled)]
     low, high = np.quantile(defined, (0.025, 0.975)) if len(defined) else (np.nan, np.nan)
-    return Figure(_alpha_of(counts), float(low), float(high), len(counts))
+    return Estimate(_alpha_of(counts), float(low), float(high), len(counts))
 
 
 def _alpha_of(counts: Counts) -> float:
-    if (counts.sum(axis=0) == 0).any():  # one side alone: there is nothing to agree on
+    if (counts.sum(axis=0) == 0).any():  # undefined if all answers are the same side
         return float("nan")
     return float(krippendorff.alpha(value_counts=counts, level_of_measurement="nominal"))

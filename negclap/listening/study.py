@@ -1,4 +1,4 @@
-"""What a study asks, and the truth about it, which stays outside of what raters get."""
+"""The key of a study: all trials with their correct answers; raters never get it."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from negclap.errors import InputError
-from negclap.evaluation.results import write_json
+from negclap.storage import write_json
 from negclap.text.compose import Claim
 from negclap.text.probes import Level
 
 KEY = "key.json"
 PAGE = "page"
-"""The folder that raters get."""
+"""The folder for the raters."""
 
 Side = Literal["A", "B"]
 SIDES: tuple[Side, Side] = ("A", "B")
@@ -23,10 +23,10 @@ class Clip:
     """One of the two clips of a trial.
 
     Attributes:
-        file: Its audio, relative to the page.
-        track_id: Whose it is.
-        seconds: How long it lasts.
-        fit: Share of the text's claims that are true of it.
+        file: Audio file, relative to the page.
+        track_id: Track that the clip is taken from.
+        seconds: Duration.
+        fit: Share of the text's claims that are true of the clip.
     """
 
     file: str
@@ -40,15 +40,16 @@ class Trial:
     """A text, two clips, and which of them fits the text better.
 
     Attributes:
-        number: What the page calls it, from 1 on.
+        number: Number of the trial on the page, from 1.
         text: The text.
-        claims: Each tag that the text mentions, and whether it says that the clip has it.
+        claims: Each tag that the text mentions, and whether the text claims it present.
         level: The text's negation level; None for an attention check.
-        check: Number of the attention check, asked twice with its sides swapped; else None.
+        check: Number of the attention check, which appears twice with its sides swapped; None for
+            other trials.
         truth: The side that fits better.
-        assumed: Whether what one of the clips lacks was only assumed.
-        clips: Left (A) and right (B).
-        similarities: By model, the text's cosine to A and to B.
+        assumed: Whether an absent tag of one of the clips is only assumed.
+        clips: Left (A) and right (B) clip.
+        similarities: By model, the cosine of the text with A and with B.
     """
 
     number: int
@@ -63,13 +64,20 @@ class Trial:
 
     @property
     def seconds(self) -> float:
-        """How long both clips last together."""
+        """Duration of both clips together."""
         return self.clips[0].seconds + self.clips[1].seconds
 
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """All trials; ``name`` tells this study's answers from others', ``made_of`` says of what."""
+    """A complete study.
+
+    Attributes:
+        name: Identifies the study in the raters' answers.
+        made_of: The settings that the study was packed with.
+        models: Names of the models.
+        trials: All trials, attention checks included.
+    """
 
     name: str
     made_of: dict[str, Any]
@@ -82,10 +90,10 @@ class Study:
 
     @classmethod
     def read(cls, folder: Path) -> "Study":
-        """The key of a folder that ``negclap listening pack`` wrote.
+        """Read the key in a folder that ``negclap listening pack`` wrote.
 
         Raises:
-            InputError: If it holds none, or a broken one.
+            InputError: If the folder has no key or a damaged one.
         """
         path = folder / KEY
         try:
@@ -93,7 +101,9 @@ class Study:
             trials = tuple(_trial(entry) for entry in data["trials"])
             return cls(data["name"], data["made_of"], tuple(data["models"]), trials)
         except FileNotFoundError:
-            raise InputError(f"{path}: no key there; name what listening pack wrote") from None
+            raise InputError(
+                f"{path}: no such file; give the folder that negclap listening pack wrote"
+            ) from None
         except (ValueError, KeyError, TypeError) as error:
             raise InputError(f"{path}: not the key of a study ({error!r})") from None
 

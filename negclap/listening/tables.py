@@ -1,4 +1,4 @@
-"""What an analysis looks like: tables on the terminal, results.json, table.md and a picture."""
+"""Tables and a picture of the results: on the terminal, and as files."""
 
 import math
 from collections.abc import Iterator
@@ -6,20 +6,20 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure as Picture
+from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 
-from negclap.evaluation.figures import COLOURS
-from negclap.evaluation.results import write_json
-from negclap.listening.results import GROUPS, Analysis, Figure, Row
+from negclap.evaluation.plots import COLOURS
+from negclap.listening.results import GROUPS, OVERALL, Analysis, Estimate, Row
+from negclap.storage import write_json
 
 _TITLES = {"all": "all raters", "kept": "raters without a flag"}
-_RATERS = ("rater", "answers", "checks right", "consistent", "chose A", "hasty", "flags")
+_RATERS = ("rater", "answers", "checks correct", "consistent", "chose A", "hasty", "flags")
 
 
 def print_analysis(analysis: Analysis) -> None:
-    """Raters first, then what they agree on, with and without those flagged."""
+    """Print the raters, then the results with and without flagged raters."""
     console = Console()
     table = Table(title=f"{len(analysis.verdicts)} raters, {analysis.kept} without a flag")
     for column in _RATERS:
@@ -32,8 +32,8 @@ def print_analysis(analysis: Analysis) -> None:
         table.add_column("")
         for name, row in rows.items():
             table.add_column(f"{name}\n{row.answers} answers", justify="right")
-        for title, *figures in _figures(rows):
-            table.add_row(title, *(_cell(figure, "\n") for figure in figures))
+        for title, *estimates in _estimates(rows):
+            table.add_row(title, *(_cell(each, "\n") for each in estimates))
         console.print(table)
 
 
@@ -52,9 +52,9 @@ def _title(analysis: Analysis, panel: str) -> str:
 
 
 def _note(analysis: Analysis) -> str:
-    note = "95 % intervals resample trials; n is their number; checks are left out"
+    note = "95 % bootstrap intervals over trials; n: number of trials; without attention checks"
     if analysis.assumed:
-        note += f"; the truth of {analysis.assumed} trials rests on what clips are assumed to lack"
+        note += f"; {analysis.assumed} trials depend on assumed absent tags"
     return note
 
 
@@ -71,26 +71,27 @@ def _raters(analysis: Analysis) -> Iterator[tuple[str, ...]]:
         )
 
 
-def _figures(rows: dict[str, Row]) -> Iterator[tuple[Any, ...]]:
-    """Title and figures by group."""
+def _estimates(rows: dict[str, Row]) -> Iterator[tuple[Any, ...]]:
+    """Yield a title and its estimates by group."""
     yield "Krippendorff's alpha", *(row.alpha for row in rows.values())
-    yield "a rater and the truth", *(row.rater for row in rows.values())
-    yield "the majority and the truth", *(row.majority for row in rows.values())
+    yield "rater accuracy", *(row.rater for row in rows.values())
+    yield "majority accuracy", *(row.majority for row in rows.values())
     models = next(iter(rows.values())).model
     for name in models:
-        yield f"{name} and the majority", *(row.model[name] for row in rows.values())
+        yield f"{name}: agreement with the majority", *(row.model[name] for row in rows.values())
     for name in models:
-        yield f"{name} and the truth", *(row.model_right[name] for row in rows.values())
+        yield f"{name}: accuracy", *(row.model_right[name] for row in rows.values())
 
 
 def _percent(share: float) -> str:
     return "-" if math.isnan(share) else f"{100 * share:.0f} %"
 
 
-def _cell(figure: Figure, apart: str) -> str:
-    if math.isnan(figure.value):
-        return f"- (n {figure.n})"
-    return f"{figure.value:.3f} (n {figure.n}){apart}{figure.low:.3f} to {figure.high:.3f}"
+def _cell(estimate: Estimate, separator: str) -> str:
+    value, low, high, n = estimate
+    if math.isnan(value):
+        return f"- (n {n})"
+    return f"{value:.3f} (n {n}){separator}{low:.3f} to {high:.3f}"
 
 
 def _markdown(analysis: Analysis) -> Iterator[str]:
@@ -105,8 +106,8 @@ def _markdown(analysis: Analysis) -> Iterator[str]:
         heads = (f"{name}, {row.answers} answers" for name, row in rows.items())
         yield "| | " + " | ".join(heads) + " |"
         yield "|---|" + "---|" * len(rows)
-        for title, *figures in _figures(rows):
-            yield f"| {title} | " + " | ".join(_cell(figure, ", ") for figure in figures) + " |"
+        for title, *estimates in _estimates(rows):
+            yield f"| {title} | " + " | ".join(_cell(each, ", ") for each in estimates) + " |"
 
 
 def _as_json(analysis: Analysis) -> dict[str, Any]:
@@ -125,7 +126,7 @@ def _as_json(analysis: Analysis) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """For JSON: named tuples as objects, NaN as null."""
+    """Convert to JSON types: named tuples to objects, NaN to null."""
     if hasattr(value, "_asdict"):
         value = value._asdict()
     if isinstance(value, dict):
@@ -133,35 +134,35 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
-def _draw(analysis: Analysis) -> Picture:
-    """Agreement between raters on the left; with truth and models on the right, by level."""
+def _draw(analysis: Analysis) -> Figure:
+    """Plot alpha on the left; on the right, how truth and models agree with the majority."""
     panel = list(analysis.panels)[-1]
     rows = analysis.panels[panel]
-    picture = Picture(figsize=(12, 4.5), layout="constrained")
+    picture = Figure(figsize=(12, 4.5), layout="constrained")
     left, right = picture.subplots(1, 2, width_ratios=(1, 2))
     _bars(left, {"raters": [row.alpha for row in rows.values()]}, COLOURS[-1:])
     left.set(title="Krippendorff's alpha between raters", ylim=(-0.58, 1.08), xlim=(-0.5, 3.5))
     left.axhline(0.0, color="black", lw=0.8)
-    series = {"the truth": [row.majority for row in rows.values()]}
+    series = {"correct answer": [row.majority for row in rows.values()]}
     for name in analysis.models:
         series[name] = [row.model[name] for row in rows.values()]
     _bars(right, series, COLOURS)
     right.axhline(0.5, color="black", ls=":", lw=1, label="chance")
-    right.set(title="What most raters choose agrees with", ylim=(0, 1.08))
+    right.set(title="Agreement with the raters' majority", ylim=(0, 1.08))
     right.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
-    answers = sum(row.answers for name, row in rows.items() if name == GROUPS[-1])
+    answers = rows[OVERALL].answers
     picture.suptitle(f"{_title(analysis, panel)}, {answers} answers; 95 % intervals over trials")
     return picture
 
 
-def _bars(axis: Axes, series: dict[str, list[Figure]], colours: tuple[str, ...]) -> None:
+def _bars(axis: Axes, series: dict[str, list[Estimate]], colours: tuple[str, ...]) -> None:
     width = 0.84 / len(series)
-    for index, (name, figures) in enumerate(series.items()):
-        places = [place - 0.42 + width * (index + 0.5) for place in range(len(figures))]
-        ends = [(max(0.0, f.value - f.low), max(0.0, f.high - f.value)) for f in figures]
+    for index, (name, estimates) in enumerate(series.items()):
+        places = [place - 0.42 + width * (index + 0.5) for place in range(len(estimates))]
+        ends = [(max(0.0, e.value - e.low), max(0.0, e.high - e.value)) for e in estimates]
         axis.bar(
             places,
-            [figure.value for figure in figures],
+            [estimate.value for estimate in estimates],
             width * 0.95,
             color=colours[index % len(colours)],
             label=name,
@@ -170,6 +171,6 @@ def _bars(axis: Axes, series: dict[str, list[Figure]], colours: tuple[str, ...])
         )
     axis.set_xticks(
         range(len(GROUPS)),
-        [f"{name}\nn {figure.n}" for name, figure in zip(GROUPS, figures, strict=True)],
+        [f"{name}\nn {estimate.n}" for name, estimate in zip(GROUPS, estimates, strict=True)],
     )
     axis.spines[["top", "right"]].set_visible(False)

@@ -1,15 +1,21 @@
-"""The terms of the loss, each a pure function of unit embeddings.
+"""The losses: terms of the training loss as pure functions of unit embeddings.
 
-Notation: a and t are unit embeddings, s their cosine, sigma the learned scale; B is the global
-batch. No term knows of ranks: the caller gathers columns and says where its rows begin.
+- `terms`: weights and options of the terms
+- `contrastive`: the contrastive loss of clips and texts, in three forms
+- `negation`: terms that compare texts of one clip
+- `tiles`: sums over all pairs without all logits in memory
+
+In the formulas, a is a clip's and t a text's unit embedding, s their cosine, sigma the learned
+scale, B the global batch size. The functions do not communicate between processes: the caller
+gathers the embeddings of all ranks.
 """
 
 from negclap.losses.contrastive import (
     SIGMOID_BIAS,
     Pairs,
-    contrast,
-    contrastive,
+    contrastive_loss,
     dense,
+    one_direction,
     sigmoid,
     tiled,
 )
@@ -33,11 +39,11 @@ __all__ = [
     "Pairs",
     "Term",
     "choice",
-    "contrast",
-    "contrastive",
+    "contrastive_loss",
     "dense",
     "dissimilarity",
     "graded_margin",
+    "one_direction",
     "sigmoid",
     "tiled",
 ]

@@ -1,4 +1,4 @@
-"""The contrastive loss in three forms: clips and texts of a batch find each other."""
+"""The contrastive loss of clips and texts, in three forms."""
 
 from dataclasses import dataclass
 
@@ -9,23 +9,27 @@ from torch import Tensor
 from negclap.losses.terms import ContrastiveTerm
 from negclap.losses.tiles import log_sum_exps, softplus_sums
 
-SIGMOID_BIAS = -10.0  # where SigLIP begins: nearly all pairs are negatives
+SIGMOID_BIAS = -10.0  # SigLIP's initial value; nearly all pairs are negatives
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """This rank's clips and their texts, among those of all ranks.
+    """The clips and texts of this rank, and those of all ranks.
+
+    Pair i of this rank is pair offset + i of all ranks. On a single rank, `all_audio` is `audio`
+    and `all_text` is `text`. Clips with equal texts are not each other's negatives.
 
     Attributes:
-        audio: ``(b, d)`` unit embeddings of clips.
+        audio: ``(b, d)`` unit embeddings of this rank's clips.
         text: ``(b, d)`` unit embeddings of their texts.
-        all_audio: ``(B, d)`` of all ranks; `audio` itself where one rank has all.
-        all_text: ``(B, d)`` of all ranks, likewise; this rank's pair i is pair offset + i.
-        keys: ``(b,)`` int64, equal where texts are the same.
-        all_keys: ``(B,)`` int64. Clips of the same text are not each other's negatives.
-        offset: Where this rank's pairs begin.
-        own: ``(b, m, d)`` texts that are negatives of their own clip; NaN where there is none.
-        shared: ``(M, d)`` texts that are negatives of every clip.
+        all_audio: ``(B, d)`` clips of all ranks.
+        all_text: ``(B, d)`` texts of all ranks.
+        keys: ``(b,)`` int64, equal where texts are equal.
+        all_keys: ``(B,)`` int64, keys of all ranks.
+        offset: Index of this rank's first pair among all pairs.
+        own: ``(b, m, d)`` extra negative texts, each of one clip only.
+        own_given: ``(b, m)`` bool, which of ``own`` exist.
+        shared: ``(M, d)`` extra negative texts of all clips.
     """
 
     audio: Tensor
@@ -36,26 +40,34 @@ class Pairs:
     all_keys: Tensor
     offset: int = 0
     own: Tensor | None = None
+    own_given: Tensor | None = None
     shared: Tensor | None = None
 
-    def paired(self, everything: Tensor) -> Tensor:
-        """``(b, d)`` this rank's part of what all ranks have."""
-        return everything[self.offset : self.offset + len(self.keys)]
+    def own_logits(self, scale: Tensor) -> list[Tensor]:
+        """Return the ``(b, m)`` logits of each clip with its own negatives, in a list; or []."""
+        if self.own is None or self.own_given is None:
+            return []
+        logits = cosine_logits(self.audio, self.own, scale)
+        return [logits.masked_fill(~self.own_given, float("-inf"))]
+
+    def local(self, all_ranks: Tensor) -> Tensor:
+        """Return this rank's ``(b, d)`` rows of ``(B, d)`` embeddings."""
+        return all_ranks[self.offset : self.offset + len(self.keys)]
 
 
-def contrast(
+def contrastive_loss(
     pairs: Pairs, scale: Tensor, term: ContrastiveTerm, bias: Tensor | None = None
 ) -> Tensor:
-    """The contrastive loss in the form that the term names.
+    """Compute the contrastive loss in the form that the term configures.
 
     Args:
         pairs: Clips and texts.
         scale: Scalar sigma.
-        term: Form and block.
-        bias: Scalar, of the sigmoid form alone.
+        term: Form and block size.
+        bias: Scalar, for the sigmoid form only.
 
     Returns:
-        Scalar: this rank's mean.
+        Scalar mean over this rank's pairs.
     """
     match term.form:
         case "dense":
@@ -68,24 +80,32 @@ def contrast(
 
 
 def dense(pairs: Pairs, scale: Tensor) -> Tensor:
-    """The CLIP loss, both directions, with the logits of all pairs in memory.
+    """Compute the CLIP loss in both directions, with the logits of all pairs in memory.
 
-    Extra negatives are texts, so only the clips see them.
+    Extra negatives are texts, so they affect only the direction from clips to texts.
+
+    Args:
+        pairs: Clips and texts.
+        scale: Scalar sigma.
 
     Returns:
-        Scalar: this rank's mean.
+        Scalar mean over this rank's pairs.
     """
     keys = (pairs.keys, pairs.all_keys, pairs.offset)
-    to_text = contrastive(pairs.audio, pairs.all_text, scale, *keys, pairs.own, pairs.shared)
-    to_audio = contrastive(pairs.text, pairs.all_audio, scale, *keys)
+    with torch.autocast(pairs.audio.device.type, enabled=False):
+        extra = pairs.own_logits(scale)
+        if pairs.shared is not None:
+            extra.append(scale * pairs.audio @ pairs.shared.T)
+    to_text = one_direction(pairs.audio, pairs.all_text, scale, *keys, *extra)
+    to_audio = one_direction(pairs.text, pairs.all_audio, scale, *keys)
     return (to_text + to_audio) / 2
 
 
 def tiled(pairs: Pairs, scale: Tensor, block: int) -> Tensor:
-    """`dense` with memory O(B d + block^2) in both passes; the same value and gradients.
+    """Compute the same loss and gradients as `dense` with O(B d + block^2) memory.
 
-    Where one rank has all pairs, one pass over the tiles serves both directions, and ``text`` and
-    ``all_audio`` are not looked at. The gradient cannot be differentiated again.
+    On a single rank, one pass over the tiles serves both directions, and ``text`` and ``all_audio``
+    are not used. There are no second derivatives.
 
     Args:
         pairs: Clips and texts.
@@ -93,103 +113,95 @@ def tiled(pairs: Pairs, scale: Tensor, block: int) -> Tensor:
         block: Rows and columns of a tile.
 
     Returns:
-        Scalar: this rank's mean.
+        Scalar mean over this rank's pairs.
     """
     audio = scale * pairs.audio
     keys = (pairs.keys, pairs.all_keys)
-    true_text = scale * (pairs.audio * pairs.paired(pairs.all_text)).sum(dim=1)
+    true_text = scale * (pairs.audio * pairs.local(pairs.all_text)).sum(dim=1)
     if len(pairs.keys) == len(pairs.all_keys):
         true_clip = true_text
         texts, clips = log_sum_exps(audio, pairs.all_text, keys, block, both=True)
     else:
-        true_clip = scale * (pairs.text * pairs.paired(pairs.all_audio)).sum(dim=1)
+        true_clip = scale * (pairs.text * pairs.local(pairs.all_audio)).sum(dim=1)
         texts, _ = log_sum_exps(audio, pairs.all_text, keys, block)
         clips, _ = log_sum_exps(scale * pairs.text, pairs.all_audio, keys, block)
-    texts = texts.unsqueeze(1)
-    if pairs.own is not None:
-        texts = torch.cat([texts, own_logits(pairs.audio, pairs.own, scale)], dim=1)
+    texts = torch.cat([texts.unsqueeze(1), *pairs.own_logits(scale)], dim=1)
     if pairs.shared is not None:
         shared, _ = log_sum_exps(audio, pairs.shared, None, block)
         texts = torch.cat([texts, shared.unsqueeze(1)], dim=1)
-    to_text, to_audio = _told_from(true_text, texts), _told_from(true_clip, clips.unsqueeze(1))
+    to_text = _cross_entropy(true_text, texts)
+    to_audio = _cross_entropy(true_clip, clips.unsqueeze(1))
     return (to_text + to_audio) / 2
 
 
-def _told_from(true: Tensor, others: Tensor) -> Tensor:
-    """Mean cross-entropy of ``(b,)`` logits of pairs among ``(b, n)`` logits, or sums of them."""
-    logits = torch.cat([true.unsqueeze(1), others], dim=1)
+def _cross_entropy(true: Tensor, negatives: Tensor) -> Tensor:
+    """Return the mean cross-entropy of ``(b,)`` true logits against ``(b, n)`` negative ones.
+
+    A negative logit may also be the log-sum-exp of several.
+    """
+    logits = torch.cat([true.unsqueeze(1), negatives], dim=1)
     return F.cross_entropy(logits, torch.zeros_like(true, dtype=torch.long))
 
 
 def sigmoid(pairs: Pairs, scale: Tensor, bias: Tensor, block: int) -> Tensor:
-    """SigLIP's loss: each clip and text by itself, whether they belong together.
+    """Compute SigLIP's loss: for every clip and text, whether they are a pair.
 
-    Eq. of section 3.2 of arXiv 2303.15343, -1/B sum_ij log sigmoid(z_ij (sigma s_ij + bias)), z 1
-    for a pair and -1 otherwise, in memory O(B d + block^2). Deviations: other clips of the same
-    text add nothing, and extra negatives are further columns with z = -1. The gradient cannot be
-    differentiated again.
+    Section 3.2 of arXiv 2303.15343: -1/B sum_ij log sigmoid(z_ij (sigma s_ij + bias)), with z = 1
+    for pairs and -1 otherwise, with O(B d + block^2) memory. Deviations: a clip and an equal text
+    of another clip contribute nothing, and extra negatives are further columns with z = -1. There
+    are no second derivatives.
 
     Args:
-        pairs: Clips and texts. ``text`` and ``all_audio`` are not used: a rank has the rows of its
-            clips, and no pair twice.
+        pairs: Clips and texts; ``text`` and ``all_audio`` are not used.
         scale: Scalar sigma.
         bias: Scalar.
         block: Rows and columns of a tile.
 
     Returns:
-        Scalar: this rank's mean over its clips.
+        Scalar mean over this rank's clips.
     """
     audio = scale * pairs.audio
-    own_pair = (audio * pairs.paired(pairs.all_text)).sum(dim=1) + bias
+    own_pair = (audio * pairs.local(pairs.all_text)).sum(dim=1) + bias
     keys = (pairs.keys, pairs.all_keys)
     losses = F.softplus(-own_pair) + softplus_sums(audio, pairs.all_text, bias, keys, block)
-    if pairs.own is not None:
-        logits = own_logits(pairs.audio, pairs.own, scale)
+    for logits in pairs.own_logits(scale):
         losses = losses + F.softplus(logits + bias).sum(dim=1)
     if pairs.shared is not None:
         losses = losses + softplus_sums(audio, pairs.shared, bias, None, block)
     return losses.mean()
 
 
-def contrastive(
+def one_direction(
     rows: Tensor,
     columns: Tensor,
     scale: Tensor,
     row_keys: Tensor,
     column_keys: Tensor,
     offset: int = 0,
-    own: Tensor | None = None,
-    shared: Tensor | None = None,
+    *extra: Tensor,
 ) -> Tensor:
-    """Cross-entropy of each row against its own column; one direction of the CLIP loss.
+    """Compute one direction of the CLIP loss: the cross-entropy of each row's column.
 
     Args:
         rows: ``(b, d)`` unit embeddings of this rank.
-        columns: ``(B, d)`` unit embeddings of all ranks; row i belongs to column offset + i.
+        columns: ``(B, d)`` unit embeddings of all ranks; row i is paired with column offset + i.
         scale: Scalar sigma.
-        row_keys: ``(b,)`` int64, equal where captions are the same text.
-        column_keys: ``(B,)`` int64. Same captions are not each other's negatives.
-        offset: Where this rank's columns begin.
-        own: ``(b, m, d)`` extra negatives that only their own row sees; NaN where there is none.
-        shared: ``(M, d)`` extra negatives that every row sees.
+        row_keys: ``(b,)`` int64, equal where captions are equal.
+        column_keys: ``(B,)`` int64. Pairs with equal captions are not negatives.
+        offset: Index of the first row's column.
+        extra: ``(b, m)`` logits of further negatives; -inf where a row has none.
 
     Returns:
-        Scalar: the mean over the rows of -log softmax(sigma s)[own column].
+        Scalar mean over the rows of -log softmax(sigma s)[paired column].
     """
     target = torch.arange(offset, offset + len(rows), device=rows.device)
     same_text = row_keys.unsqueeze(1) == column_keys.unsqueeze(0)
     same_text[torch.arange(len(rows), device=rows.device), target] = False
-    with torch.autocast(rows.device.type, enabled=False):  # bf16 has too few digits for logits
+    with torch.autocast(rows.device.type, enabled=False):  # bfloat16 is too coarse for logits
         logits = (scale * rows @ columns.T).masked_fill(same_text, float("-inf"))
-        if own is not None:
-            logits = torch.cat([logits, own_logits(rows, own, scale)], dim=1)
-        if shared is not None:
-            logits = torch.cat([logits, scale * rows @ shared.T], dim=1)
-        return F.cross_entropy(logits, target)
+        return F.cross_entropy(torch.cat([logits, *extra], dim=1), target)
 
 
-def own_logits(rows: Tensor, own: Tensor, scale: Tensor) -> Tensor:
-    """``(b, m)`` logits of each row with its own columns ``(b, m, d)``; -inf where one is NaN."""
-    missing = own.isnan().any(dim=-1)
-    cosines = (rows.unsqueeze(1) * own.masked_fill(missing.unsqueeze(-1), 0.0)).sum(dim=-1)
-    return (scale * cosines).masked_fill(missing, float("-inf"))
+def cosine_logits(rows: Tensor, columns: Tensor, scale: Tensor) -> Tensor:
+    """Return the ``(b, m)`` logits of rows ``(b, d)`` with their own columns ``(b, m, d)``."""
+    return scale * (rows.unsqueeze(1) * columns).sum(dim=-1)

@@ -1,4 +1,4 @@
-"""What a loss is made of: its terms, their weights and options."""
+"""Weights and options of the loss terms."""
 
 from dataclasses import dataclass, field, fields
 from typing import Literal
@@ -9,7 +9,7 @@ from negclap.text.probes import TextKind
 
 @dataclass(frozen=True)
 class Term:
-    """Weight of a term of the loss; 0 switches it off and costs nothing.
+    """Weight of a loss term; a term with weight 0 is not computed.
 
     Attributes:
         weight: Final weight.
@@ -20,35 +20,35 @@ class Term:
     warmup_steps: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse negative numbers."""
+        """Check that the numbers are not negative."""
         if self.weight < 0 or self.warmup_steps < 0:
             raise InputError(
                 f"loss term has weight {self.weight} and warmup_steps {self.warmup_steps}, "
-                "expected numbers of at least 0"
+                "expected at least 0"
             )
 
     def weight_at(self, step: int) -> float:
-        """The weight at an optimiser step, counted from 0."""
+        """Return the weight at an optimiser step, counted from 0."""
         return self.weight * min(1.0, (step + 1) / (self.warmup_steps + 1))
 
 
 @dataclass(frozen=True)
 class ContrastiveTerm(Term):
-    """Weight of the contrastive term, and the form of it that the exclusion term takes too.
+    """Weight of the contrastive term, and its form, which the exclusion term shares.
 
     Attributes:
-        form: "dense" holds the logits of all pairs; "tiled" is the same loss in less memory and
-            time, from about a thousand clips; "sigmoid" is SigLIP's loss (arXiv 2303.15343), which
-            asks of each pair apart whether it belongs together.
-        block: Rows and columns of a tile of logits, of the forms that hold no more than one. The
-            negclap default keeps a tile in the caches of a CPU; a GPU is busy from thousands on.
+        form: "dense" keeps the logits of all pairs in memory; "tiled" is the same loss with less
+            memory and, from about a thousand clips, less time; "sigmoid" is SigLIP's loss (arXiv
+            2303.15343), which classifies each clip and text as a pair or not.
+        block: Rows and columns of a tile of logits, for "tiled" and "sigmoid". The default, which
+            is negclap's, fits into a CPU's cache; a GPU needs several thousand.
     """
 
     form: Literal["dense", "tiled", "sigmoid"] = "dense"
     block: int = 512
 
     def __post_init__(self) -> None:
-        """Refuse tiles of nothing."""
+        """Check the block size."""
         super().__post_init__()
         if self.block < 1:
             raise InputError(
@@ -58,10 +58,10 @@ class ContrastiveTerm(Term):
 
 @dataclass(frozen=True)
 class DissimilarityTerm(Term):
-    """Weight k of the Dissimilarity term.
+    """Weight k of the dissimilarity term.
 
     Attributes:
-        floor: Cosine below which a pair is no longer pushed; None is the paper's unbounded form.
+        floor: Cosine below which the loss is 0; None is the paper's form, without a bound.
     """
 
     floor: float | None = None
@@ -69,11 +69,11 @@ class DissimilarityTerm(Term):
 
 @dataclass(frozen=True)
 class GradedMarginTerm(Term):
-    """Weight of the graded margin: the caption above its half negated form, above the fully.
+    """Weight of the graded margin term, which orders the negation levels.
 
     Attributes:
-        step: Least difference m1 of the cosines between neighbouring levels.
-        limit: Greatest difference M between the caption and its fully negated form; at least two
+        step: Minimum difference m of a clip's cosines with neighbouring levels.
+        limit: Maximum difference M between the caption and the fully negated caption; at least two
             steps.
         limit_weight: Weight beta of the limit within the term.
     """
@@ -83,23 +83,23 @@ class GradedMarginTerm(Term):
     limit_weight: float = 1.0
 
     def __post_init__(self) -> None:
-        """Refuse a limit that the steps do not fit under."""
+        """Check that two steps fit within the limit."""
         super().__post_init__()
         if not 0 < 2 * self.step <= self.limit:
             raise InputError(
-                f"model.losses.graded_margin: limit is {self.limit}, expected at least two steps "
-                f"of {self.step}"
+                f"model.losses.graded_margin: step is {self.step}, limit is {self.limit}; expected "
+                "a positive step and a limit of at least two steps"
             )
 
 
 @dataclass(frozen=True)
 class ExclusionTerm(Term):
-    """Weight of the contrastive term on exclusion-style captions.
+    """Weight of the contrastive term on exclusion captions.
 
     Attributes:
-        negatives: What else a clip's text is told from, besides the other clips' texts: nothing
-            ("none"), its "own" false texts, or with "shared" the false texts of all clips, some of
-            which are true of it (an ablation: NegCLIP's way).
+        negatives: Negatives of a clip besides the other clips' captions: "none"; "own", the false
+            forms of its own caption; "shared", the false forms of all clips, some of which are true
+            of it (an ablation, as in NegCLIP).
     """
 
     negatives: Literal["none", "own", "shared"] = "none"
@@ -107,15 +107,15 @@ class ExclusionTerm(Term):
 
 @dataclass(frozen=True)
 class LossTerms:
-    """The combined loss: the weighted sum of its terms.
+    """The combined loss: a weighted sum of terms.
 
     Attributes:
-        contrastive: L_CLAP on the training captions.
+        contrastive: Contrastive loss on the training captions.
         dissimilarity: Eq. 1 of arXiv 2601.13931.
-        graded_margin: Caption above half above fully negated caption.
-        absence: A true negation, told from a false one in the same words.
-        exclusion: L_CLAP on exclusion-style captions; false ones may be extra columns.
-        choice: The true exclusion-style caption among its own false ones.
+        graded_margin: Order of a clip's cosines by negation level.
+        absence: A true negation against a false one with the same wording.
+        exclusion: Contrastive loss on exclusion captions.
+        choice: A clip's exclusion caption against its false forms.
     """
 
     contrastive: ContrastiveTerm = field(default_factory=lambda: ContrastiveTerm(weight=1.0))
@@ -126,13 +126,13 @@ class LossTerms:
     choice: Term = field(default_factory=Term)
 
     def __post_init__(self) -> None:
-        """Refuse a loss without any term."""
+        """Check that a weight is positive."""
         if not any(term.weight for term in self.by_name().values()):
-            raise InputError("model.losses: all weights are 0, expected at least one above")
+            raise InputError("model.losses: all weights are 0, expected a positive one")
 
     def by_name(self) -> dict[str, Term]:
-        """The terms."""
-        return {each.name: getattr(self, each.name) for each in fields(self)}
+        """Return the terms by name."""
+        return {term.name: getattr(self, term.name) for term in fields(self)}
 
     @property
     def text_kinds(self) -> frozenset[TextKind]:

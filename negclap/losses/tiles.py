@@ -1,8 +1,8 @@
-"""Sums over all pairs of rows and columns, a tile of logits at a time.
+"""Sums over the logits of all pairs of rows and columns, computed tile by tile.
 
-Logits are ``rows @ columns.T``, in float32 or better and never under autocast. The forward pass
-keeps the sums alone, O(b + B); the backward pass computes the tiles again. One tile is held at a
-time, of ``block`` rows and columns, so that on a CPU all that is done to it happens in its caches.
+Logits are ``rows @ columns.T``, in float32 or float64, without autocast. Only one tile of ``block``
+rows and columns is in memory at a time, so that on a CPU it stays in the cache. The forward pass
+saves only the sums, O(b + B); the backward pass recomputes the tiles.
 """
 
 from collections.abc import Iterable, Iterator
@@ -13,48 +13,50 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-Keys = tuple[Tensor, Tensor] | None  # of the rows and columns; pairs whose keys are equal are out
+Keys = tuple[Tensor, Tensor] | None
+"""Keys of rows ``(b,)`` and columns ``(B,)``, int64. Pairs with equal keys are left out."""
 
 
 def log_sum_exps(
     rows: Tensor, columns: Tensor, keys: Keys, block: int, both: bool = False
 ) -> tuple[Tensor, Tensor]:
-    """Log-sum-exps of the logits, for each row and for each column in one pass.
+    """Compute the log-sum-exp of each row of logits and, if wanted, of each column, in one pass.
 
     Args:
         rows: ``(b, d)``.
         columns: ``(B, d)``.
-        keys: ``(b,)`` and ``(B,)`` int64, or None; a pair whose keys are equal is left out.
+        keys: Keys of rows and columns, see `Keys`.
         block: Rows and columns of a tile.
-        both: Whether those of the columns are wanted.
+        both: Whether to compute those of the columns.
 
     Returns:
-        ``(b,)`` over the columns, -inf where no pair is left, and ``(B,)`` over the rows, empty if
-        they are not wanted.
+        ``(b,)`` of the rows and ``(B,)`` of the columns, the latter empty unless ``both``; -inf
+        where no pair is left.
     """
-    by_row, by_column = _LogSumExps.apply(  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        _exact(rows), _exact(columns), keys, block, both
+    of_rows, of_columns = _LogSumExps.apply(  # type: ignore[no-untyped-call]  # untyped in torch
+        _as_float(rows), _as_float(columns), keys, block, both
     )
-    return by_row, by_column
+    return of_rows, of_columns
 
 
 def softplus_sums(rows: Tensor, columns: Tensor, bias: Tensor, keys: Keys, block: int) -> Tensor:
-    """``(b,)`` sums of softplus(logit + bias) over the columns, for each row.
+    """Compute ``(b,)``, for each row of logits the sum of softplus(logit + bias).
 
     Args:
         rows: ``(b, d)``.
         columns: ``(B, d)``.
         bias: Scalar.
-        keys: ``(b,)`` and ``(B,)`` int64, or None; a pair whose keys are equal adds nothing.
+        keys: Keys of rows and columns, see `Keys`.
         block: Rows and columns of a tile.
     """
-    sums: Tensor = _SoftplusSums.apply(  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        _exact(rows), _exact(columns), bias, keys, block
+    sums: Tensor = _SoftplusSums.apply(  # type: ignore[no-untyped-call]  # untyped in torch
+        _as_float(rows), _as_float(columns), bias, keys, block
     )
     return sums
 
 
-def _exact(embeddings: Tensor) -> Tensor:
+def _as_float(embeddings: Tensor) -> Tensor:
+    """Convert lower precisions than float32 to float32."""
     return embeddings.to(torch.promote_types(embeddings.dtype, torch.float32))
 
 
@@ -65,33 +67,33 @@ class _LogSumExps(torch.autograd.Function):
     def forward(
         ctx: Any, rows: Tensor, columns: Tensor, keys: Keys, block: int, both: bool
     ) -> tuple[Tensor, Tensor]:
-        by_row = rows.new_full((len(rows),), float("-inf"))
-        by_column = rows.new_full((len(columns) if both else 0,), float("-inf"))
+        of_rows = rows.new_full((len(rows),), float("-inf"))
+        of_columns = rows.new_full((len(columns) if both else 0,), float("-inf"))
         for i, j, logits in _tiles(rows, columns, keys, block):
-            by_row[i] = torch.logaddexp(by_row[i], logits.logsumexp(1))
+            of_rows[i] = torch.logaddexp(of_rows[i], logits.logsumexp(1))
             if both:
-                by_column[j] = torch.logaddexp(by_column[j], logits.logsumexp(0))
-        ctx.save_for_backward(rows, columns, by_row, by_column)
+                of_columns[j] = torch.logaddexp(of_columns[j], logits.logsumexp(0))
+        ctx.save_for_backward(rows, columns, of_rows, of_columns)
         ctx.keys, ctx.block, ctx.both = keys, block, both
-        return by_row, by_column
+        return of_rows, of_columns
 
     @staticmethod
     @once_differentiable
     def backward(
-        ctx: Any, of_row: Tensor, of_column: Tensor
+        ctx: Any, grad_rows: Tensor, grad_columns: Tensor
     ) -> tuple[Tensor, Tensor, None, None, None]:
-        rows, columns, by_row, by_column = ctx.saved_tensors
-        # Where no pair was left, all logits are -inf as well, and exp(-inf - 0) is 0.
-        by_row, by_column = (by.masked_fill(by == float("-inf"), 0.0) for by in (by_row, by_column))
+        rows, columns, *sums = ctx.saved_tensors
+        # Without a pair, all logits are -inf, and exp(-inf - 0) is 0 where exp(-inf + inf) is NaN.
+        of_rows, of_columns = (each.masked_fill(each == float("-inf"), 0.0) for each in sums)
 
-        def slopes() -> Iterator[tuple[slice, slice, Tensor]]:
+        def logit_gradients() -> Iterator[tuple[slice, slice, Tensor]]:
             for i, j, logits in _tiles(rows, columns, ctx.keys, ctx.block):
-                slope = (logits - by_row[i, None]).exp_().mul_(of_row[i, None])
+                gradient = (logits - of_rows[i, None]).exp_().mul_(grad_rows[i, None])
                 if ctx.both:
-                    slope += logits.sub_(by_column[j]).exp_().mul_(of_column[j])
-                yield i, j, slope
+                    gradient += logits.sub_(of_columns[j]).exp_().mul_(grad_columns[j])
+                yield i, j, gradient
 
-        return *_gradients(rows, columns, slopes()), None, None, None
+        return *_gradients(rows, columns, logit_gradients()), None, None, None
 
 
 class _SoftplusSums(torch.autograd.Function):
@@ -110,25 +112,25 @@ class _SoftplusSums(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, of_row: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
+    def backward(ctx: Any, grad_rows: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
         rows, columns, bias = ctx.saved_tensors
-        of_bias = torch.zeros_like(bias)
+        grad_bias = torch.zeros_like(bias)
 
-        def slopes() -> Iterator[tuple[slice, slice, Tensor]]:
+        def logit_gradients() -> Iterator[tuple[slice, slice, Tensor]]:
             for i, j, logits in _tiles(rows, columns, ctx.keys, ctx.block):
-                slope = logits.add_(bias).sigmoid_().mul_(of_row[i, None])
-                of_bias.add_(slope.sum())
-                yield i, j, slope
+                gradient = logits.add_(bias).sigmoid_().mul_(grad_rows[i, None])
+                grad_bias.add_(gradient.sum())
+                yield i, j, gradient
 
-        return *_gradients(rows, columns, slopes()), of_bias, None, None
+        return *_gradients(rows, columns, logit_gradients()), grad_bias, None, None
 
 
 def _tiles(
     rows: Tensor, columns: Tensor, keys: Keys, block: int
 ) -> Iterator[tuple[slice, slice, Tensor]]:
-    """(rows, columns, their logits) of each tile; a logit that is left out is -inf.
+    """Yield rows, columns and logits of each tile.
 
-    The logits are the caller's to overwrite.
+    The logits of pairs with equal keys are -inf. The caller may overwrite the logits.
     """
     for i in _slices(len(rows), block):
         for j in _slices(len(columns), block):
@@ -144,12 +146,12 @@ def _slices(length: int, block: int) -> Iterator[slice]:
 
 
 def _gradients(
-    rows: Tensor, columns: Tensor, slopes: Iterable[tuple[slice, slice, Tensor]]
+    rows: Tensor, columns: Tensor, logit_gradients: Iterable[tuple[slice, slice, Tensor]]
 ) -> tuple[Tensor, Tensor]:
-    """Those of the rows and columns, of what has these derivatives by the logits."""
-    of_rows, of_columns = torch.zeros_like(rows), torch.zeros_like(columns)
+    """Return the gradients of rows and columns, given those of each tile of logits."""
+    grad_rows, grad_columns = torch.zeros_like(rows), torch.zeros_like(columns)
     with torch.autocast(rows.device.type, enabled=False):
-        for i, j, slope in slopes:
-            of_rows[i].addmm_(slope, columns[j])
-            of_columns[j].addmm_(slope.T, rows[i])
-    return of_rows, of_columns
+        for i, j, gradient in logit_gradients:
+            grad_rows[i].addmm_(gradient, columns[j])
+            grad_columns[j].addmm_(gradient.T, rows[i])
+    return grad_rows, grad_columns

@@ -1,9 +1,9 @@
-"""Audio encoders: waveform in, one vector per clip out.
+"""Audio encoders: waveforms to one vector per clip.
 
-All of them take ``(batch, samples)``, float or 16-bit, at their ``sample_rate`` and return
-``(batch, dim)``; the log-mel front end and SpecAugment are inside, on device. Input statistics are
-fitted once on training clips (`calibrate`), never per batch, so that ranks and micro-batches cannot
-differ.
+Every encoder takes ``(batch, samples)``, float or int16, at its ``sample_rate`` and returns
+``(batch, dim)``. It contains the log-mel front end and SpecAugment, which run on its device. Input
+statistics are fitted once, on training clips (`calibrate`), and never per batch, so that they are
+equal on all ranks and for any micro-batch size.
 """
 
 from abc import ABC, abstractmethod
@@ -17,20 +17,20 @@ from torch import Tensor, nn
 from negclap.errors import InputError, reason
 from negclap.models.frontend import LogMel, MelConfig, SpecAugment
 
-_MIN_FRAMES = 32  # what the strides of ConvEncoder leave something of
-_STEM_BANDS = 32  # what the first layer leaves of the mel bands
-_EPSILON = 1e-3  # dB; a band without energy has no variance
+_MIN_FRAMES = 32  # the product of ConvEncoder's strides in time
+_STEM_BANDS = 32  # bands after ConvEncoder's first layer
+_EPSILON = 1e-3  # dB squared; a band without energy has no variance
 
 
 class AudioEncoder(nn.Module, ABC):
-    """What every audio encoder offers.
+    """Base class of the audio encoders.
 
     Attributes:
-        sample_rate: Hz of the waveforms that it takes.
-        mel: Its front end.
-        dim: Size of its output.
-        calibrated: Whether the input statistics have been fitted.
-        pretrained: Whether its weights come from elsewhere.
+        sample_rate: Sample rate of the input, Hz.
+        mel: Configuration of the log-mel front end.
+        dim: Size of the output.
+        calibrated: Scalar bool, whether the input statistics have been fitted.
+        pretrained: Whether the encoder started from pretrained weights.
     """
 
     sample_rate: int
@@ -48,23 +48,21 @@ class AudioEncoder(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, waveform: Tensor) -> Tensor:
-        """``(batch, samples)`` to ``(batch, dim)``."""
+        """Encode ``(batch, samples)`` to ``(batch, dim)``."""
 
     @abstractmethod
     def set_statistics(self, mean: Tensor, variance: Tensor) -> None:
-        """Take over the mean and variance per mel band, each ``(n_mels,)``, dB and dB squared."""
+        """Set mean (dB) and variance (dB squared) of each mel band, both ``(n_mels,)``."""
 
     @torch.no_grad()
     def calibrate(self, waveforms: Tensor) -> None:
-        """Fit the input statistics on ``(n, samples)`` training clips, in chunks; once."""
+        """Fit the input statistics on ``(n, samples)`` training clips, unless already fitted."""
         if self.calibrated:
             return
-        training, chunks = self.training, []
-        self.eval()  # statistics of what is heard, not of what SpecAugment leaves
-        for chunk in waveforms.split(32):
-            chunks.append(self.log_mel(chunk).flatten(0, 1))
+        training = self.training
+        self.eval()  # without SpecAugment
+        frames = torch.cat([self.log_mel(part).flatten(0, 1) for part in waveforms.split(32)])
         self.train(training)
-        frames = torch.cat(chunks)
         self.set_statistics(frames.mean(dim=0), frames.var(dim=0) + _EPSILON)
         self.calibrated.fill_(True)
 
@@ -72,16 +70,16 @@ class AudioEncoder(nn.Module, ABC):
 class ConvEncoder(AudioEncoder):
     """A small convolutional encoder for CPUs and short clips.
 
-    ConvNeXt-like blocks (depthwise 5 x 5, then pointwise; GroupNorm with one group) in four stages,
-    channels_last. Time is pooled (mean and maximum); the frequency axis is kept for the last layer,
-    since register and timbre live there.
+    Four stages of ConvNeXt-like blocks (depthwise 5 x 5 convolution, then pointwise ones; GroupNorm
+    with one group). Time is pooled by mean and maximum. Frequency is not pooled, because register
+    and timbre depend on it.
 
     Args:
-        dim: Output size.
+        dim: Size of the output.
         widths: Channels per stage.
         depths: Blocks per stage.
-        dropout: Before the output layer.
-        mel: The front end.
+        dropout: Dropout rate before the output layer.
+        mel: Configuration of the log-mel front end.
         augment: SpecAugment.
     """
 
@@ -95,7 +93,7 @@ class ConvEncoder(AudioEncoder):
         augment: SpecAugment = SpecAugment(),  # noqa: B008  # frozen, safe to share
     ) -> None:
         super().__init__(mel, augment)
-        if mel.n_mels % (2 * _STEM_BANDS):  # an odd stride would lose a band at the edge
+        if mel.n_mels % (2 * _STEM_BANDS):  # an odd stride would drop a band at the edge
             raise InputError(f"n_mels is {mel.n_mels}, ConvEncoder needs a multiple of 64")
         self.dim = dim
         self.mean: Tensor
@@ -118,16 +116,21 @@ class ConvEncoder(AudioEncoder):
         )
 
     def set_statistics(self, mean: Tensor, variance: Tensor) -> None:
-        """See `AudioEncoder`."""
+        """Set the mean per band, and one common scale, which preserves loudness differences."""
         self.mean.copy_(mean)
-        self.scale.copy_(variance.mean().sqrt().expand_as(variance))  # one scale: loudness stays
+        self.scale.copy_(variance.mean().sqrt().expand_as(variance))
 
     def forward(self, waveform: Tensor) -> Tensor:
-        """``(batch, samples)`` to ``(batch, dim)``."""
+        """Encode ``(batch, samples)`` to ``(batch, dim)``.
+
+        Raises:
+            InputError: If the clips are shorter than 32 frames.
+        """
         spectrogram = (self.log_mel(waveform) - self.mean) / self.scale
-        if spectrogram.shape[1] < _MIN_FRAMES:
+        frames = spectrogram.shape[1]
+        if frames < _MIN_FRAMES:
             raise InputError(
-                f"a clip of {spectrogram.shape[1]} frames, ConvEncoder needs at least {_MIN_FRAMES}"
+                f"clips have {frames} frames, ConvEncoder needs at least {_MIN_FRAMES}"
             )
         image = spectrogram.unsqueeze(1).to(memory_format=torch.channels_last)
         features = self.layers(image.transpose(2, 3))  # (batch, channels, bands, frames)
@@ -148,30 +151,31 @@ class _ConvBlock(nn.Module):
         )
 
     def forward(self, features: Tensor) -> Tensor:
-        changed: Tensor = self.layers(features)
-        return features + changed
+        update: Tensor = self.layers(features)
+        return features + update
 
 
 HTSAT_MEL = MelConfig(
     sample_rate=48_000, n_fft=1024, hop_length=480, n_mels=64, f_min=50.0, f_max=14_000.0
 )
-"""The front end of `ClapFeatureExtractor`, so that trained towers can be exported."""
+"""The front end of `ClapFeatureExtractor`; a model with it can be exported as a ClapModel."""
 
 
 class HtsatEncoder(AudioEncoder):
-    """HTS-AT as `transformers` has it (`ClapAudioModel`), from scratch or from a local folder.
+    """HTS-AT in the implementation of `transformers` (`ClapAudioModel`).
 
-    Its input BatchNorm runs on fixed statistics: `calibrate` fits them on training clips.
+    The input BatchNorm uses fixed statistics, which `calibrate` fits on training clips.
 
     Args:
-        path: A folder or hub name with a ClapAudioModel or ClapModel; None starts from scratch.
-        overrides: Configuration of the model from scratch (`ClapAudioConfig` fields).
+        path: Folder or hub name of a pretrained ClapAudioModel or ClapModel; None starts from
+            scratch.
+        overrides: Fields of `ClapAudioConfig` for a model from scratch.
         augment: SpecAugment.
-        mel: The front end.
-        repeat_to_s: Shorter clips are repeated as often as they fit into so many seconds, then
-            padded with zeros, as LAION's models were trained (`ClapFeatureExtractor`'s
-            "repeatpad"). None hears them as they are.
-        load_weights: False takes only the shape of a pretrained model, for weights to come.
+        mel: Configuration of the log-mel front end.
+        repeat_to_s: Repeat shorter clips as often as they fit into this many seconds, then pad
+            with zeros, as in the training of LAION's models (`ClapFeatureExtractor`'s
+            "repeatpad"). None leaves clips as they are.
+        load_weights: False builds the pretrained model without its weights, to load others.
     """
 
     model: Any  # a ClapAudioModel
@@ -186,20 +190,20 @@ class HtsatEncoder(AudioEncoder):
         load_weights: bool = True,
     ) -> None:
         super().__init__(mel, augment)
-        from transformers import ClapAudioConfig, ClapAudioModel  # seconds, for this tower alone
+        from transformers import ClapAudioConfig, ClapAudioModel  # takes seconds to import
 
         if path is not None and overrides:
-            raise InputError("HtsatEncoder takes a path or overrides, not both")
+            raise InputError("HtsatEncoder: got path and overrides, expected at most one of them")
         self.pretrained = path is not None
         self.repeat_to_s = repeat_to_s
         if path is None:
             config = ClapAudioConfig(**{"num_mel_bins": mel.n_mels, **(overrides or {})})
             self.model = ClapAudioModel(config)
         else:
-            self.model = _clap_audio(path, load_weights)
+            self.model = _pretrained(path, load_weights)
             self.calibrated.fill_(True)
         self.dim = int(self.model.config.hidden_size)
-        self.input_norm.eval()  # also before any train()
+        self.input_norm.eval()
 
     @property
     def input_norm(self) -> nn.BatchNorm2d:
@@ -208,13 +212,13 @@ class HtsatEncoder(AudioEncoder):
         return norm
 
     def train(self, mode: bool = True) -> "HtsatEncoder":
-        """Training mode, but for the input BatchNorm, whose statistics are fixed."""
+        """Set the mode of all but the input BatchNorm, whose statistics are fixed."""
         super().train(mode)
         self.input_norm.eval()
         return self
 
     def set_statistics(self, mean: Tensor, variance: Tensor) -> None:
-        """See `AudioEncoder`."""
+        """Set the running statistics of the input BatchNorm."""
         norm = self.input_norm
         assert norm.running_mean is not None
         assert norm.running_var is not None
@@ -222,7 +226,7 @@ class HtsatEncoder(AudioEncoder):
         norm.running_var.copy_(variance)
 
     def forward(self, waveform: Tensor) -> Tensor:
-        """``(batch, samples)`` to ``(batch, dim)``; at most 10 s (`spec_size` frames)."""
+        """Encode ``(batch, samples)``, at most 10 s (`spec_size` frames), to ``(batch, dim)``."""
         if self.repeat_to_s is not None:
             waveform = repeat_pad(waveform, round(self.repeat_to_s * self.sample_rate))
         features = self.log_mel(waveform).unsqueeze(1)
@@ -231,9 +235,9 @@ class HtsatEncoder(AudioEncoder):
 
 
 def repeat_pad(waveform: Tensor, samples: int) -> Tensor:
-    """``(batch, n)`` to ``(batch, samples)``: repeated as often as it fits, then zeros.
+    """Repeat ``(batch, n)`` as often as it fits into ``samples``, then pad it with zeros.
 
-    What is longer stays as it is.
+    Longer waveforms are returned unchanged.
     """
     length = waveform.shape[1]
     if length >= samples:
@@ -242,16 +246,16 @@ def repeat_pad(waveform: Tensor, samples: int) -> Tensor:
     return torch.nn.functional.pad(repeated, (0, samples - repeated.shape[1]))
 
 
-def _clap_audio(path: Path, load_weights: bool) -> Any:
-    """The audio model of a folder or hub name, which may hold a whole ClapModel."""
-    from transformers import AutoConfig, ClapAudioModel, ClapModel  # seconds, for this tower alone
+def _pretrained(path: Path, load_weights: bool) -> Any:
+    """Return the audio model of a ClapAudioModel or ClapModel, in training mode."""
+    from transformers import AutoConfig, ClapAudioModel, ClapModel  # takes seconds to import
 
     try:
         config = AutoConfig.from_pretrained(str(path))
-        whole = config.model_type == "clap"
+        is_clap = config.model_type == "clap"
         if not load_weights:
-            return ClapAudioModel(config.audio_config if whole else config)
-        kind = ClapModel if whole else ClapAudioModel
+            return ClapAudioModel(config.audio_config if is_clap else config)
+        kind = ClapModel if is_clap else ClapAudioModel
         model, info = kind.from_pretrained(str(path), output_loading_info=True)
     except (OSError, ValueError, UnpicklingError) as error:
         raise InputError(f"audio encoder {path}: {reason(error)}") from None
@@ -259,7 +263,7 @@ def _clap_audio(path: Path, load_weights: bool) -> Any:
         raise InputError(
             f"audio encoder {path}: no weights for {sorted(info['missing_keys'])[0]!r}"
         )
-    audio = (model.audio_model if whole else model).train()  # it comes with dropout off
+    audio = (model.audio_model if is_clap else model).train()  # from_pretrained disables dropout
     if audio.config.enable_fusion:
         raise InputError(f"audio encoder {path}: fusion models are not supported")
     return audio

@@ -1,6 +1,8 @@
-"""A run folder of `negclap fit` as a model."""
+"""Read the trained model of a run folder."""
 
+import math
 import struct
+from dataclasses import replace
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, NamedTuple
@@ -11,50 +13,59 @@ from yaml import YAMLError
 
 from negclap.errors import InputError, reason
 from negclap.models.clap import NegClap
-from negclap.models.description import Description, fill
+from negclap.models.description import Description, load_state
 from negclap.models.encoder import NegClapEncoder
 from negclap.models.lora import Lora, merge
 
 CONFIG = "config.yaml"
-_BROKEN = (  # what torch and the towers say to files that are not what they should be
+_READ_ERRORS = (  # of torch and the encoders, for broken files
     ArithmeticError, AttributeError, EOFError, KeyError, OSError, RuntimeError, TypeError,
     UnpicklingError, ValueError, struct.error,
 )  # fmt: skip
 
 
-class Trained(NamedTuple):
-    """A trained model, its description and the configuration of its run."""
+class TrainedModel(NamedTuple):
+    """A trained model.
+
+    Attributes:
+        model: The model.
+        description: Its configuration.
+        config: Configuration of the whole run.
+    """
 
     model: NegClap
     description: Description
     config: dict[str, Any]
 
     def encoder(self) -> NegClapEncoder:
-        """The model to use."""
+        """Return the model as an `Encoder`."""
         threshold = self.description.threshold
-        chosen = float("nan") if threshold is None else threshold
-        return NegClapEncoder(self.model, self.description.excerpt_s, chosen)
+        return NegClapEncoder(
+            self.model,
+            self.description.excerpt_s,
+            float("nan") if threshold is None else threshold,
+        )
 
 
-def read_run(folder: Path) -> Trained:
-    """The best model of a run folder; adapters are merged into the weights.
+def read_run(folder: Path) -> TrainedModel:
+    """Read the best checkpoint of a run; adapters are merged into the weights.
 
-    Checkpoints are read without running code from them (`weights_only`).
+    Checkpoints are read with `weights_only`, so that they cannot run code.
 
     Raises:
-        InputError: If the folder holds no configuration or no checkpoint.
+        InputError: If the configuration or the checkpoint is missing or broken.
     """
     config_path, checkpoint = folder / CONFIG, folder / "checkpoints" / "best.ckpt"
     for path in (config_path, checkpoint):
         if not path.is_file():
-            raise InputError(f"{path}: not there; {folder} is no run folder of negclap fit")
+            raise InputError(f"{path} not found; {folder} is not a run folder of negclap fit")
     try:
         config: Any = OmegaConf.to_container(OmegaConf.load(config_path), resolve=True)
-        given = config["model"] | {"excerpt_s": config["data"]["excerpt_s"]}
-        description = Description.from_dict(given)
-        lora = Lora(**given["lora"]) if given.get("lora") else None
+        values = config["model"] | {"excerpt_s": config["data"]["excerpt_s"]}
+        description = Description.from_dict(values)
+        lora = Lora(**values["lora"]) if values.get("lora") else None
     except (OSError, ValueError, YAMLError, KeyError, TypeError) as error:
-        raise InputError(f"{config_path}: not a run's configuration ({error!r})") from None
+        raise InputError(f"{config_path}: not the configuration of a run ({error!r})") from None
     try:
         model = description.build()
         if lora:
@@ -66,13 +77,11 @@ def read_run(folder: Path) -> Trained:
             for name, value in state.items()
             if name.startswith("model.")
         }
-        fill(model, weights, checkpoint)
-    except _BROKEN as error:
-        raise InputError(
-            f"{checkpoint}: not a checkpoint of {config_path} ({reason(error)})"
-        ) from None
+        load_state(model, weights, checkpoint)
+    except _READ_ERRORS as error:
+        raise InputError(f"{checkpoint}: does not fit {config_path} ({reason(error)})") from None
     if lora:
         merge(model)
-    if threshold == threshold:
-        description = Description(**description.as_dict() | {"threshold": threshold})
-    return Trained(model, description, config)
+    if not math.isnan(threshold):
+        description = replace(description, threshold=threshold)
+    return TrainedModel(model, description, config)

@@ -1,4 +1,4 @@
-"""NegClap: the two encoders, their projections into one space, and the learned scale."""
+"""NegClap: audio and text encoder, projections into a joint space, learned scale."""
 
 import math
 from collections.abc import Callable, Collection
@@ -16,6 +16,7 @@ from negclap.models.text_encoders import TextEncoder
 MAX_SCALE = 100.0
 
 Tower = Literal["audio", "text"]
+"""One half of the model: an encoder and its projection."""
 ProjectionKind = Literal["linear", "mlp"]
 
 
@@ -23,13 +24,16 @@ class NegClap(nn.Module):
     """A joint audio-text model: unit vectors, compared by cosine.
 
     Args:
-        audio_encoder: The audio tower.
-        text_encoder: The text tower.
+        audio_encoder: The audio encoder.
+        text_encoder: The text encoder.
         embed_dim: Size of the joint space.
-        temperature: Initial temperature; the learned scale is its inverse. 0.07 is CLIP's, the
-            paper does not state one.
-        projection: Of each tower's output into the joint space: "linear", or "mlp" (two layers with
-            a ReLU between them), which is what a ClapModel of `transformers` has.
+        temperature: Initial temperature; the learned scale is its inverse. 0.07 is CLIP's value;
+            the paper does not state one.
+        projection: From each encoder's output into the joint space: "linear", or "mlp", two layers
+            with a ReLU between them as in a ClapModel of `transformers`.
+
+    Raises:
+        InputError: If the temperature is below 0.01.
     """
 
     def __init__(
@@ -53,40 +57,40 @@ class NegClap(nn.Module):
 
     @property
     def scale(self) -> Tensor:
-        """Inverse temperature, a scalar."""
+        """Scalar inverse temperature."""
         return self.log_scale.exp()
 
     @torch.no_grad()
     def clamp_scale(self) -> None:
-        """Keep the scale at or below 100; called after each optimiser step."""
+        """Limit the scale to 100; called after each optimiser step."""
         self.log_scale.clamp_(max=math.log(MAX_SCALE))
 
     def freeze(self, towers: Collection[Tower]) -> None:
-        """Keep towers, with their projections, as they are.
+        """Freeze encoders with their projections, and put them into evaluation mode.
 
         Raises:
-            InputError: If nothing is left to be trained.
+            InputError: If both are frozen.
         """
         if set(towers) == {"audio", "text"}:
-            raise InputError("both towers are frozen: nothing is left to be trained")
+            raise InputError("both encoders are frozen, expected at most one")
         for tower in towers:
             for part in self._parts(tower):
                 part.requires_grad_(False).eval()
 
-    def take_audio_from(self, other: "NegClap") -> None:
-        """Take over the audio tower, its projection and the scale.
+    def copy_audio_tower(self, other: "NegClap") -> None:
+        """Copy the audio encoder, its projection and the scale of another model.
 
         Raises:
-            InputError: If it hears otherwise than this model's, or has other shapes.
+            InputError: If its front end or shapes differ.
         """
-        ours, given = self.audio_encoder.mel, other.audio_encoder.mel
-        if ours != given:
-            raise InputError(f"audio tower of another front end: {given}, expected {ours}")
-        for mine, theirs in zip(self._parts("audio"), other._parts("audio"), strict=True):
+        ours, theirs = self.audio_encoder.mel, other.audio_encoder.mel
+        if ours != theirs:
+            raise InputError(f"audio encoder has the front end {theirs}, expected {ours}")
+        for part, source in zip(self._parts("audio"), other._parts("audio"), strict=True):
             try:
-                mine.load_state_dict(theirs.state_dict())
+                part.load_state_dict(source.state_dict())
             except RuntimeError as error:
-                raise InputError(f"audio tower of another shape: {reason(error, line=1)}") from None
+                raise InputError(f"audio encoder does not fit: {reason(error, line=1)}") from None
         self.log_scale.data.copy_(other.log_scale.data)
 
     def _parts(self, tower: Tower) -> tuple[nn.Module, nn.Module]:
@@ -96,20 +100,34 @@ class NegClap(nn.Module):
             case "text":
                 return self.text_encoder, self.text_projection
 
-    def embed_audio(self, waveform: Tensor, at_once: int | None = None) -> Tensor:
-        """``(batch, samples)`` to unit vectors ``(batch, embed_dim)``, float32.
+    def embed_audio(self, waveform: Tensor, micro_batch_size: int | None = None) -> Tensor:
+        """Embed clips.
 
-        With ``at_once``, clips go through the encoder so many at a time, see `_in_parts`.
+        Args:
+            waveform: ``(batch, samples)``.
+            micro_batch_size: Clips per forward pass of the encoder. The activations are recomputed
+                in the backward pass, which saves memory. None encodes all clips in one pass.
+
+        Returns:
+            ``(batch, embed_dim)`` float32, unit length.
         """
-        return _in_parts(self._embed_audio, (waveform,), at_once)
+        return _in_micro_batches(self._embed_audio, (waveform,), micro_batch_size)
 
-    def embed_text(self, tokens: dict[str, Tensor], at_once: int | None = None) -> Tensor:
-        """Tokens of n texts to unit vectors ``(n, embed_dim)``, float32."""
+    def embed_text(self, tokens: dict[str, Tensor], micro_batch_size: int | None = None) -> Tensor:
+        """Embed n texts.
+
+        Args:
+            tokens: Output of the text encoder's `tokenize`.
+            micro_batch_size: Texts per forward pass, see `embed_audio`.
+
+        Returns:
+            ``(n, embed_dim)`` float32, unit length.
+        """
 
         def embed(*parts: Tensor) -> Tensor:
             return self._embed_text(dict(zip(tokens, parts, strict=True)))
 
-        return _in_parts(embed, tuple(tokens.values()), at_once)
+        return _in_micro_batches(embed, tuple(tokens.values()), micro_batch_size)
 
     def _embed_audio(self, waveform: Tensor) -> Tensor:
         projected = self.audio_projection(self.audio_encoder(waveform))
@@ -129,16 +147,15 @@ def _projection(kind: ProjectionKind, size: int, embed_dim: int) -> nn.Module:
             return nn.Sequential(nn.Linear(size, embed_dim), nn.ReLU(), last)
 
 
-def _in_parts(
-    embed: Callable[..., Tensor], inputs: tuple[Tensor, ...], at_once: int | None
+def _in_micro_batches(
+    embed: Callable[..., Tensor], inputs: tuple[Tensor, ...], size: int | None
 ) -> Tensor:
-    """``embed`` of some rows at a time, whose activations are not kept but made again when needed.
+    """Embed ``size`` rows at a time with checkpointing, as GradCache does (arXiv 2101.06983).
 
-    What GradCache (arXiv 2101.06983) does: the loss sees the whole batch, the encoder's memory is
-    that of a part, for a second forward pass. Random numbers (dropout, SpecAugment) are the same in
-    both passes.
+    The loss sees the whole batch, but the encoder needs memory for only ``size`` rows, at the cost
+    of a second forward pass. Dropout and SpecAugment draw the same numbers in both passes.
     """
-    if at_once is None or len(inputs[0]) <= at_once:
+    if size is None or len(inputs[0]) <= size:
         return embed(*inputs)
-    parts = zip(*(rows.split(at_once) for rows in inputs), strict=True)
+    parts = zip(*(rows.split(size) for rows in inputs), strict=True)
     return torch.cat([checkpoint(embed, *part, use_reentrant=False) for part in parts])

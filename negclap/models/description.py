@@ -1,6 +1,6 @@
-"""What it takes to build a model: what a run folder and an exported folder have in common."""
+"""A model's configuration without its weights, as run folders and exports store it."""
 
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from jsonargparse import ArgumentError, ArgumentParser
@@ -11,9 +11,11 @@ from negclap.models.audio_encoders import AudioEncoder, HtsatEncoder
 from negclap.models.clap import NegClap, ProjectionKind
 from negclap.models.text_encoders import TextEncoder
 
-_LOADING = {f"{kind.__module__}.{kind.__qualname__}" for kind in (HtsatEncoder, TextEncoder)}
+_PRETRAINED_KINDS = {
+    f"{kind.__module__}.{kind.__qualname__}" for kind in (HtsatEncoder, TextEncoder)
+}
 
-Specification = dict[str, Any]
+ClassConfig = dict[str, Any]
 """A class and its arguments: ``{"class_path": ..., "init_args": {...}}``."""
 
 
@@ -22,36 +24,32 @@ class Description:
     """A model without its weights.
 
     Attributes:
-        audio_encoder: The audio tower.
-        text_encoder: The text tower.
+        audio_encoder: Class and arguments of the audio encoder.
+        text_encoder: Class and arguments of the text encoder.
         embed_dim: Size of the joint space.
-        excerpt_s: Seconds of audio that it was trained on.
+        excerpt_s: Seconds of audio per clip in training.
         projection: Kind of the projections.
-        threshold: Cosine from which on a text fits; None if none was chosen.
+        threshold: Smallest cosine at which a text counts as true of a clip; None if unknown.
     """
 
-    audio_encoder: Specification
-    text_encoder: Specification
+    audio_encoder: ClassConfig
+    text_encoder: ClassConfig
     embed_dim: int
     excerpt_s: float
     projection: ProjectionKind = "linear"
     threshold: float | None = None
 
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
-
     @classmethod
-    def from_dict(cls, given: dict[str, Any]) -> "Description":
-        """The fields that it has; others are passed over.
+    def from_dict(cls, values: dict[str, Any]) -> "Description":
+        """Build a description from JSON or YAML; other keys are ignored.
 
         Raises:
-            KeyError: If one is missing.
-            ValueError: If one is not what it should be.
+            KeyError: If a field is missing.
+            ValueError: If a value is invalid.
         """
         optional = {"projection", "threshold"}
-        names = [one.name for one in fields(cls) if one.name not in optional or one.name in given]
-        description = cls(**{name: given[name] for name in names})
+        names = [each.name for each in fields(cls)]
+        description = cls(**{n: values[n] for n in names if n not in optional or n in values})
         positive = {"embed_dim": int, "excerpt_s": float | int}
         for name, kind in positive.items():
             value = getattr(description, name)
@@ -62,53 +60,65 @@ class Description:
         return description
 
     def build(self) -> NegClap:
-        """The model, with weights to come.
+        """Build the model with untrained weights.
 
         Raises:
-            InputError: If an encoder is none, or takes other arguments.
+            InputError: If a class is not an encoder or does not accept the arguments.
         """
         parser = ArgumentParser(exit_on_error=False)
         parser.add_argument("--audio_encoder", type=AudioEncoder)
         parser.add_argument("--text_encoder", type=TextEncoder)
-        towers = {
+        configs = {
             "audio_encoder": _without_weights(self.audio_encoder),
             "text_encoder": _without_weights(self.text_encoder),
         }
         try:
-            built = parser.instantiate_classes(parser.parse_object(towers))
+            encoders = parser.instantiate_classes(parser.parse_object(configs))
         except ArgumentError as error:
             raise InputError(reason(error)) from None
         return NegClap(
-            built.audio_encoder, built.text_encoder, self.embed_dim, projection=self.projection
+            encoders.audio_encoder,
+            encoders.text_encoder,
+            self.embed_dim,
+            projection=self.projection,
         )
 
-    def moved(self, audio: str | None, text: str) -> "Description":
-        """The same model, whose towers take their shapes and words from these folders."""
-        text_encoder = _with(self.text_encoder, name=text, layers=None, trained_layers=None)
+    def with_folders(self, audio: str | None, text: str) -> "Description":
+        """Return a copy whose encoders read configuration and tokenizer from these folders."""
+        text_encoder = _with_arguments(
+            self.text_encoder, name=text, layers=None, trained_layers=None
+        )
         if audio is None:
             return replace(self, text_encoder=text_encoder)
-        moved = _with(self.audio_encoder, path=audio, overrides=None)
-        return replace(self, audio_encoder=moved, text_encoder=text_encoder)
+        audio_encoder = _with_arguments(self.audio_encoder, path=audio, overrides=None)
+        return replace(self, audio_encoder=audio_encoder, text_encoder=text_encoder)
 
 
-def _with(specification: Specification, **arguments: Any) -> Specification:
-    return specification | {"init_args": specification.get("init_args", {}) | arguments}
+def _with_arguments(config: ClassConfig, **arguments: Any) -> ClassConfig:
+    return config | {"init_args": config.get("init_args", {}) | arguments}
 
 
-def _without_weights(specification: Specification) -> Specification:
-    """Pretrained weights would be loaded only to be replaced."""
-    if specification.get("class_path") in _LOADING:
-        return _with(specification, load_weights=False)
-    return specification
+def _without_weights(config: ClassConfig) -> ClassConfig:
+    """Skip pretrained weights, which would only be replaced."""
+    if config.get("class_path") in _PRETRAINED_KINDS:
+        return _with_arguments(config, load_weights=False)
+    return config
 
 
-def fill(model: NegClap, weights: dict[str, Tensor], where: object) -> None:
-    """Load weights, all of them and no others.
+def load_state(model: NegClap, weights: dict[str, Tensor], source: object) -> None:
+    """Load all weights of a model.
+
+    Args:
+        model: The model.
+        weights: Its state dict.
+        source: Origin of the weights, for error messages.
 
     Raises:
-        InputError: If they are another model's.
+        InputError: If names or shapes differ from the model's.
     """
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:
-        raise InputError(f"{where}: weights of another model ({reason(error, line=1)})") from None
+        raise InputError(
+            f"{source}: weights do not fit the model ({reason(error, line=1)})"
+        ) from None

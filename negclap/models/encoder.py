@@ -1,7 +1,7 @@
-"""A model to use, without Lightning: `encode_audio` and `encode_text`, whatever is behind them."""
+"""The interface of every model: `encode_audio` and `encode_text`."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,34 +15,43 @@ from negclap.errors import InputError
 from negclap.models.clap import NegClap
 
 Embeddings = npt.NDArray[np.float32]
-_CLIPS_AT_ONCE = 64
-_TEXTS_AT_ONCE = 256
+_AUDIO_BATCH_SIZE = 64
+TEXT_BATCH_SIZE = 256
+
+
+def chunks(items: Any, size: int) -> Iterator[Any]:
+    """Split a sequence or array into parts of at most ``size`` items."""
+    return (items[start : start + size] for start in range(0, len(items), size))
 
 
 class Model(Protocol):
-    """What a model must have to be measured; any class with these three will do.
+    """The interface that a class needs so that negclap can load and evaluate it.
+
+    Optional attributes are ``dim``, the size of the embeddings, and ``excerpt_s``, the seconds of
+    audio per clip (10 by default).
 
     Attributes:
-        sample_rate: Hz of the audio that it hears.
+        sample_rate: Sample rate of the input, Hz.
     """
 
     sample_rate: int
 
     def encode_audio(self, audio: Any) -> Any:
-        """``(n, samples)`` float32 at its sample rate to ``(n, dim)`` unit embeddings."""
+        """Encode ``(n, samples)`` float32 at the sample rate to ``(n, dim)``."""
 
     def encode_text(self, texts: Any) -> Any:
-        """A list of texts to ``(n, dim)`` unit embeddings."""
+        """Encode a list of n texts to ``(n, dim)``."""
 
 
 class Encoder(ABC):
-    """A model to use: unit embeddings of audio and of texts.
+    """A loaded model, which encodes audio and texts to unit vectors.
 
     Args:
-        sample_rate: Hz of the audio that it hears.
+        sample_rate: Sample rate of the audio encoder, Hz.
         dim: Size of the joint space.
-        excerpt_s: Seconds that it hears at a time.
-        threshold: Cosine from which on a text fits, chosen on validation; NaN if none was.
+        excerpt_s: Seconds of audio per clip.
+        threshold: Smallest cosine at which a text counts as true of a clip, chosen on the
+            validation split; NaN if unknown.
     """
 
     def __init__(
@@ -55,38 +64,39 @@ class Encoder(ABC):
 
     @abstractmethod
     def _embed_audio(self, waveforms: npt.NDArray[np.float32]) -> Tensor:
-        """``(n, samples)`` at its sample rate to ``(n, dim)``, unit length."""
+        """Encode ``(n, samples)`` at the model's sample rate to ``(n, dim)``, unit length."""
 
     @abstractmethod
     def _embed_text(self, texts: Sequence[str]) -> Tensor:
-        """Texts to ``(n, dim)``, unit length."""
+        """Encode n texts to ``(n, dim)``, unit length."""
 
     @torch.inference_mode()
     def encode_text(self, texts: Sequence[str]) -> Embeddings:
-        """Texts to ``(n, dim)`` float32, unit length.
+        """Encode n texts to ``(n, dim)`` float32, unit length.
 
         >>> model = negclap.load("runs/mine")
         >>> model.encode_text(["calm piano, no drums", "drums"]).shape
         (2, 16)
         """
         if isinstance(texts, str):
-            raise TypeError("encode_text takes a list of texts, got one text")
-        chunks = [texts[i : i + _TEXTS_AT_ONCE] for i in range(0, len(texts), _TEXTS_AT_ONCE)]
-        return self._joined([self._embed_text(chunk) for chunk in chunks])
+            raise TypeError("encode_text expects a list of texts, got a string")
+        parts = [self._embed_text(chunk) for chunk in chunks(texts, TEXT_BATCH_SIZE)]
+        return self._to_array(parts)
 
     @torch.inference_mode()
     def encode_audio(
         self, audio: Sequence[Path | str] | Samples, sample_rate: int | None = None
     ) -> Embeddings:
-        """Audio to ``(n, dim)`` float32, unit length.
+        """Encode n clips to ``(n, dim)`` float32, unit length.
 
         Args:
-            audio: Paths, of which the first `excerpt_s` seconds are heard; or ``(n, samples)``,
-                floats in [-1, 1] or 16-bit numbers.
-            sample_rate: Hz of an array; None takes it to be the model's own.
+            audio: Paths, whose first `excerpt_s` seconds are encoded; or an array
+                ``(n, samples)`` of int16, or of floats in [-1, 1].
+            sample_rate: Sample rate of an array, Hz; None means the model's.
 
         Raises:
-            InputError: If a file cannot be read, is silent, or too short, or an array is no audio.
+            InputError: If a file cannot be read, is silent or too short, or if an array has
+                another shape or type, or values that are not finite.
 
         >>> model = negclap.load("runs/mine")
         >>> model.encode_audio(["song.wav"]).shape
@@ -96,42 +106,51 @@ class Encoder(ABC):
         (3, 16)
         """
         if isinstance(audio, str | Path):
-            raise TypeError("encode_audio takes a list of paths, got one path")
-        if isinstance(audio, np.ndarray) and (audio.ndim != 2 or not np.isfinite(audio).all()):
-            what = f"of shape {audio.shape}" if audio.ndim != 2 else "with NaN or infinite samples"
-            raise InputError(f"an array {what}, expected (n, samples)")
+            raise TypeError("encode_audio expects a list of paths or an array, got one path")
+        if isinstance(audio, np.ndarray):
+            _check_array(audio)
         parts = []
-        for i in range(0, len(audio), _CLIPS_AT_ONCE):
-            chunk = audio[i : i + _CLIPS_AT_ONCE]
-            parts.append(self._embed_audio(np.stack([self._heard(x, sample_rate) for x in chunk])))
-        return self._joined(parts)
+        for chunk in chunks(audio, _AUDIO_BATCH_SIZE):
+            waveforms = [self._waveform(clip, sample_rate) for clip in chunk]
+            parts.append(self._embed_audio(np.stack(waveforms)))
+        return self._to_array(parts)
 
-    def _heard(self, clip: Any, given: int | None) -> Waveform:
-        if isinstance(clip, np.ndarray):
-            if clip.dtype != np.int16 and clip.dtype.kind != "f":
-                raise InputError(f"an array of {clip.dtype}, expected floats in [-1, 1] or int16")
-            waveform = np.ascontiguousarray(as_waveform(clip))
-            return waveform if given is None else resample(waveform, given, self.sample_rate)
-        return read_excerpt(Path(clip), 0.0, self.excerpt_s, self.sample_rate)
+    def _waveform(self, clip: Any, sample_rate: int | None) -> Waveform:
+        """Read a file, or convert and resample a row of an array."""
+        if not isinstance(clip, np.ndarray):
+            return read_excerpt(Path(clip), 0.0, self.excerpt_s, self.sample_rate)
+        if clip.dtype != np.int16 and clip.dtype.kind != "f":
+            raise InputError(f"audio array of {clip.dtype}, expected floats in [-1, 1] or int16")
+        waveform = np.ascontiguousarray(as_waveform(clip))
+        if sample_rate is None:
+            return waveform
+        return resample(waveform, sample_rate, self.sample_rate)
 
-    def _joined(self, parts: list[Tensor]) -> Embeddings:
+    def _to_array(self, parts: list[Tensor]) -> Embeddings:
         joined = torch.cat(parts) if parts else torch.empty(0, self.dim)
         array: Embeddings = joined.float().cpu().numpy()
         return array
 
 
+def _check_array(audio: npt.NDArray[Any]) -> None:
+    if audio.ndim != 2:
+        raise InputError(f"audio array has shape {audio.shape}, expected (n, samples)")
+    if not np.isfinite(audio).all():
+        raise InputError("audio array has NaN or infinite samples, expected finite ones")
+
+
 class NegClapEncoder(Encoder):
-    """A `NegClap` to use, on the CPU or one GPU.
+    """A `NegClap` model as an `Encoder`, on the GPU if there is one.
 
     Args:
         model: The trained model.
-        excerpt_s: Seconds of audio that it was trained on.
-        threshold: Cosine from which on a text fits.
+        excerpt_s: Seconds of audio per clip in training.
+        threshold: Smallest cosine at which a text counts as true of a clip.
     """
 
     def __init__(self, model: NegClap, excerpt_s: float, threshold: float = float("nan")) -> None:
         super().__init__(model.audio_encoder.sample_rate, model.embed_dim, excerpt_s, threshold)
-        self.device = device()
+        self.device = default_device()
         self.model = model.eval().to(self.device)
 
     def _embed_audio(self, waveforms: npt.NDArray[np.float32]) -> Tensor:
@@ -142,6 +161,6 @@ class NegClapEncoder(Encoder):
         return self.model.embed_text({name: t.to(self.device) for name, t in tokens.items()})
 
 
-def device() -> torch.device:
-    """Where a model to use lives."""
+def default_device() -> torch.device:
+    """Return the GPU if there is one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -1,10 +1,13 @@
-"""An exported folder: everything that a model needs, and nothing that runs code when it is read.
+"""The folder format of ``negclap export``: a complete model in files that cannot run code.
 
-``config.json`` (a `Description`), ``model.safetensors``, ``text/`` (tokenizer, and the
-configuration of a pretrained text model), ``audio/`` (that of HTS-AT).
+- ``config.json``: a `Description`
+- ``model.safetensors``: the weights
+- ``text/``: the tokenizer, and the configuration of a pretrained text model
+- ``audio/``: the configuration of HTS-AT
 """
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +16,15 @@ from safetensors.torch import load_file, save_file
 
 from negclap.errors import InputError, reason
 from negclap.models.audio_encoders import HtsatEncoder
-from negclap.models.checkpoint import Trained
-from negclap.models.description import Description, fill
+from negclap.models.checkpoint import TrainedModel
+from negclap.models.description import Description, load_state
 
 CONFIG = "config.json"
 MODEL_TYPE = "negclap"
 _WEIGHTS, _AUDIO, _TEXT = "model.safetensors", "audio", "text"
 
 
-def write_exported(trained: Trained, folder: Path) -> None:
+def write_exported(trained: TrainedModel, folder: Path) -> None:
     """Write a model into an empty folder."""
     audio, text = trained.model.audio_encoder, trained.model.text_encoder
     text.tokenizer.save_pretrained(folder / _TEXT)
@@ -29,33 +32,34 @@ def write_exported(trained: Trained, folder: Path) -> None:
         text.model.config.save_pretrained(folder / _TEXT)
     if isinstance(audio, HtsatEncoder):
         audio.model.config.save_pretrained(folder / _AUDIO)
-    moved = trained.description.moved(_AUDIO if isinstance(audio, HtsatEncoder) else None, _TEXT)
-    config = {"model_type": MODEL_TYPE, **moved.as_dict()}
+    audio_folder = _AUDIO if isinstance(audio, HtsatEncoder) else None
+    description = trained.description.with_folders(audio_folder, _TEXT)
+    config = {"model_type": MODEL_TYPE, **asdict(description)}
     (folder / CONFIG).write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
     weights = {name: value.contiguous() for name, value in trained.model.state_dict().items()}
     save_file(weights, folder / _WEIGHTS, {"format": "pt"})
 
 
-def read_exported(folder: Path) -> Trained:
-    """Read what `write_exported` wrote.
+def read_exported(folder: Path) -> TrainedModel:
+    """Read a folder that `write_exported` wrote.
 
     Raises:
-        InputError: If something is missing or broken.
+        InputError: If a file is missing or broken.
     """
     config_path, weights_path = folder / CONFIG, folder / _WEIGHTS
     try:
         config: Any = json.loads(config_path.read_text(encoding="utf-8"))
         description = Description.from_dict(config)
         audio = description.audio_encoder.get("init_args", {}).get("path")
-        moved = description.moved(audio and str(folder / audio), str(folder / _TEXT))
+        description = description.with_folders(audio and str(folder / audio), str(folder / _TEXT))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{config_path}: not an exported model ({error!r})") from None
     try:
-        model = moved.build()
+        model = description.build()
     except (AttributeError, RuntimeError, TypeError, ValueError) as error:
-        raise InputError(f"{config_path}: no model can be built of it ({reason(error)})") from None
+        raise InputError(f"{config_path}: cannot build the model ({reason(error)})") from None
     try:
-        fill(model, load_file(weights_path), weights_path)
+        load_state(model, load_file(weights_path), weights_path)
     except (OSError, SafetensorError) as error:
         raise InputError(f"{weights_path}: cannot be read ({reason(error)})") from None
-    return Trained(model, moved, config)
+    return TrainedModel(model, description, config)

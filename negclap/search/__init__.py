@@ -1,9 +1,15 @@
-"""Search your own music: `Index` finds tracks of a folder by what they are, and are not.
+"""Search a music folder by text, with exclusions, or by example.
+
+- `index`: `Index`, a searchable folder: create, update, search.
+- `query`: `Query` and `Hit`: what is searched for, and what is found.
+- `embed`: embed audio files window by window.
+- `store`: the SQLite file with tracks, windows and embeddings.
+- `vectors`: the embedding matrix of all windows, searched exactly or approximately (FAISS).
 
 >>> import negclap
 >>> from negclap.search import Index
 >>> index = Index.create("music.index", "music", "runs/mine")
->>> added = index.update()
+>>> update = index.update()
 >>> sorted(hit.path for hit in index.search("calm piano without drums", top=2))
 ['a.wav', 'b.wav']
 """

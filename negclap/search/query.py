@@ -1,4 +1,4 @@
-"""What is asked of an index, as a vector; and what is found."""
+"""Queries as vectors, and search results."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,42 +9,43 @@ from numpy.typing import NDArray
 
 from negclap.errors import InputError
 from negclap.models.encoder import Encoder
-from negclap.search.listen import Cut, listen
+from negclap.search.embed import Windowing, embed_files
 
 NOT_WEIGHT = 0.25
-"""lambda of s(A) - lambda s(B), for what is excluded by name (chosen in experiments/search)."""
+"""Weight of an excluded name (chosen in experiments/search): s(A) - NOT_WEIGHT * s(B)."""
 
 
 class Query(NamedTuple):
-    """What is asked for.
+    """A query: a text, example files, or both, and names to exclude.
 
     Attributes:
-        text: A description, which may say what there should not be; None for none.
-        without: What there should not be, each by name, whether or not the model understands
-            negation: its similarity, times `NOT_WEIGHT`, is taken off.
-        like: Audio files that the tracks should sound like.
+        text: A description, which may itself contain a negation; None if there is no text.
+        without: Names to exclude. Works with any model, also one that does not understand
+            negation: the name's similarity, times `NOT_WEIGHT`, is subtracted.
+        like: Audio files that the tracks should resemble.
     """
 
     text: str | None = None
     without: Sequence[str] = ()
     like: Sequence[Path] = ()
 
-    def vector(self, model: Encoder, cut: Cut) -> NDArray[np.float32]:
-        """``(dim,)``: a track's score is its product with this.
+    def vector(self, model: Encoder, windowing: Windowing) -> NDArray[np.float32]:
+        """Return the ``(dim,)`` vector whose dot product with a window is the window's score.
 
         Args:
-            model: Embeds texts and sounds.
-            cut: How files are heard, as the index's tracks.
+            model: Encoder of the texts and files.
+            windowing: How files are divided; the same as for the tracks of the index.
 
         Raises:
-            InputError: If nothing is asked for, or a file cannot be heard.
+            InputError: If there is neither a text nor a file, a text is empty, or a file cannot be
+                embedded.
         """
         if self.text is None and not self.like:
-            raise InputError("nothing to search for: say a text, or a file to be like")
+            raise InputError("nothing to search for; give a text or an audio file")
         for text in (*self.without, *([] if self.text is None else [self.text])):
             _check_text(text)
         wanted = [] if self.text is None else [model.encode_text([self.text])[0]]
-        wanted += [_mean(_heard(path, model, cut)) for path in self.like]
+        wanted += [_mean(_embed_file(path, model, windowing)) for path in self.like]
         vector = _mean(np.stack(wanted))
         if self.without:
             vector = vector - NOT_WEIGHT * _mean(model.encode_text(list(self.without)))
@@ -52,15 +53,15 @@ class Query(NamedTuple):
 
 
 class Hit(NamedTuple):
-    """A track that was found.
+    """A search result.
 
     Attributes:
-        track: Its number in the index.
-        path: Relative to the indexed folder.
-        score: Of its best window; a cosine, but where something is excluded by name.
-        start_s: Where that window begins.
-        end_s: Where it ends.
-        duration_s: Of the track.
+        track: Number of the track in the index.
+        path: Path of the file, relative to the indexed folder.
+        score: Score of the track's best window: a cosine, less what exclusions subtract.
+        start_s: Start of that window in seconds.
+        end_s: End of that window in seconds.
+        duration_s: Duration of the track in seconds.
     """
 
     track: int
@@ -71,25 +72,30 @@ class Hit(NamedTuple):
     duration_s: float
 
 
+def clock(seconds: float) -> str:
+    """Format a time as minutes and seconds, "m:ss"."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02d}"
+
+
 def _check_text(text: str) -> None:
     if not text.strip():
-        raise InputError("a text without words says nothing")
+        raise InputError(f"the text {text!r} is empty")
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise InputError(f"{text!r} is no UTF-8 text") from None
+        raise InputError(f"the text {text!r} is not valid UTF-8") from None
 
 
-def _heard(path: Path, model: Encoder, cut: Cut) -> NDArray[np.float32]:
-    """All windows of a file."""
-    ((track,),) = listen(path.parent, [path.name], model, cut, 1)
+def _embed_file(path: Path, model: Encoder, windowing: Windowing) -> NDArray[np.float32]:
+    ((track,),) = embed_files(path.parent, [path.name], model, windowing, 1)
     if track.problem:
         raise InputError(track.problem)
     return track.embeddings
 
 
 def _mean(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Unit vectors as one."""
+    """Return the mean of unit vectors, scaled to unit length."""
     mean = vectors.mean(axis=0)
     unit: NDArray[np.float32] = mean / max(float(np.linalg.norm(mean)), 1e-12)
     return unit

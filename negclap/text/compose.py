@@ -1,8 +1,8 @@
-"""Captions written from claims: "a slow piece with piano, no drums or vocals".
+"""Compose captions from claims: "a slow piece with piano, no drums or vocals".
 
-People who exclude something write in many ways; the wording here is drawn from the seed and from
-nothing else, so that two sets of claims about the same tags, composed with the same seed, differ
-only in what they claim. That makes the true text and its false ones minimal pairs.
+The wording (sentence pattern, cue, aliases) is drawn from the seed and the tags, not from the
+polarity of the claims. Two sets of claims about the same tags, composed with the same seed,
+therefore form a minimal pair: they differ only in what they claim.
 """
 
 import random
@@ -15,9 +15,9 @@ from negclap.text.cues import LEXICALISED, MORE_CUES, NOT, TRAINING_CUES, Cue
 from negclap.text.vocabulary import Tag, Vocabulary
 
 Claim = tuple[str, bool]
-"""A tag and whether the text says that the clip has it."""
+"""A tag and its polarity: True if the text says that the clip has it."""
 FALSEHOODS = ("denied", "affirmed", "swapped")
-"""Kinds of false texts, see `Exclusion`."""
+"""Kinds of false texts; see `Exclusion`."""
 
 _SUBJECTS = ("a {}piece", "a {}track", "a {}song", "a {}tune", "a {}recording", "{}music")
 _ALIAS_SHARE = 0.2
@@ -27,12 +27,12 @@ _SUFFIX_SHARE = 0.2
 
 @dataclass(frozen=True)
 class Lexicon:
-    """The words that a text has for "there is" and "there is not".
+    """The words that affirm and negate nouns in composed captions.
 
     Attributes:
-        cues: Negate nouns.
-        joiners: Lead to the present nouns.
-        suffixes: Affirm one of them instead ("piano-led"); may be empty.
+        cues: Cues that negate nouns.
+        joiners: Words before the present nouns (" with ").
+        suffixes: Endings that affirm a noun before the subject ("piano-led"); may be empty.
     """
 
     cues: tuple[Cue, ...]
@@ -41,23 +41,23 @@ class Lexicon:
 
 
 SEEN = Lexicon(TRAINING_CUES["noun"], (" with ", " featuring ", " for "))
-"""The cues that the benchmark asks about as seen ones, and no others."""
+"""Only the seen cues of the benchmark."""
 MANY = Lexicon(
     (*SEEN.cues, *MORE_CUES),
     (*SEEN.joiners, " including ", " using ", " plus ", " full of ", " built on ", " rich in "),
     ("-led", "-heavy", "-driven", "-based"),
 )
-"""So many that a text tower must go by what they mean. None is held out."""
+"""Many more cues and affirming words, to help a text encoder generalise; none is held out."""
 
 
 class Exclusion(NamedTuple):
-    """A true exclusion-style caption of a clip, and false ones in the same words.
+    """A true exclusion caption of a clip, with false variants in the same words.
 
     Attributes:
-        text: One to three present tags, one or two absent ones negated.
-        claims: What it claims.
-        false: By kind: a present tag "denied", a negation dropped ("affirmed"), or one of each,
-            the cue moved from an absent tag to a present one ("swapped").
+        text: Mentions one to three present tags and negates one or two absent ones.
+        claims: The claims of ``text``.
+        false: False texts by kind: "denied" negates a present tag, "affirmed" affirms an absent
+            one, and "swapped" does both: it moves the cue from an absent tag to a present one.
     """
 
     text: str
@@ -67,7 +67,7 @@ class Exclusion(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Wording:
-    """All that is drawn about how a text is written, whatever it claims of its tags."""
+    """Everything drawn about how a text is written, independent of the polarity of its claims."""
 
     surfaces: dict[str, str]
     listed: bool
@@ -90,14 +90,13 @@ def compose(
     cue: Cue | None = None,
     lexicon: Lexicon = SEEN,
 ) -> str:
-    """A caption that makes ``claims``, in their order where the wording keeps it.
+    """Return a caption that makes ``claims``.
 
     Args:
-        claims: At least one tag of the vocabulary with its polarity.
+        claims: Tags of the vocabulary with their polarity, at least one.
         vocabulary: The tags.
-        seed: The wording. Claims about the same tags get the same wording.
-        cue: Negates the nouns; None draws one of the lexicon. Adjectives take "not", whatever the
-            cue.
+        seed: Determines the wording, together with the tags.
+        cue: The cue for nouns; None draws one from the lexicon. Adjectives always take "not".
         lexicon: The words to draw from.
     """
     wording = _draw_wording([tag for tag, _ in claims], vocabulary, seed, lexicon)
@@ -138,7 +137,7 @@ def _surface(tag: Tag, rng: random.Random) -> str:
 
 
 def _lexicalised(tag: str, vocabulary: Vocabulary, wording: _Wording) -> str | None:
-    """The word that says "no ``tag``" by itself ("instrumental"), if the wording uses it."""
+    """Return the word that means "no ``tag``" ("instrumental"), if the wording uses one."""
     if not wording.lexicalised:
         return None
     words = (word for word, absent in LEXICALISED.items() if absent == tag)
@@ -146,7 +145,7 @@ def _lexicalised(tag: str, vocabulary: Vocabulary, wording: _Wording) -> str | N
 
 
 def _list(claims: Sequence[Claim], vocabulary: Vocabulary, wording: _Wording) -> str:
-    """Search words: "slow, with piano, no drums, not loud"."""
+    """Write keywords: "slow, with piano, no drums, not loud"."""
     surfaces = wording.surfaces
 
     def phrase(tag: str, present: bool) -> str:
@@ -160,7 +159,7 @@ def _list(claims: Sequence[Claim], vocabulary: Vocabulary, wording: _Wording) ->
 
 
 def _sentence(claims: Sequence[Claim], vocabulary: Vocabulary, wording: _Wording) -> str:
-    """Prose: "a slow piece with piano, no drums or vocals, not loud"."""
+    """Write a phrase: "a slow piece with piano, no drums or vocals, not loud"."""
     surfaces = wording.surfaces
 
     def chosen(part_of_speech: str, polarity: bool) -> list[str]:
@@ -201,7 +200,7 @@ def _sentence(claims: Sequence[Claim], vocabulary: Vocabulary, wording: _Wording
 
 
 def _led(claims: Sequence[Claim], vocabulary: Vocabulary, wording: _Wording) -> str | None:
-    """The noun that takes the affirming suffix where it is present, whatever is claimed."""
+    """Return the noun that takes the affirming suffix if it is claimed to be present."""
     nouns = [tag for tag, _ in claims if vocabulary[tag].part_of_speech == "noun"]
     return nouns[int(wording.led * len(nouns))] if nouns and wording.suffix else None
 
@@ -209,13 +208,13 @@ def _led(claims: Sequence[Claim], vocabulary: Vocabulary, wording: _Wording) -> 
 def _negated(names: list[str], cue: Cue, together: bool) -> str:
     if not names:
         return ""
-    if together and not cue.suffix:  # never "no A, B or C": it begins like "no A" and B
+    if together and not cue.suffix:  # "no A or B or C"; in "no A, B or C", B could be affirmed
         return cue.phrase(" or ".join(names))
     return " and ".join(cue.phrase(name) for name in names)
 
 
 def enumerate_words(items: Sequence[str]) -> str:
-    """A list as prose: "flute, drums and harp"."""
+    """Join items as in prose: "flute, drums and harp"."""
     return " and ".join(filter(None, (", ".join(items[:-1]), *items[-1:])))
 
 
@@ -226,36 +225,36 @@ def draw_exclusion(
     seed: int | str,
     lexicon: Lexicon = SEEN,
 ) -> Exclusion | None:
-    """An exclusion-style caption of a clip with its false forms.
+    """Draw an exclusion caption of a clip and its false variants.
 
-    No tag of it follows from another: negations are never redundant ("slow, not fast").
+    No tag in it implies or excludes another, so that no negation is redundant ("slow, not fast").
 
     Args:
-        tags: What the clip has.
-        absent: What it lacks.
-        vocabulary: The tags; others are left out.
-        seed: All randomness.
+        tags: The clip's tags.
+        absent: Its absent tags.
+        vocabulary: The vocabulary; other tags are ignored.
+        seed: Determines the tags and the wording.
         lexicon: The words to draw from.
 
     Returns:
-        None where the clip has no tag, or lacks none, that can be told together.
+        None if there is no present tag, or no absent tag unrelated to the chosen present ones.
     """
     rng = stream(seed, "claims")
     present: list[str] = []
     _draw_unrelated(present, tags, rng.randint(1, 3), vocabulary, rng)
-    told = list(present)
-    _draw_unrelated(told, absent, rng.randint(1, 2), vocabulary, rng)
-    denied = told[len(present) :]
-    if not present or not denied:
+    chosen = list(present)
+    _draw_unrelated(chosen, absent, rng.randint(1, 2), vocabulary, rng)
+    negated = chosen[len(present) :]
+    if not present or not negated:
         return None
-    claims = tuple((tag, tag in present) for tag in rng.sample(told, len(told)))
-    one, other = rng.choice(present), rng.choice(denied)
+    claims = tuple((tag, tag in present) for tag in rng.sample(chosen, len(chosen)))
+    one, other = rng.choice(present), rng.choice(negated)
     flipped = {"denied": {one}, "affirmed": {other}, "swapped": {one, other}}
 
     wording = _draw_wording([tag for tag, _ in claims], vocabulary, seed, lexicon)
 
     def text(flip: Collection[str]) -> str:
-        flipped_claims = [(tag, is_so != (tag in flip)) for tag, is_so in claims]
+        flipped_claims = [(tag, present != (tag in flip)) for tag, present in claims]
         return _write(flipped_claims, vocabulary, wording)
 
     return Exclusion(text(()), claims, {kind: text(flip) for kind, flip in flipped.items()})
@@ -268,7 +267,7 @@ def _draw_unrelated(
     vocabulary: Vocabulary,
     rng: random.Random,
 ) -> None:
-    """Append up to ``count`` of ``names`` that do not exclude or imply what is drawn."""
+    """Append up to ``count`` of ``names`` that neither imply nor exclude a tag in ``drawn``."""
     candidates = [name for name in names if name in vocabulary]
     for name in rng.sample(candidates, len(candidates)):
         if not count:

@@ -1,8 +1,8 @@
-"""Which tags go together: so that what is called absent is not what is merely not listed.
+"""Tag co-occurrence, to avoid tags that are unlisted but probably present.
 
-A tag that is not in a track's list may hold all the same, and the more so, the more it goes with
-those that are: "rock" without "guitar". The lift of two tags, P(a, b) / (P(a) P(b)), the
-exponential of their pointwise mutual information (PMI), says how much.
+A tag that is missing from a track's list may still apply, and more likely so if it often occurs
+with the listed ones ("guitar" with "rock"). This is measured by the lift of two tags,
+P(a, b) / (P(a) P(b)): the exponential of their pointwise mutual information (PMI).
 """
 
 from collections.abc import Collection
@@ -18,11 +18,11 @@ from negclap.text.vocabulary import Vocabulary
 
 @dataclass(frozen=True)
 class Cooccurrence:
-    """Lift of every two tags of a vocabulary.
+    """The lift of all pairs of tags in a vocabulary.
 
     Attributes:
         names: The tags, in order.
-        lift: ``(tags, tags)``; 1 where two tags meet as often as by chance, or never were seen.
+        lift: ``(tags, tags)``; 1 for tags that are independent or never occur.
     """
 
     names: tuple[str, ...]
@@ -32,11 +32,11 @@ class Cooccurrence:
     def count(
         cls, tag_lists: Collection[Collection[str]], vocabulary: Vocabulary
     ) -> "Cooccurrence":
-        """From the tag lists of a training split; tags that are not in the vocabulary are none."""
-        place = {name: row for row, name in enumerate(vocabulary.names)}
-        together = np.zeros((len(place), len(place)), np.float64)
+        """Count the tag lists of a training split; tags outside the vocabulary are ignored."""
+        row_of = {name: row for row, name in enumerate(vocabulary.names)}
+        together = np.zeros((len(row_of), len(row_of)), np.float64)
         for tags in tag_lists:
-            rows = [place[tag] for tag in set(tags) if tag in place]
+            rows = [row_of[tag] for tag in set(tags) if tag in row_of]
             together[np.ix_(rows, rows)] += 1
         alone = together.diagonal()
         expected = np.outer(alone, alone) / max(1, len(tag_lists))
@@ -44,22 +44,24 @@ class Cooccurrence:
         return cls(vocabulary.names, lift.astype(np.float32))
 
     @cached_property
-    def _place(self) -> dict[str, int]:
+    def _row_of(self) -> dict[str, int]:
         return {name: row for row, name in enumerate(self.names)}
 
     def thin(
         self, candidates: Collection[str], tags: Collection[str], seed: str
     ) -> tuple[str, ...]:
-        """Those candidates that stay when each is kept with probability 1 / lift, at most 1.
+        """Keep each candidate with probability min(1, 1 / lift); at least one is kept.
 
-        The lift is the highest with any of the track's ``tags``; at least one candidate stays.
-        Candidates are tags of the vocabulary.
+        Args:
+            candidates: Tags of the vocabulary.
+            tags: The track's tags. The lift of a candidate is its highest with any of them.
+            seed: Determines the draw.
         """
-        rows = [self._place[tag] for tag in tags if tag in self._place]
+        rows = [self._row_of[tag] for tag in tags if tag in self._row_of]
         if not rows or not candidates:
             return tuple(candidates)
         highest = np.maximum(self.lift[rows].max(axis=0), 1.0)
         draws = np.random.default_rng(derive_seed(seed, "thin")).random(len(highest))
         kept = draws * highest < 1.0
-        left = tuple(name for name in candidates if kept[self._place[name]])
-        return left or (min(candidates, key=lambda name: highest[self._place[name]]),)
+        left = tuple(name for name in candidates if kept[self._row_of[name]])
+        return left or (min(candidates, key=lambda name: highest[self._row_of[name]]),)

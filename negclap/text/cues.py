@@ -1,9 +1,9 @@
 """Negation cues as data.
 
-A cue is the word or phrase that negates a tag. ``seen`` cues may appear in training captions;
-held-out cues are never trained on, so that a benchmark can tell a learnt word from an understood
-one. Lexicalised negations carry the negation inside one word; pseudo cues look like negations and
-are none.
+A cue is the word or phrase that negates a tag. Training captions contain only ``seen`` cues; the
+held-out cues let the benchmark measure generalisation to words that were never trained on.
+Lexicalised negations contain the negation in one word ("instrumental"). Pseudo cues look like
+negations but are not ("no wave").
 """
 
 import re
@@ -18,12 +18,11 @@ class Cue:
     """One way to negate a tag.
 
     Attributes:
-        name: The cue as reports print it.
-        template: The negated phrase, with ``{}`` where the tag stands.
-        nouns_only: Whether the cue reads wrongly before an adjective ("without slow").
-        clause: Whether the phrase is a clause of its own, which cannot stand before a tag in
-            the middle of a noun phrase.
-        seen: Whether training captions may use it.
+        name: The cue as it appears in reports.
+        template: The negated phrase, with ``{}`` in place of the tag.
+        nouns_only: Whether the cue is ungrammatical with adjectives ("without slow").
+        clause: Whether the phrase is a clause, which cannot be inserted into a noun phrase.
+        seen: Whether training captions may contain it.
     """
 
     name: str
@@ -34,16 +33,16 @@ class Cue:
 
     @property
     def prefix(self) -> str:
-        """What stands before the tag, the space included ("without ")."""
+        """The text before the tag, including the space ("without ")."""
         return self.template.partition("{}")[0]
 
     @property
     def suffix(self) -> bool:
-        """Whether the cue stands behind the tag ("drums-less")."""
+        """Whether the cue follows the tag ("drums-less")."""
         return self.template.startswith("{}")
 
     def phrase(self, tag: str) -> str:
-        """The negated phrase for ``tag`` ("without drums")."""
+        """Return the negated phrase for ``tag`` ("without drums")."""
         return self.template.format(tag)
 
 
@@ -89,10 +88,10 @@ MORE_CUES: tuple[Cue, ...] = (
     ),
     Cue("-deprived", "{}-deprived"),
 )
-"""Further cues that training captions may use; the benchmark does not ask about them one by one.
+"""Further cues for training captions; the benchmark does not report them one by one.
 
-They are what a thesaurus and search habits have for "without", short of the held-out cues: none
-shares a word with one of these but "of" ("-free" would give "free of" away).
+They come from thesaurus entries for "without" and from common search queries. None shares a word
+other than "of" with a held-out cue ("-free" would reveal "free of").
 """
 
 LEXICALISED: dict[str, str] = {
@@ -127,13 +126,13 @@ TRAINING_CUES: dict[PartOfSpeech, tuple[Cue, ...]] = {
     "noun": _choices("noun", clause=True),
     "adjective": _choices("adjective", clause=True),
 }
-"""Seen cues by the part of speech of the tag, for a phrase that is inserted."""
+"""Seen cues by the part of speech of the tag, for inserted phrases."""
 
 INLINE_CUES: dict[PartOfSpeech, tuple[Cue, ...]] = {
     "noun": _choices("noun", clause=False),
     "adjective": _choices("adjective", clause=False),
 }
-"""Seen cues that may stand right before a tag inside a caption."""
+"""Seen cues that can be put directly before a tag inside a caption."""
 
 _ALL = sorted((*CUES, *MORE_CUES), key=lambda cue: -len(cue.template))
 _WORDS = "|".join(re.escape(c.prefix.strip()) for c in _ALL if c.prefix.endswith(" "))
@@ -143,10 +142,10 @@ BEFORE_NEGATED = re.compile(
     rf"(?<!\w)(?:(?:{_WORDS}|never|neither)\s+(?:an?\s+|the\s+|any\s+)?|{_PREFIXES})$",
     re.IGNORECASE,
 )
-"""Matches the text before a mention that is negated already."""
+"""Matches the end of the text before a mention that is already negated."""
 
 AFTER_NEGATED = re.compile(
     "(?:" + "|".join(re.escape(cue.template[2:]) for cue in _ALL if cue.suffix) + r")(?![\w-])",
     re.IGNORECASE,
 )
-"""Matches what a text goes on with after a mention that is negated from behind ("-less")."""
+"""Matches the text after a mention that is negated by a suffix ("-less")."""

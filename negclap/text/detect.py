@@ -1,8 +1,9 @@
-"""Negation in captions that people wrote: cue, negated phrase, and what kind of negation it is.
+"""Find negations in human-written captions: the cue, the negated phrase and the kind.
 
-Rules over words, without a parser: captions of music are short and their negations few in form. The
-rules were made on captions of MusicCaps; tests/text/natural_negation.jsonl holds the labels of the
-development set (ids and labels alone), and `negclap mine --labels` measures on it.
+The detector is a list of regular-expression rules, without a parser: music captions are short and
+negate in few forms. The rules were developed on MusicCaps. tests/text/natural_negation.jsonl has
+the labels of the development set (ids and labels only), and `negclap mine --labels` scores the
+detector on them.
 """
 
 import re
@@ -16,22 +17,22 @@ from negclap.text.vocabulary import Vocabulary
 Kind = Literal["absence", "relational", "predicate", "degree", "contrast", "pseudo"]
 Span = tuple[int, int]
 DENYING: frozenset[Kind] = frozenset({"absence", "predicate", "contrast"})
-"""Kinds after which a tag that the phrase names is not there."""
+"""Kinds of negation that make the tags in the negated phrase absent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Negation:
-    """One negation of a caption.
+    """One negation in a caption.
 
     Attributes:
-        cue: The words that negate, as they stand ("no", "does not have any").
-        span: Where they stand, ``caption[span[0]:span[1]]``.
-        phrase: What is negated ("voices", "flourishes and embellishments"); "" where nothing is.
-        kind: "absence" of something ("no drums"), "relational" ("no other instruments"),
-            "predicate" ("is not distinct"), "degree" ("barely audible bass"), "contrast" ("instead
-            of a piano"), or "pseudo", no negation at all ("no wave", "not only ... but").
-        tag: The tag or everyday concept that the phrase names; None where it names none.
-        phrase_span: Where the phrase stands.
+        cue: The negating words, as written ("no", "does not have any").
+        span: Character offsets of the cue, ``caption[span[0]:span[1]]``.
+        phrase: The negated phrase ("voices", "flourishes and embellishments"); may be empty.
+        kind: "absence" ("no drums"), "relational" ("no other instruments"), "predicate" ("is not
+            distinct"), "degree" ("barely audible bass"), "contrast" ("instead of a piano"), or
+            "pseudo", which is no negation at all ("no wave", "not only ... but").
+        tag: The tag or everyday concept in the phrase; None if there is none.
+        phrase_span: Character offsets of the phrase.
     """
 
     cue: str
@@ -43,11 +44,11 @@ class Negation:
 
 
 def find_negations(caption: str, vocabulary: Vocabulary | None = None) -> list[Negation]:
-    """All negations of a caption, from left to right; one for each cue.
+    """Return all negations in a caption from left to right, one per cue.
 
     Args:
         caption: Any text.
-        vocabulary: Maps phrases to tags; without one, to everyday concepts.
+        vocabulary: Maps phrases to its tags; None maps them to everyday concepts.
     """
     found: list[Negation] = []
     for pattern, judge in _RULES:
@@ -62,7 +63,7 @@ def find_negations(caption: str, vocabulary: Vocabulary | None = None) -> list[N
 
 
 def denied_spans(caption: str) -> list[Span]:
-    """Where a caption names what it says is not there."""
+    """Return the spans of the phrases that a caption says are absent."""
     return [n.phrase_span for n in find_negations(caption) if n.kind in DENYING]
 
 
@@ -71,7 +72,7 @@ def _negation(
 ) -> Negation:
     phrase = caption[slice(*phrase_span)]
     if patterns.SPEECH.search(caption[: span[0]]) or _in_title(caption, span):
-        kind = "pseudo"  # what somebody says, or a piece is called, denies nothing of the music
+        kind = "pseudo"  # quoted speech and titles say nothing about the music
     elif kind == "absence" and patterns.NEARLY.search(caption[: span[1]]):
         kind = "degree"
     elif kind == "absence" and _is_relational(caption, span, phrase_span):
@@ -81,7 +82,7 @@ def _negation(
 
 
 def _is_relational(caption: str, cue: Span, phrase_span: Span) -> bool:
-    """Whether only what comes on top of something is denied: "no other instruments"."""
+    """Whether only additions to something are negated: "no other instruments"."""
     phrase = caption[slice(*phrase_span)]
     if patterns.OTHERS.match(phrase) or patterns.BESIDES.match(caption, phrase_span[1]):
         return True
@@ -91,7 +92,7 @@ def _is_relational(caption: str, cue: Span, phrase_span: Span) -> bool:
 
 
 def _in_title(caption: str, cue: Span) -> bool:
-    """Whether the cue is a word of a name amid other words: "songs like No Woman No Cry"."""
+    """Whether the cue is part of a capitalised title: "songs like No Woman No Cry"."""
     before = caption[: cue[0]].rstrip(' "\u201c')
     if not caption[cue[0]].isupper() or not before or before[-1] in ".!?:;(-\u2013\u2014*":
         return False
@@ -101,11 +102,11 @@ def _in_title(caption: str, cue: Span) -> bool:
 
 
 _Judged = tuple[Span, Kind] | None
-"""The negated phrase and the kind; None where the words are no cue after all."""
+"""Span of the negated phrase and kind of negation; None if the match is not a cue."""
 
 
 def _pseudo(caption: str, match: re.Match[str]) -> _Judged:
-    """What would be negated: "wave" of "no wave", "only piano" of "not only piano"."""
+    """The phrase is "wave" for "no wave", and "only piano" for "not only piano"."""
     cue_end = match.start() + _first_word_length(match.group())
     start = cue_end + len(caption[cue_end:]) - len(caption[cue_end:].lstrip())
     return (min(start, match.end()), max(match.end(), _phrase(caption, match.end())[1])), "pseudo"
@@ -130,33 +131,33 @@ def _less(caption: str, match: re.Match[str]) -> _Judged:
 
 def _subject_absent(caption: str, match: re.Match[str]) -> _Judged:
     subject = _subject(caption, match.start())
-    return (subject, "absence") if subject[0] < subject[1] else _thing(caption, match)
+    return (subject, "absence") if subject[0] < subject[1] else _absence(caption, match)
 
 
-def _thing(caption: str, match: re.Match[str]) -> _Judged:
+def _absence(caption: str, match: re.Match[str]) -> _Judged:
     phrase = _phrase(caption, match.end())
     return (phrase, "absence") if phrase[0] < phrase[1] else None
 
 
 def _does_not_have(caption: str, match: re.Match[str]) -> _Judged:
-    """Does not have drums; of "does not have many" there are a few."""
-    little = patterns.LITTLE.match(caption, match.end())
-    return (_phrase(caption, little.end()), "degree") if little else _thing(caption, match)
+    """Absence for "does not have drums", degree for "does not have many"."""
+    quantity = patterns.QUANTITY.match(caption, match.end())
+    return (_phrase(caption, quantity.end()), "degree") if quantity else _absence(caption, match)
 
 
 def _no(caption: str, match: re.Match[str]) -> _Judged:
-    """No drums, "drums: no"; of no instrument that can be told apart, telling is denied."""
-    judged = _thing(caption, match)
+    """Absence for "no drums" and "drums: no", predicate for "no instrument can be made out"."""
+    judged = _absence(caption, match)
     if judged is None:
         label = patterns.LABEL.search(caption[: match.start()])
         return (label.span(1), "absence") if label else None
-    told = patterns.TOLD.match(caption, judged[0][1])
-    return ((judged[0][0], told.end()), "predicate") if told else judged
+    perceived = patterns.PERCEIVED.match(caption, judged[0][1])
+    return ((judged[0][0], perceived.end()), "predicate") if perceived else judged
 
 
-def _leaving(caption: str, match: re.Match[str]) -> _Judged:
-    """Skips the drums, everything but drums; anything but calm."""
-    judged = _thing(caption, match)
+def _omitting(caption: str, match: re.Match[str]) -> _Judged:
+    """Absence for "skips the drums", predicate for "is anything but calm"."""
+    judged = _absence(caption, match)
     if judged and _tag(caption[slice(*judged[0])], None):
         return judged
     is_but = match.group() == "but" and patterns.IS_ANYTHING.search(caption[: match.start()])
@@ -164,21 +165,21 @@ def _leaving(caption: str, match: re.Match[str]) -> _Judged:
 
 
 def _without(caption: str, match: re.Match[str]) -> _Judged:
-    """Without drums: a thing; without pausing: a deed."""
+    """Absence for "without drums", predicate for "without pausing"."""
     first = re.match(rf"\s*(?:any\s+|ever\s+|\w+ly\s+)?({patterns.WORD})", caption[match.end() :])
     word = first[1].lower() if first else ""
     if word.endswith("ing") and word not in {
         *patterns.CONCEPT_OF,
         *patterns.NOUN_STARTS,
-        *patterns.SOUNDING,
+        *patterns.SOUND_NOUNS,
         *patterns.ATTRIBUTIVE,
     }:
         return _phrase(caption, match.end(), verbs=True), "predicate"
-    return _thing(caption, match)
+    return _absence(caption, match)
 
 
 def _nothing(caption: str, match: re.Match[str]) -> _Judged:
-    """Nobody sings, nothing electronic, "vocals: none"; nothing else is relational."""
+    """Absence for "nobody sings" and "vocals: none", relational for "nothing else"."""
     start, end = _phrase(caption, match.end(), verbs=True)
     if match["other"] is not None:
         return (start, _phrase(caption, end, verbs=True)[1]), "relational"
@@ -204,8 +205,8 @@ def _predicate(caption: str, match: re.Match[str]) -> _Judged:
 
 
 def _nor(caption: str, match: re.Match[str]) -> _Judged:
-    """Neither drums nor bass: things; neither happy nor sad, neither of whom sings: no things."""
-    judged = _thing(caption, match)
+    """Absence for "neither drums nor bass", predicate for "neither of whom sings"."""
+    judged = _absence(caption, match)
     aside = match.group() == "neither" and caption[: match.start()].rstrip().endswith(",")
     if judged is None or (aside and not _tag(caption[slice(*judged[0])], None)):
         return _phrase(caption, match.end(), verbs=True), "predicate"
@@ -223,15 +224,15 @@ _RULES: tuple[tuple[re.Pattern[str], Callable[[str, re.Match[str]], _Judged]], .
     (patterns.NOTHING, _nothing),
     (patterns.NO_LONGER, _predicate),
     (patterns.NO, _no),
-    (patterns.LACKING, _thing),
-    (patterns.LEAVING, _leaving),
+    (patterns.LACKING, _absence),
+    (patterns.OMITTING, _omitting),
     (patterns.NOR, _nor),
     (patterns.PREDICATE, _predicate),
 )
 
 
 def _contrasts(caption: str, match: re.Match[str], phrase: Span) -> bool:
-    """Whether one thing stands for another: "vocables and not words", "not a piano but a harp"."""
+    """Whether one thing replaces another: "vocables and not words", "not a piano but a harp"."""
     if match.group().lower() != "not":
         return False
     if re.search(r"^(?:\w+ly|too|so|very|that|as)\b|est$", caption[slice(*phrase)]):
@@ -239,21 +240,21 @@ def _contrasts(caption: str, match: re.Match[str], phrase: Span) -> bool:
     named = _tag(caption[slice(*phrase)], None) is not None
     before = re.search(rf"({patterns.WORD})\s*$", caption[: match.start()])
     after_verb = before is not None and before[1].lower() in patterns.VERBS
-    after_thing = caption[: match.start()].strip() != "" and not after_verb
+    after_noun = caption[: match.start()].strip() != "" and not after_verb
     article = re.match(r"\s*(?:an?|the)\s", caption[match.end() :]) is not None
     then_but = re.match(r",?\s+but\b", caption[phrase[1] :]) is not None
     after_comma = caption[: match.start()].rstrip().endswith(",")
     return (
-        (named and after_thing)
+        (named and after_noun)
         or (then_but and (named or article or after_comma))
         or (article and after_comma)
     )
 
 
 def _phrase(caption: str, at: int, verbs: bool = False) -> Span:
-    """The noun phrase from ``at`` on, articles left out; with ``verbs`` up to the clause's end.
+    """Return the noun phrase from ``at``, without articles; with ``verbs`` the rest of the clause.
 
-    Nouns joined by "and" or "or" are one phrase; of "the presence of vocals" it is "vocals".
+    Nouns joined by "and" or "or" are one phrase. For "the presence of vocals" it is "vocals".
     """
     empty_words = patterns.EMPTY_WORDS.match(caption, at)
     at = empty_words.end() if empty_words else at + (caption[at : at + 1] == "-")  # "no-vocals"
@@ -263,16 +264,15 @@ def _phrase(caption: str, at: int, verbs: bool = False) -> Span:
         if match.start() + at != end:
             break  # punctuation
         word = match["word"].lower()
-        if not begun and (word in patterns.STARTERS or (verbs and word in patterns.LIGHT)):
+        if not begun and (word in patterns.DETERMINERS or (verbs and word in patterns.LIGHT)):
             start = end = at + match.end()
             continue
         adverb = previous.endswith("ly") and word in patterns.AFTER_ADVERB
-        named = previous not in patterns.BEFORE_DEEDS and _tag(caption[start:end], None)
-        to_come = begun and word in patterns.DEEDS and not named  # "no male singing"
-        how = verbs and caption[start:end].lower() == previous and previous.endswith("ly")
-        if (
-            word in patterns.STOPS and begun and not (adverb or how or to_come)
-        ):  # "not perfectly in tune"
+        named = previous not in patterns.BEFORE_GERUNDS and _tag(caption[start:end], None)
+        gerund = begun and word in patterns.GERUNDS and not named  # "no male singing"
+        manner = verbs and caption[start:end].lower() == previous and previous.endswith("ly")
+        goes_on = adverb or manner or gerund  # "not perfectly in tune"
+        if word in patterns.STOPS and begun and not goes_on:
             break
         if word == "other" and caption[at + match.end() :].startswith(" than"):
             break
@@ -293,7 +293,7 @@ def _phrase(caption: str, at: int, verbs: bool = False) -> Span:
 
 
 def _noun_follows(caption: str, at: int) -> bool:
-    """Whether after "and" the list of nouns goes on instead of a new clause."""
+    """Whether "and" is followed by another noun, not by a new clause."""
     match = re.match(rf"\s+({patterns.WORD})(?:\s+({patterns.WORD}))?", caption[at:])
     if match is None:
         return False
@@ -303,9 +303,9 @@ def _noun_follows(caption: str, at: int) -> bool:
 
 
 def _subject(caption: str, at: int) -> Span:
-    """The noun phrase that ends before ``at``, without what is said of it in between.
+    """Return the noun phrase before ``at``, without relative clauses and asides.
 
-    Of "The fiddle, typical for the style, is absent" and "the fiddle that was in the intro is
+    For "The fiddle, typical for the style, is absent" and "the fiddle that was in the intro is
     absent" it is "fiddle".
     """
     before = caption[:at].rstrip()
@@ -318,14 +318,14 @@ def _subject(caption: str, at: int) -> Span:
     start = end = len(before)
     for match in reversed(list(re.finditer(patterns.WORD, before))):
         apart = caption[match.end() : start].strip()
-        if apart or match.group().lower() in patterns.STOPS | patterns.STARTERS:
+        if apart or match.group().lower() in patterns.STOPS | patterns.DETERMINERS:
             break
         start = match.start()
     return start, end
 
 
 def _tag(phrase: str, vocabulary: Vocabulary | None) -> str | None:
-    """The first tag or concept that the phrase names; its longest words first."""
+    """Return the first tag or concept in a phrase; two-word concepts take precedence."""
     if vocabulary is not None:
         mentions = vocabulary.find(phrase)
         return mentions[0].tag if mentions else None

@@ -1,4 +1,4 @@
-"""What Negation insert does to a set of captions, for whoever must trust it."""
+"""Statistics of Negation insert on a set of captions, with samples to read."""
 
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -12,18 +12,19 @@ from negclap.text.vocabulary import Vocabulary
 
 @dataclass(frozen=True)
 class TextInspection:
-    """Counts over all captions, and samples to read.
+    """Counts over all captions, and random samples.
 
     Attributes:
-        captions: Captions seen.
+        captions: Number of captions.
         without_tag: Captions that mention no tag.
         inserted: Captions with an insertion.
         tags: Insertions by tag.
         cues: Insertions by cue.
         positions: Insertions by kind of place.
-        prevented: Draws in so many that would have denied an alias, a broader or a narrower term of
-            what the caption (and, as asked, the track) has, had a tag only not to be written there.
-        samples: (track id, caption, caption after the insertion), drawn at random.
+        prevented: Expected number of false negations that the filter for related tags prevented:
+            insertions that would have negated an alias or a broader or narrower term of a tag of
+            the caption (or track, if so chosen) if only exact names were filtered.
+        samples: (track id, caption, caption with the insertion).
     """
 
     captions: int
@@ -36,7 +37,7 @@ class TextInspection:
     samples: list[tuple[str, str, str]]
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return the fields as plain data for JSON."""
         return {
             name: dict(value) if isinstance(value, Counter) else value
             for name, value in vars(self).items()
@@ -52,7 +53,7 @@ def inspect_insertions(
     seed: int,
     samples: int,
 ) -> TextInspection:
-    """Insert into every caption of every track once and count."""
+    """Apply Negation insert once to every caption of every track, and count."""
     tags: Counter[str] = Counter()
     cues: Counter[str] = Counter()
     positions: Counter[str] = Counter()
@@ -74,8 +75,8 @@ def inspect_insertions(
         )
         without_tag += not vocabulary.find(text)
         if insertion.tag and absent_from != "absent_tags":
-            tags_held = track.tags if absent_from == "tags" else ()
-            prevented += _prevented_share(text, tags_held, vocabulary)
+            filtered = track.tags if absent_from == "tags" else ()
+            prevented += _prevented_share(text, filtered, vocabulary)
         if insertion.tag and insertion.cue and insertion.position:
             tags[insertion.tag] += 1
             cues[insertion.cue] += 1
@@ -88,9 +89,9 @@ def inspect_insertions(
 
 
 def _prevented_share(text: str, tags: Collection[str], vocabulary: Vocabulary) -> float:
-    """Of the tags that are not written in a caption nor listed, those that hold all the same."""
+    """Return the share of overlapping tags among those that are neither written nor listed."""
     mentions = vocabulary.find(text)
     written = {m.tag for m in mentions if text[m.start : m.end].casefold() == m.tag} | set(tags)
-    held = vocabulary.held_by({*tags, *(mention.tag for mention in mentions)})
+    overlapping = vocabulary.overlapping({*tags, *(mention.tag for mention in mentions)})
     free = len(vocabulary) - len(written & set(vocabulary.names))
-    return len((held & set(vocabulary.names)) - written) / max(1, free)
+    return len((overlapping & set(vocabulary.names)) - written) / max(1, free)

@@ -1,7 +1,7 @@
-"""What every listener knows of the words that tag lists use: synonyms, kinds of, parts of speech.
+"""General knowledge about music tags: synonyms, hierarchy, categories and parts of speech.
 
-Data alone, made for tag lists that people really have (ECALS, MagnaTagATune, MTG-Jamendo, aspects
-of MusicCaps). `tag_list` makes vocabularies with it.
+Data for `tag_list`, written for the tag lists of ECALS, MagnaTagATune and MTG-Jamendo and the
+aspects of MusicCaps.
 """
 
 import re
@@ -37,7 +37,7 @@ SYNONYMS: tuple[tuple[str, ...], ...] = (
     ("uk", "united kingdom"),
     ("usa", "united states"),
 )
-"""Names of one and the same, the canonical one first."""
+"""Names of the same tag, the canonical name first."""
 
 SHORTENED: dict[str, str] = {
     "female": "female vocals",
@@ -46,7 +46,7 @@ SHORTENED: dict[str, str] = {
     "man": "male vocals",
     "choral": "choir",
 }
-"""What a tag means that would say something else in a caption."""
+"""Tags whose words mean something else in a caption, with their canonical names."""
 
 _KINDS: dict[str, str] = {
     "vocals": "female vocals; male vocals; choir; rap; a cappella; opera; backing vocals; duet; "
@@ -118,7 +118,6 @@ _KINDS: dict[str, str] = {
 
 
 def _words(text: str) -> frozenset[str]:
-    """Words that stand in lines, as they are read best."""
     return frozenset(text.split())
 
 
@@ -131,7 +130,7 @@ def _invert(kinds: dict[str, str]) -> dict[str, tuple[str, ...]]:
 
 
 BROADER: dict[str, tuple[str, ...]] = _invert(_KINDS)
-"""More general tags by tag, beyond those that the last words give ("acid jazz" is jazz)."""
+"""Broader tags by tag, besides those given by the last words ("acid jazz" is jazz)."""
 
 INSTRUMENTS = _words(
     """accordion banjo bagpipe bass bassoon bell bongos brass cajon cello clarinet computer
@@ -167,7 +166,7 @@ KEEPS_S = _words(
     """blues bass brass class less express chorus opus always mass glass loss christmas texas
     politics genius campus bus various famous series news"""
 )
-"""Words whose last letter is no plural."""
+"""Words whose final s is not a plural."""
 
 _ADJECTIVE = re.compile(
     r"\w+(?:ive|ful|ous|less|ish|able|ible|ic|al|ant|ent|ing|ed|ary|ory|(?<!it)y|an|ese|like|some)$"
@@ -199,9 +198,9 @@ _ADJECTIVES = _words(
 
 
 def is_adjective(words: tuple[str, ...]) -> bool:
-    """Whether a tag is rather an adjective ("not calm") than a noun ("no drums").
+    """Whether a tag is more likely an adjective ("not calm") than a noun ("no drums").
 
-    By its last word; "avant garde" and "laid back" are known whole.
+    Decided by the last word, except for listed phrases such as "avant garde" and "laid back".
     """
     last = words[-1]
     if last in _ADJECTIVES or "-".join(words) in _ADJECTIVES:

@@ -1,10 +1,9 @@
-"""Negation of captions: Negation insert, half and fully negated captions.
+"""Negate captions: Negation insert, and half and fully negated captions.
 
-Source: arXiv 2601.13931, "Negation insert" and its half / fully negated captions. Everything is a
-pure function of (caption, tags, seed). Deviations from the paper, whose exact procedure is not
-public: the inserted phrase stands where a clause may stand, the cue fits the tag's part of speech,
-a tag that is mentioned twice is negated at both places, and a mention that is negated already is
-left alone.
+Source: arXiv 2601.13931. Every function is a pure function of (caption, tags, seed). The paper does
+not publish its exact procedure. Choices made here: phrases are inserted where a clause can stand,
+the cue fits the tag's part of speech, all mentions of a tag are negated, and mentions that are
+already negated are left unchanged.
 """
 
 import random
@@ -23,7 +22,7 @@ from negclap.text.vocabulary import Mention, Vocabulary
 AbsentFrom = Literal["caption", "tags", "absent_tags"]
 Position = Literal["start", "clause", "phrase", "end"]
 
-# Before these words a negated phrase reads well; "and" and "or" would take it into their scope.
+# A negated phrase can stand before these words; "and" and "or" would change its scope.
 _OPENERS = "with|for|featuring|in|over|on|at|while|where|played|by|that|which"
 _GAP = re.compile(rf"(?P<punct>[,;:.!?\u2026])\s+(?=\S)|\s(?=(?i:{_OPENERS})\s)")
 _CLOSING = " \t\r\n.!?\u2026"
@@ -31,14 +30,14 @@ _ALTERNATIVE = re.compile(r"\s*,?\s+n?or\s+(?:an?\s+|the\s+|any\s+)?", re.IGNORE
 _PSEUDO_BEFORE = re.compile(
     r"(?<!\w)(?:" + "|".join(map(re.escape, PSEUDO)) + r")\s+(?:an?\s+|the\s+)?$", re.IGNORECASE
 )
-_CONTEXT = 40  # characters before a mention that can hold its cue
+_CONTEXT = 40  # characters before a mention that are searched for its cue
 
 
 class Insertion(NamedTuple):
-    """The outcome of Negation insert.
+    """The result of Negation insert.
 
-    ``text[span[0]:span[1]]`` is what was inserted; without it the text is the caption again. All
-    other fields are None where nothing was inserted.
+    ``text[span[0]:span[1]]`` is the inserted phrase; removing it gives the caption back. All fields
+    but ``text`` are None if nothing was inserted.
     """
 
     text: str
@@ -52,8 +51,10 @@ class Insertion(NamedTuple):
 class Negated:
     """A caption with a cue before some of its tags.
 
-    ``text[a:b]`` for each ``(a, b)`` of ``spans`` is an inserted cue with its space; ``tags`` are
-    the negated tags, in the order of their first mention.
+    Attributes:
+        text: The caption with the cues.
+        tags: The negated tags, in the order of their first mention.
+        spans: Character offsets of the inserted cues in ``text``, including the space after them.
     """
 
     text: str
@@ -63,30 +64,29 @@ class Negated:
 
 @dataclass(frozen=True, slots=True)
 class Levels:
-    """The negation levels of a caption: ``half`` needs two tags, ``fully`` one; else None."""
+    """Negation levels of a caption; ``half`` is None below two tags, ``fully`` without tags."""
 
     half: Negated | None
     fully: Negated | None
 
 
-def check_words(caption: str) -> None:
-    """Raise an InputError if the caption holds nothing but white space."""
+def _check_words(caption: str) -> None:
     if not caption or caption.isspace():
         raise InputError(f"caption {caption!r} has no words")
 
 
 def is_negated(caption: str, mentions: list[Mention], index: int) -> bool:
-    """Whether mention ``index`` already stands under a negation cue.
+    """Whether mention ``index`` is in the scope of a negation cue.
 
-    True for "no drums", "without any drums", "drums-less", and for the second tag of "no drums or
-    vocals"; false for pseudo cues ("not only drums").
+    True for "no drums", "without any drums", "drums-less", and the second tag of "no drums or
+    vocals"; False for pseudo cues ("not only drums").
     """
     for at in range(index, -1, -1):
         mention = mentions[at]
         before = caption[max(0, mention.start - _CONTEXT) : mention.start]
         if _PSEUDO_BEFORE.search(before):
             return False
-        if BEFORE_NEGATED.search(before) or _is_negated_behind(caption, mentions, at):
+        if BEFORE_NEGATED.search(before) or _has_suffix_cue(caption, mentions, at):
             return True
         between = caption[mentions[at - 1].end : mention.start] if at else ""
         if not _ALTERNATIVE.fullmatch(between):
@@ -94,8 +94,8 @@ def is_negated(caption: str, mentions: list[Mention], index: int) -> bool:
     return False
 
 
-def _is_negated_behind(caption: str, mentions: list[Mention], at: int) -> bool:
-    """Whether a cue stands behind the mention, and not before the next ("harp missing piano")."""
+def _has_suffix_cue(caption: str, mentions: list[Mention], at: int) -> bool:
+    """Whether a cue follows the mention and does not negate the next ("harp missing piano")."""
     cue = AFTER_NEGATED.match(caption, mentions[at].end)
     if cue is None or at + 1 == len(mentions):
         return cue is not None
@@ -105,16 +105,20 @@ def _is_negated_behind(caption: str, mentions: list[Mention], at: int) -> bool:
 
 
 def negated_mentions(caption: str, mentions: list[Mention]) -> list[bool]:
-    """Which mentions are denied: by a cue, or by what people write ("no drums, bass or vocals")."""
+    """Return for each mention whether it is negated.
+
+    Combines the cues of `is_negated` with the detector for human-written text, which also handles
+    "no drums, bass or vocals".
+    """
     spans = denied_spans(caption)
     return [
-        is_negated(caption, mentions, index) or stands_in(mention, spans)
+        is_negated(caption, mentions, index) or is_within(mention, spans)
         for index, mention in enumerate(mentions)
     ]
 
 
-def stands_in(mention: Mention, spans: Iterable[Span]) -> bool:
-    """Whether a mention lies within one of the spans."""
+def is_within(mention: Mention, spans: Iterable[Span]) -> bool:
+    """Whether a mention is inside one of the spans."""
     return any(start <= mention.start and mention.end <= end for start, end in spans)
 
 
@@ -129,30 +133,31 @@ def insert_negation(
     absent_tags: Collection[str] | None = None,
     cooccurrence: Cooccurrence | None = None,
 ) -> Insertion:
-    """Negation insert: with probability ``p`` put one negated tag into the caption.
+    """Apply Negation insert: with probability ``p``, insert one negated tag into the caption.
 
-    The tag is never one that the caption mentions, nor broader or narrower than such a one.
+    The tag never overlaps with a tag that the caption mentions (`Vocabulary.overlapping`).
 
     Args:
         caption: The caption, at least one word.
-        vocabulary: Where the tag is drawn from.
-        seed: All randomness.
+        vocabulary: The tags to draw from.
+        seed: Determines all draws.
         p: Probability of an insertion, 0 to 1.
-        absent_from: "caption" (the paper: the clip may well hold the tag), "tags" (also nothing
-            related to the track's ``tags``) or "absent_tags" (one of the tags known to be absent).
-        tags: The track's tags, used by "tags".
-        absent_tags: The tags known to be absent, used by "absent_tags".
-        cooccurrence: Makes tags rarer that go with those of the track and the caption; not where
-            tags are known to be absent.
+        absent_from: What the tag must be absent from: "caption" (as in the paper; the clip may
+            still have the tag), "tags" (also from the track's ``tags``), or "absent_tags" (it must
+            be one of the tags known to be absent).
+        tags: The track's tags; required for "tags".
+        absent_tags: The track's absent tags; required for "absent_tags".
+        cooccurrence: Makes tags rarer that often occur with those of the track and the caption;
+            ignored for "absent_tags".
 
     Returns:
-        The caption with the insertion; unchanged if none was drawn or no tag can be.
+        The caption with the insertion; unchanged if none was drawn or no tag is left to draw.
 
     Raises:
-        InputError: If the caption has no words, ``p`` is outside 0 to 1, or ``absent_tags`` is
-            not known where it is needed.
+        InputError: If the caption has no words, ``p`` is out of range, or "absent_tags" is chosen
+            and the track's absent tags are unknown.
     """
-    check_words(caption)
+    _check_words(caption)
     if not 0.0 <= p <= 1.0:
         raise InputError(f"p is {p}, expected a probability from 0 to 1")
     rng = stream(seed)
@@ -163,10 +168,10 @@ def insert_negation(
     if cooccurrence and absent_from != "absent_tags":
         present = {*tags, *(mention.tag for mention in mentions)}
         candidates = cooccurrence.thin(candidates, present, str(seed))
-    refused = vocabulary.held_by(mention.tag for mention in mentions)
+    excluded = vocabulary.overlapping(mention.tag for mention in mentions)
     if absent_from == "tags":
-        refused |= vocabulary.held_by(tags)
-    tag = _draw_tag(candidates, refused, rng)
+        excluded |= vocabulary.overlapping(tags)
+    tag = _draw_tag(candidates, excluded, rng)
     if tag is None:
         return Insertion(caption)
     cue = rng.choice(TRAINING_CUES[vocabulary[tag].part_of_speech])
@@ -181,26 +186,26 @@ def _candidates(
     if absent_from != "absent_tags":
         return vocabulary.names
     if absent_tags is None:
-        raise InputError("absent_from is 'absent_tags', but the track's are not known")
+        raise InputError("absent_from is 'absent_tags', but the track's absent tags are unknown")
     return tuple(tag for tag in absent_tags if tag in vocabulary)
 
 
-def _draw_tag(candidates: tuple[str, ...], refused: set[str], rng: random.Random) -> str | None:
-    for _ in range(8):  # almost always enough; filtering the whole vocabulary is the slow way
+def _draw_tag(candidates: tuple[str, ...], excluded: set[str], rng: random.Random) -> str | None:
+    for _ in range(8):  # almost always enough, and faster than filtering the whole vocabulary
         if not candidates:
             return None
         tag = candidates[int(rng.random() * len(candidates))]
-        if tag not in refused:
+        if tag not in excluded:
             return tag
-    left = [tag for tag in candidates if tag not in refused]
+    left = [tag for tag in candidates if tag not in excluded]
     return rng.choice(left) if left else None
 
 
 def insertion_places(caption: str, mentions: list[Mention]) -> list[tuple[Position, int]]:
-    """Where a negated phrase may stand: (kind, offset of the insertion), at least two places.
+    """Return where a negated phrase can be inserted, as (kind, offset); at least two places.
 
-    The start, the end (before closing punctuation), after clause punctuation, and before a word
-    that opens a phrase ("with", "for", ...). Never inside a word or a multi-word tag.
+    These are the start, the end (before closing punctuation), after clause punctuation, and before
+    a word that starts a phrase ("with", "for", ...); never inside a word or a multi-word tag.
     """
     places: list[tuple[Position, int]] = [("start", 0)]
     inside = {at for _, start, end in mentions for at in range(start + 1, end)}
@@ -214,7 +219,7 @@ def insertion_places(caption: str, mentions: list[Mention]) -> list[tuple[Positi
 def _insert_at(caption: str, cue: Cue, tag: str, position: Position, at: int) -> Insertion:
     phrase = cue.phrase(tag)
     match position:
-        case "end" if at == 0:  # a caption of punctuation only
+        case "end" if at == 0:  # a caption that is only punctuation
             text = phrase
         case "end":
             text = f", {phrase}"
@@ -229,31 +234,32 @@ def _insert_at(caption: str, cue: Cue, tag: str, position: Position, at: int) ->
 
 
 def add_negated(caption: str, cue: Cue, tag: str, place: tuple[Position, int]) -> str:
-    """The caption with the negated phrase at one of its `insertion_places`."""
+    """Return the caption with a negated phrase at one of its `insertion_places`."""
     return _insert_at(caption, cue, tag, *place).text
 
 
 def negation_levels(caption: str, vocabulary: Vocabulary, seed: int | str) -> Levels:
-    """The half and fully negated captions of ``caption``.
+    """Return the half and fully negated versions of a caption.
 
-    A cue is put before every mention of ceil(n/2) / all of the n distinct tags that the caption
-    affirms. The half negated tags are a subset of the fully negated ones, with the same cues.
+    Of the n distinct tags that the caption affirms, the half negated version negates ceil(n/2) and
+    the fully negated one all n, with a cue before every mention. The half negated tags are a subset
+    of the fully negated ones and have the same cues.
 
     Raises:
         InputError: If the caption has no words.
     """
-    check_words(caption)
+    _check_words(caption)
     mentions = vocabulary.find(caption)
     denied = negated_mentions(caption, mentions)
-    open_mentions = [m for m, negated in zip(mentions, denied, strict=True) if not negated]
-    names = list(dict.fromkeys(mention.tag for mention in open_mentions))
+    affirmed = [m for m, negated in zip(mentions, denied, strict=True) if not negated]
+    names = list(dict.fromkeys(mention.tag for mention in affirmed))
     if not names:
         return Levels(None, None)
     rng = stream(seed)
     cues = {name: rng.choice(INLINE_CUES[vocabulary[name].part_of_speech]) for name in names}
     chosen = frozenset(rng.sample(names, (len(names) + 1) // 2))
-    half = _put_cues(caption, open_mentions, cues, chosen) if len(names) > 1 else None
-    return Levels(half, _put_cues(caption, open_mentions, cues, frozenset(names)))
+    half = _put_cues(caption, affirmed, cues, chosen) if len(names) > 1 else None
+    return Levels(half, _put_cues(caption, affirmed, cues, frozenset(names)))
 
 
 def _put_cues(

@@ -1,4 +1,4 @@
-"""What `detect` looks for: the words of negation in captions of music, as data and patterns."""
+"""Words and patterns of negation in music captions, for `detect`."""
 
 import re
 
@@ -31,7 +31,7 @@ CONCEPTS: dict[str, tuple[str, ...]] = {
     "cymbals": ("cymbal", "cymbals", "hi-hat", "hi-hats"),
     "music": ("music", "sound", "sounds"),
 }  # fmt: skip
-"""Everyday words of music captions by concept, for phrases that no vocabulary is given for."""
+"""Common words of music captions by concept; used when no vocabulary is given."""
 CONCEPT_OF = {word: name for name, words in CONCEPTS.items() for word in words}
 
 WORD = r"[^\W_][\w'\u2019&/-]*"
@@ -48,7 +48,7 @@ _HAVE = (
     r"|involve|involves|possess|incorporate|employ|consist of|carry|come with|provide|offer"
     r"|want|need|with)"
 )
-_LITTLE = (
+_QUANTITY = (
     r"(?:(?:too |so |very |that |as )?(?:much|many)\b(?:\s+of\b)?|a (?:whole )?lot of|lots of"
     r"|plenty of|enough)"
 )
@@ -58,7 +58,7 @@ _NOUNS = (
 )
 
 
-# A noun phrase ends before these words, or at punctuation.
+# Words that end a noun phrase, besides punctuation.
 STOPS = frozenset(
     re.findall(
         r"\w+",
@@ -73,12 +73,14 @@ STOPS = frozenset(
         here anywhere involved included added needed required""",
     )
 )
-STARTERS = frozenset(["a", "an", "the", "any", "its", "their", "his", "her", "your", "my", "our"])
-"""What a noun phrase begins with and is not about."""
+DETERMINERS = frozenset(
+    ["a", "an", "the", "any", "its", "their", "his", "her", "your", "my", "our"]
+)
+"""Skipped at the start of a noun phrase."""
 LIGHT = frozenset(
     re.findall(r"\w+", "is are was were be been being that so very really only even to")
 )
-"""What a clause begins with and is not about."""
+"""Skipped at the start of a clause."""
 VERBS = frozenset(
     re.findall(
         r"\w+",
@@ -94,10 +96,10 @@ NOUN_STARTS = frozenset(
         needed required heard involved""",
     )
 )
-"""What a noun phrase may begin with, though one ends before it: "no added drums"."""
-DEEDS = frozenset(["singing", "playing"])
-BEFORE_DEEDS = frozenset(["vocal", "backing"])
-"""Concepts after which a deed is what is named: "no vocal singing"."""
+"""Words of `STOPS` that may start a noun phrase: "no added drums"."""
+GERUNDS = frozenset(["singing", "playing"])
+BEFORE_GERUNDS = frozenset(["vocal", "backing"])
+"""Concepts that may modify a gerund: "no vocal singing"."""
 ATTRIBUTIVE = frozenset(
     re.findall(
         r"\w+",
@@ -105,8 +107,8 @@ ATTRIBUTIVE = frozenset(
         sustaining""",
     )
 )
-"""Words in -ing that no one does: "without underlying drums"."""
-SOUNDING = frozenset(
+"""Words in -ing that modify nouns: "without underlying drums"."""
+SOUND_NOUNS = frozenset(
     ["whistling", "clapping", "humming", "rapping", "strumming", "screaming", "talking", "yodeling"]
 )
 EMPTY_WORDS = re.compile(
@@ -124,8 +126,8 @@ BEYOND = re.compile(
 GENERIC = re.compile(
     r"(?:musical )?(?:instruments?|instrumentation|sounds?|music|things?)$", re.IGNORECASE
 )
-LITTLE = re.compile(rf"\s+{_LITTLE}", re.IGNORECASE)
-TOLD = re.compile(
+QUANTITY = re.compile(rf"\s+{_QUANTITY}", re.IGNORECASE)
+PERCEIVED = re.compile(
     r"\s+(?:can|could) be (?:\w+ly )?(?:told|distinguished|identified|recogni[sz]ed|understood"
     r"|separated|made out|picked out)\b",
     re.IGNORECASE,
@@ -166,7 +168,7 @@ PSEUDO = _phrases(
 )
 DEGREE = re.compile(
     r"\b(?:barely|hardly|scarcely|rarely|seldom|(?:little (?:to|or)|few or|almost|nearly|close to"
-    rf"|next to|virtually|practically) no|not {_LITTLE}|\w+n{_APOSTROPHE}t {_LITTLE}"
+    rf"|next to|virtually|practically) no|not {_QUANTITY}|\w+n{_APOSTROPHE}t {_QUANTITY}"
     r"|very little|very few|(?<=has )few|(?<=with )few)\b(?:\s+any\b)?",
     re.IGNORECASE,
 )
@@ -187,13 +189,13 @@ LACKING = re.compile(
     r"|omit(?:s|ted|ting)?|exclud(?:e|es|ed|ing)|leav(?:es|ing) out)\b",
     re.IGNORECASE,
 )
-LEAVING = re.compile(
+OMITTING = re.compile(
     r"\b(?:skip(?:s|ped|ping)?|forgo(?:es|ing)?|eschew(?:s|ing)?|ditch(?:es|ing)?|avoid(?:s|ing)?"
     r"|dispens(?:es?|ing) with|do(?:es|ing)? (?:away with|without)|leave out)\b"
     r"|(?:(?<=\banything )|(?<=\beverything ))(?:except(?: for)?|but)\b|(?<!\S)-(?=[^\W\d_])",
     re.IGNORECASE,
 )
-"""Cues only before what music is made of: who avoids the police lacks nothing; "rock -drums"."""
+"""Cues only before a musical concept: "avoids drums" and "rock -drums", not "avoids the police"."""
 WITHOUT = re.compile(r"\b(?:without|w/o|w/out|with out(?! of\b))(?!\w)", re.IGNORECASE)
 NO = re.compile(r"\b(?:no|zero)\b(?!\.?\s*\d)", re.IGNORECASE)
 NO_LONGER = re.compile(r"\bno (?:longer|more)\b", re.IGNORECASE)
@@ -211,7 +213,7 @@ DOES_NOT_HAVE = re.compile(
     r"(?!\s+(?:way|sense|manner|case|more|time|better|longer|further|particular)\b)"
     rf"|\bain{_APOSTROPHE}t (?:got )?no\b|\b(?:is|are|was|were)n{_APOSTROPHE}t no\b"
     rf"|(?<=there )(?:is|are|was|were)(?:\s+not|n{_APOSTROPHE}t)\b"
-    rf"(?!\s+(?:{_LITTLE}|only|just|really|even|always|too|one)\b)"
+    rf"(?!\s+(?:{_QUANTITY}|only|just|really|even|always|too|one)\b)"
     r"|\bnot (?:even )?(?:a single|one single|one(?=\s+[a-z]+(?:[\s,.]|$)))\b",
     re.IGNORECASE,
 )

@@ -1,11 +1,11 @@
-"""The texts that a model is probed with, each with the claims that it makes.
+"""Texts that probe a model's understanding of negation, with the claims that they make.
 
-One probe per track: its caption at the three negation levels, and, where it is known what the track
-lacks, a true-absence pair asked of a couple of clips. Used by validation, test and the suite
-alike.
+There is one probe per track: its caption at the three negation levels and, if its absent tags are
+known, a true-absence pair shared with a partner clip. Validation, test and benchmark use them.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Literal, NamedTuple, Protocol
 
@@ -24,29 +24,70 @@ from negclap.text.vocabulary import Vocabulary
 Level = Literal["original", "half", "fully"]
 LEVELS: tuple[Level, ...] = ("original", "half", "fully")
 
-Role = Literal[
-    "original", "half", "fully", "absence_true", "absence_false", "heard_present", "heard_absent"
-]
-
 _MATCHING_ROUNDS = 4
 _CONTEXT_TAGS = 2
 
 TextKind = Literal["levels", "absence", "exclusion", "falsehoods"]
-"""Kinds of texts that training needs on demand, besides the captions."""
+"""Kinds of texts that losses can request in training, besides the captions."""
 
 
 class Statement(NamedTuple):
-    """A text and the polarity it claims for each tag that it mentions (True: the clip has it)."""
+    """A text, and its claims about tags (True: the clip has the tag)."""
 
     text: str
     claims: tuple[tuple[str, bool], ...]
 
 
-Probe = dict[Role, Statement]
+class AbsenceProbe(NamedTuple):
+    """A clip has tag w and lacks tag v of the same kind.
+
+    Attributes:
+        true: A caption with "no v".
+        false: The same caption with "no w".
+        present: The bare tag w.
+        absent: The bare tag v.
+    """
+
+    true: Statement
+    false: Statement
+    present: Statement
+    absent: Statement
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """The texts that probe one clip; None where the clip does not have a text.
+
+    Attributes:
+        original: Its caption.
+        half: The half negated caption; needs two tags in the caption.
+        fully: The fully negated caption; needs one tag in the caption.
+        absence: Texts about a present and an absent tag; needs a partner clip (`Couple`).
+    """
+
+    original: Statement
+    half: Statement | None = None
+    fully: Statement | None = None
+    absence: AbsenceProbe | None = None
+
+    def level(self, level: Level) -> Statement | None:
+        """Return the caption at a negation level."""
+        match level:
+            case "original":
+                return self.original
+            case "half":
+                return self.half
+            case "fully":
+                return self.fully
+
+    def statements(self) -> list[Statement]:
+        """Return all texts of the probe."""
+        levels = [one for one in (self.original, self.half, self.fully) if one]
+        return [*levels, *(self.absence or ())]
 
 
 class Subject(Protocol):
-    """What probes need to know of a track; a manifest's `Track` fits."""
+    """The fields of a track that probes need; matches `Track` of the manifest."""
 
     @property
     def track_id(self) -> str: ...  # noqa: D102  # a field of a protocol
@@ -57,7 +98,7 @@ class Subject(Protocol):
 
 
 def statement(text: str, vocabulary: Vocabulary) -> Statement:
-    """A caption as people write it with what it claims; what it denies is claimed absent."""
+    """Return a human-written caption with its claims; negated tags are claimed to be absent."""
     mentions = vocabulary.find(text)
     denied = negated_mentions(text, mentions)
     claims = {m.tag: not negated for m, negated in zip(mentions, denied, strict=True)}
@@ -65,17 +106,17 @@ def statement(text: str, vocabulary: Vocabulary) -> Statement:
 
 
 class Couple(NamedTuple):
-    """Two clips that each have what the other lacks, and a caption that is true of both.
+    """Two clips with complementary tags, and a caption that is true of both.
 
-    Whatever is asked of both in the same words is right for one and wrong for the other, so the
-    text alone says nothing.
+    The same text about x and y is true of one clip and false of the other, so that the text alone
+    gives no hint of the answer.
 
     Attributes:
-        first: Row of a clip that has ``x`` and lacks ``y``.
-        second: Row of a clip that has ``y`` and lacks ``x``.
+        first: Row of a clip with tag ``x`` and without ``y``.
+        second: Row of a clip with tag ``y`` and without ``x``.
         x: A tag.
-        y: A tag of the same part of speech; neither follows from the other.
-        context: Tags that both have; hints at neither x nor y.
+        y: Another tag of the same part of speech; neither implies or excludes the other.
+        context: A caption of shared tags that is unrelated to x and y.
     """
 
     first: int
@@ -86,17 +127,17 @@ class Couple(NamedTuple):
 
 
 def match_couples(tracks: Sequence[Subject], vocabulary: Vocabulary, seed: int) -> list[Couple]:
-    """Couples of tracks, each track in one at most; the tracks are matched at random.
+    """Match tracks to couples at random; each track is in at most one.
 
     Args:
-        tracks: Tracks of one split; those of unknown absence are in no couple.
+        tracks: Tracks of one split; those with unknown absent tags are skipped.
         vocabulary: The tags.
-        seed: All randomness.
+        seed: Determines the couples.
     """
     rng = stream(seed, "couples")
     waiting = [i for i, track in enumerate(tracks) if track.absent_tags is not None]
     couples: list[Couple] = []
-    for _ in range(_MATCHING_ROUNDS):  # who finds no partner tries another one
+    for _ in range(_MATCHING_ROUNDS):  # tracks without a match get another partner
         waiting = rng.sample(waiting, len(waiting))
         left: list[int] = waiting[len(waiting) // 2 * 2 :]
         for first, second in zip(waiting[::2], waiting[1::2], strict=False):
@@ -107,14 +148,14 @@ def match_couples(tracks: Sequence[Subject], vocabulary: Vocabulary, seed: int) 
             x, y = rng.choice(found)
             key = f"{seed}/context/{tracks[first].track_id}"
             common = [tag for tag in tracks[first].tags if tag in tracks[second].tags]
-            told = context(common, (x, y), _CONTEXT_TAGS, vocabulary, key)
-            couples.append(Couple(first, second, x, y, told))
+            shared = context(common, (x, y), _CONTEXT_TAGS, vocabulary, key)
+            couples.append(Couple(first, second, x, y, shared))
         waiting = left
     return couples
 
 
 def _differences(one: Subject, other: Subject, vocabulary: Vocabulary) -> Iterator[tuple[str, str]]:
-    """What one has and the other lacks, with what the other has and the one lacks."""
+    """Yield pairs of a tag that only the first track has and one that only the second has."""
     xs, ys = (
         [tag for tag in has.tags if tag in (lacks.absent_tags or ())]
         for has, lacks in ((one, other), (other, one))
@@ -125,7 +166,7 @@ def _differences(one: Subject, other: Subject, vocabulary: Vocabulary) -> Iterat
 def comparable_pairs(
     some: Iterable[str], others: Iterable[str], vocabulary: Vocabulary
 ) -> Iterator[tuple[str, str]]:
-    """Pairs that may stand in the same words: of one part of speech, neither follows."""
+    """Yield pairs of unrelated tags with the same part of speech, which fit in the same text."""
     for x, y in product(*([n for n in names if n in vocabulary] for names in (some, others))):
         same_kind = vocabulary[x].part_of_speech == vocabulary[y].part_of_speech
         if same_kind and not vocabulary.excludes(x, y):
@@ -133,18 +174,20 @@ def comparable_pairs(
 
 
 def context(
-    tags: Iterable[str], asked: tuple[str, str], most: int, vocabulary: Vocabulary, key: str
+    tags: Iterable[str], probed: tuple[str, str], most: int, vocabulary: Vocabulary, key: str
 ) -> Statement:
-    """A caption of up to ``most`` of the tags that hints at none of what is ``asked``."""
+    """Return a caption of up to ``most`` of the tags, all unrelated to the two ``probed`` tags."""
     rng = stream(key)
     known = [tag for tag in tags if tag in vocabulary]
-    told: list[str] = []
+    chosen: list[str] = []
     for tag in rng.sample(known, len(known)):
-        if len(told) < most and not any(vocabulary.excludes(tag, t) for t in (*told, *asked)):
-            told.append(tag)
-    if not told:
+        if len(chosen) < most and not any(
+            vocabulary.excludes(tag, other) for other in (*chosen, *probed)
+        ):
+            chosen.append(tag)
+    if not chosen:
         return Statement("music", ())
-    claims = tuple((tag, True) for tag in told)
+    claims = tuple((tag, True) for tag in chosen)
     return Statement(compose(claims, vocabulary, key), claims)
 
 
@@ -155,17 +198,14 @@ def build_probes(
     vocabulary: Vocabulary,
     seed: int,
 ) -> list[Probe]:
-    """A probe for each track.
-
-    Roles that a track cannot have are missing: "half" needs two tags in the caption, "fully" one,
-    and the absence roles a place in a couple.
+    """Return a probe for each track.
 
     Args:
         tracks: The tracks of one split.
-        captions: Their captions, one each.
-        couples: What `match_couples` gave.
+        captions: One caption per track.
+        couples: The result of `match_couples`.
         vocabulary: The tags.
-        seed: All randomness.
+        seed: Determines the texts.
     """
     probes = [
         _level_probe(track, caption, vocabulary, seed)
@@ -174,25 +214,18 @@ def build_probes(
     for number, couple in enumerate(couples):
         no_x, no_y = denials(couple, vocabulary, f"{seed}/absence/{number}")
         x, y = (Statement(tag, ((tag, True),)) for tag in (couple.x, couple.y))
-        probes[couple.first] |= {
-            "absence_true": no_y,
-            "absence_false": no_x,
-            "heard_present": x,
-            "heard_absent": y,
-        }
-        probes[couple.second] |= {
-            "absence_true": no_x,
-            "absence_false": no_y,
-            "heard_present": y,
-            "heard_absent": x,
-        }
+        for row, absence in (
+            (couple.first, AbsenceProbe(no_y, no_x, x, y)),
+            (couple.second, AbsenceProbe(no_x, no_y, y, x)),
+        ):
+            probes[row] = replace(probes[row], absence=absence)
     return probes
 
 
 def denials(
     couple: Couple, vocabulary: Vocabulary, seed: str, cue: Cue | None = None
 ) -> tuple[Statement, Statement]:
-    """The couple's caption with "no x" and with "no y": same cue, same place."""
+    """Return the couple's caption with "no x" and with "no y", with the same cue and position."""
     texts = absence_texts(couple.context.text, couple.y, couple.x, vocabulary, seed, cue)
     no_x, no_y = (
         Statement(text, (*couple.context.claims, (tag, False)))
@@ -204,12 +237,9 @@ def denials(
 def _level_probe(track: Subject, caption: str, vocabulary: Vocabulary, seed: int) -> Probe:
     levels = negation_levels(caption, vocabulary, f"{seed}/levels/{track.track_id}")
     original = statement(caption, vocabulary)
-    probe: Probe = {"original": original}
-    if levels.half:
-        probe["half"] = _negated(original, levels.half)
-    if levels.fully:
-        probe["fully"] = _negated(original, levels.fully)
-    return probe
+    half = _negated(original, levels.half) if levels.half else None
+    fully = _negated(original, levels.fully) if levels.fully else None
+    return Probe(original, half, fully)
 
 
 def _negated(original: Statement, negated: Negated) -> Statement:
@@ -225,15 +255,17 @@ def absence_texts(
     seed: int | str,
     cue: Cue | None = None,
 ) -> tuple[str, str]:
-    """The caption with "no v" (v absent) and with "no w" (w present): same cue, same place.
+    """Return the caption with "no v" (v absent) and with "no w" (w present).
+
+    Both have the same cue at the same position.
 
     Args:
-        caption: Mentions neither tag.
-        present: w.
-        absent: v, of the same part of speech.
+        caption: A caption that mentions neither tag.
+        present: The tag w.
+        absent: The tag v, with the same part of speech.
         vocabulary: The tags.
-        seed: Draws the place, and the cue unless one is given.
-        cue: Fits the tags' part of speech; None draws a seen one.
+        seed: Determines the position, and the cue unless one is given.
+        cue: A cue that fits the part of speech; None draws a seen cue.
     """
     rng = stream(seed)
     drawn = rng.choice(TRAINING_CUES[vocabulary[absent].part_of_speech])
@@ -244,6 +276,6 @@ def absence_texts(
 
 
 def assumed_absent(tags: Iterable[str], vocabulary: Vocabulary) -> tuple[str, ...]:
-    """What a track may be taken to lack where it is not known: nothing related to its tags."""
-    held = vocabulary.held_by(tags)
-    return tuple(name for name in vocabulary.names if name not in held)
+    """Return the tags assumed to be absent from a track: all that do not overlap with its tags."""
+    overlapping = vocabulary.overlapping(tags)
+    return tuple(name for name in vocabulary.names if name not in overlapping)

@@ -1,4 +1,4 @@
-"""Captions with a negation turned around or taken out."""
+"""Rewrite captions: affirm or remove a negation."""
 
 import re
 
@@ -13,7 +13,7 @@ _AFFIRMATIVE: tuple[tuple[str, str], ...] = (
     (r"(an? |the )?(?:lack of|absence of)", r"\1presence of"),
     (r"(\w+) (?:\w+ )?(?:absent|missing)", r"\1 present"),
 )
-_TURNED: tuple[tuple[str, str], ...] = (
+_AFFIRMATIVE_PARTS: tuple[tuple[str, str], ...] = (
     (r"\b(?:can['\u2019]?t|cannot)\b", "can indeed"),
     (r"\b(is|are|was|were|do|does|did|has|have|had|could)(?: not|n['\u2019]?t)\b", r"\1 indeed"),
     (r"\bany\b", "some"),
@@ -22,18 +22,17 @@ _TURNED: tuple[tuple[str, str], ...] = (
 
 
 def affirm(caption: str, negation: Negation) -> str | None:
-    """The caption with an absence made affirmative: "There are some voices" for "... no voices".
+    """Return the caption with an absence affirmed: "There are some voices" for "... no voices".
 
-    A word stands in for each cue, so that a text is not closer to the phrase only because a word
-    less dilutes it.
+    Each cue is replaced by a word, not dropped, so that the affirmed text has a similar length.
 
     Returns:
-        None where the words leave no simple way to say so.
+        None if the negation is not an absence or cannot be affirmed in a simple way.
     """
     if negation.kind != "absence":
         return None
     cue = negation.cue.lower()
-    said = next(
+    affirmed_cue = next(
         (
             match.expand(affirmed)
             for pattern, affirmed in _AFFIRMATIVE
@@ -41,17 +40,20 @@ def affirm(caption: str, negation: Negation) -> str | None:
         ),
         cue,
     )
-    for pattern, turned in _TURNED if said == cue else ():
-        said = re.sub(pattern, turned, said)
+    for pattern, affirmed in _AFFIRMATIVE_PARTS if affirmed_cue == cue else ():
+        affirmed_cue = re.sub(pattern, affirmed, affirmed_cue)
     start, end = negation.span
-    text = re.sub(r"  +", " ", caption[:start] + said + caption[end:]).strip()
+    text = re.sub(r"  +", " ", caption[:start] + affirmed_cue + caption[end:]).strip()
     if len(find_negations(text)) >= len(find_negations(caption)):
         return None
     return text[:1].upper() + text[1:] if caption[:1].isupper() else text
 
 
 def remove(caption: str, negation: Negation) -> str:
-    """The caption without the negated clause; a sentence or clause that says no more goes whole."""
+    """Return the caption without the negated phrase.
+
+    A clause or sentence that contains nothing else is removed completely.
+    """
     start, end = negation.span[0], max(negation.span[1], negation.phrase_span[1])
     start = min(start, negation.phrase_span[0])
     before, after = caption[:start], caption[end:]

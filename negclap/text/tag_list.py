@@ -1,8 +1,8 @@
-"""A vocabulary from the tags that a data set has, whatever they look like.
+"""Build a vocabulary from the raw tags of a data set.
 
-Variants become one tag ("female vocalist", "femaleVocals"), tags get what captions call them, their
-more general tags, a category and a part of speech; a tag that denies another ("noVocals", "no
-voice") becomes the absence of that one, while "no wave" and "free jazz" stay the genres they are.
+Spelling variants are merged ("female vocalist", "femaleVocals"), and tags get aliases, broader
+tags, a category and a part of speech. A tag that negates another one ("noVocals", "no voice")
+becomes the absence of that tag. "no wave" and "free jazz" remain genres.
 """
 
 import re
@@ -26,16 +26,22 @@ from negclap.text.music_terms import (
 from negclap.text.vocabulary import Tag, Vocabulary, words
 
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
+_NO_TAG_NEGATED = "negation, but not of a tag"
 _DECADE = re.compile(r"(?:19|20)?\d0s")
-_JOINS = frozenset(["and", "n", "of", "in", "the"])  # what follows is no head of what precedes
+_JOINS = frozenset(
+    ["and", "n", "of", "in", "the"]
+)  # the words after these are not the head of the tag
 _TEMPI = frozenset(["slow", "fast", "uptempo", "downtempo", "upbeat", "downbeat"])
 
 
-class Reading(NamedTuple):
-    """What a track's raw tags say, in canonical names without doubles.
+class CanonicalTags(NamedTuple):
+    """The tags of a track as canonical names, without duplicates.
 
-    ``contradicted`` are tags that are denied although they, or narrower ones, are there; they
-    count as present.
+    Attributes:
+        present: Present tags.
+        denied: Absent tags: negated by a raw tag.
+        contradicted: Negated tags that are not in ``denied``, because they or narrower tags are
+            also present.
     """
 
     present: tuple[str, ...]
@@ -45,13 +51,13 @@ class Reading(NamedTuple):
 
 @dataclass(frozen=True)
 class TagList:
-    """A vocabulary, and how raw tags are read in it.
+    """A vocabulary with a mapping from raw tags.
 
     Attributes:
         vocabulary: The canonical tags.
         present: Canonical tag by raw tag.
-        denied: The canonical tag that a raw one denies ("noVocals": "vocals").
-        left_out: Why a raw tag is none, by raw tag.
+        denied: Negated canonical tag by raw tag ("noVocals": "vocals").
+        left_out: Reason by raw tag that is left out.
     """
 
     vocabulary: Vocabulary
@@ -61,13 +67,13 @@ class TagList:
 
     @classmethod
     def of(cls, vocabulary: Vocabulary, raw: Iterable[str]) -> "TagList":
-        """Raw tags as a vocabulary that is there already names them."""
+        """Map raw tags to an existing vocabulary."""
         present: dict[str, str] = {}
         denied: dict[str, str] = {}
         left_out: dict[str, str] = {}
         for tag in raw:
             spelled = surface(tag)
-            phrase = _denied(spelled)
+            phrase = _negated(spelled)
             found = vocabulary.find(spelled if phrase is None else phrase)
             if len(found) == 1 and found[0].end - found[0].start == len(phrase or spelled):
                 (present if phrase is None else denied)[tag] = found[0].tag
@@ -75,13 +81,13 @@ class TagList:
                 left_out[tag] = "not in the vocabulary"
         return cls(vocabulary, present, denied, left_out)
 
-    def read(self, raw: Iterable[str]) -> Reading:
-        """The canonical tags of a track."""
+    def read(self, raw: Iterable[str]) -> CanonicalTags:
+        """Return the canonical tags of a track."""
         raw = tuple(raw)
         present = dict.fromkeys(self.present[tag] for tag in raw if tag in self.present)
         denied = dict.fromkeys(self.denied[tag] for tag in raw if tag in self.denied)
         implied = set(present).union(*map(self.vocabulary.ancestors, present))
-        return Reading(
+        return CanonicalTags(
             tuple(present),
             tuple(tag for tag in denied if tag not in implied),
             tuple(tag for tag in denied if tag in implied),
@@ -91,40 +97,40 @@ class TagList:
 def read_tag_list(
     counts: Mapping[str, int], categories: Mapping[str, str] | None = None, min_count: int = 1
 ) -> TagList:
-    """Make a vocabulary of raw tags.
+    """Build a vocabulary from raw tags.
 
     Args:
-        counts: How many tracks have each raw tag.
-        categories: Categories by raw tag, where the source knows them.
-        min_count: Tags that fewer tracks have, all variants together, are left out.
+        counts: Number of tracks by raw tag.
+        categories: Category by raw tag, if the source has them.
+        min_count: Tags with fewer tracks, counting all variants, are left out.
     """
     present: dict[str, str] = {}  # raw tag -> key
-    denying: dict[str, str] = {}  # raw tag -> what it denies
+    denied: dict[str, str] = {}  # raw tag -> negated phrase
     left_out: dict[str, str] = {}
     for raw in counts:
         spelled = surface(raw)
         if not words(spelled):
             left_out[raw] = "no word"
             continue
-        denied = _denied(spelled)
-        if denied is None:
+        phrase = _negated(spelled)
+        if phrase is None:
             present[raw] = _key(spelled)
-        elif denied:
-            denying[raw] = denied
+        elif phrase:
+            denied[raw] = phrase
         else:
-            left_out[raw] = "negates, but not a tag"
+            left_out[raw] = _NO_TAG_NEGATED
     groups: dict[str, list[str]] = {}
     for raw, key in present.items():
         groups.setdefault(key, []).append(raw)
     for key, raws in list(groups.items()):
         if sum(counts[raw] for raw in raws) < min_count:
             left_out |= dict.fromkeys(groups.pop(key), f"on fewer than {min_count} tracks")
-    for denied in denying.values():
-        if _key(denied) not in groups and _key(denied) in _KNOWN:
-            groups[_key(denied)] = []  # never said to be there, but known to be absent
+    for phrase in denied.values():
+        if _key(phrase) not in groups and _key(phrase) in _KNOWN:
+            groups[_key(phrase)] = []  # occurs only as an absent tag
     names = {key: _name(key, raws, counts) for key, raws in groups.items()}
-    denied_names = {raw: names.get(_key(denied)) for raw, denied in denying.items()}
-    left_out |= {raw: "negates, but not a tag" for raw, name in denied_names.items() if not name}
+    denied_names = {raw: names.get(_key(phrase)) for raw, phrase in denied.items()}
+    left_out |= {raw: _NO_TAG_NEGATED for raw, name in denied_names.items() if not name}
     vocabulary = _vocabulary(names, groups, categories or {})
     return TagList(
         vocabulary,
@@ -135,12 +141,12 @@ def read_tag_list(
 
 
 def everyday_terms() -> Vocabulary:
-    """Instruments, voices and genres, for captions of a source without tags."""
+    """Return a vocabulary of common instruments, voices and genres, for sources without tags."""
     return read_tag_list(dict.fromkeys((*INSTRUMENTS, *VOICES, *GENRES, *TERMS), 1)).vocabulary
 
 
 def surface(raw: str) -> str:
-    """A raw tag as people would write it: "noVocals" is "no vocals"."""
+    """Return a raw tag as it would be written in a caption: "no vocals" for "noVocals"."""
     spelled = raw if " " in raw.strip() else _CAMEL.sub(" ", raw)
     return " ".join(spelled.replace("_", " ").casefold().split())
 
@@ -154,7 +160,7 @@ def _singular(word: str) -> str:
 
 
 def _spelling(text: str) -> str:
-    """Equal for variants: plural or not, one word or two, hyphens or none."""
+    """Return a key that is equal for variants in number, spaces and hyphens."""
     return "".join(map(_singular, words(text)))
 
 
@@ -162,7 +168,7 @@ _MEANING = {_spelling(name): group[0] for group in SYNONYMS for name in reversed
 
 
 def _key(text: str) -> str:
-    """Equal for names of the same tag."""
+    """Return a key that is equal for all names of a tag, including synonyms."""
     return _spelling(_MEANING.get(_spelling(text), text))
 
 
@@ -172,8 +178,11 @@ _NAMES = {_key(name): name for name in (*INSTRUMENTS, *VOICES, *TERMS)} | {
 _KNOWN = _NAMES.keys() | {_key(name) for name in GENRES}
 
 
-def _denied(spelled: str) -> str | None:
-    """What a tag denies as a whole; "" where that cannot be said; None where it denies nothing."""
+def _negated(spelled: str) -> str | None:
+    """Return the phrase that a tag negates as a whole; None if it is not a negation.
+
+    "" means that the tag negates, but not simply a phrase ("no other instruments").
+    """
     negations = find_negations(spelled)
     if not negations or negations[0].kind == "pseudo" or negations[0].span[0] > 0:
         return None
@@ -224,7 +233,7 @@ def _vocabulary(
 
 
 def _broader(name: str) -> Iterable[str]:
-    """Keys of what may be more general tags: the table's, and the longest of the last words."""
+    """Yield keys of possible broader tags, from the table and from the tag's last words."""
     own = _key(name)
     for broad in BROADER.get(name, ()):
         yield _key(broad)

@@ -1,4 +1,4 @@
-"""Captions for music that has none: natural templates that mention two to four of its tags."""
+"""Template captions for music without captions, with two to four of its tags."""
 
 import random
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from negclap.text.compose import enumerate_words
 from negclap.text.vocabulary import Vocabulary
 
 NOUNS = ("piece", "track", "song", "recording", "tune")
-# {adjectives} ends with a space where it is not empty; {noun} is one of the words above.
+# {adjectives} is empty or ends with a space; {noun} is one of NOUNS.
 _BOTH = (
     "a {adjectives}{noun} with {nouns}",
     "a {adjectives}{noun} for {nouns}",
@@ -34,10 +34,14 @@ def write_captions(
     n: int,
     nouns: Sequence[str] = NOUNS,
 ) -> list[str]:
-    """``n`` captions, each with its own draw of two to four unrelated tags.
+    """Return ``n`` captions, each with its own draw of two to four unrelated tags.
 
-    Tags are mentioned by their name or one of their aliases, adjectives before nouns; ``nouns`` is
-    what a track is called.
+    Args:
+        tags: The track's tags.
+        vocabulary: The vocabulary. Nouns are sometimes mentioned by an alias.
+        rng: Source of all draws.
+        n: Number of captions.
+        nouns: Words for a track ("piece", "song").
     """
     return [_write(_choose(tags, vocabulary, rng), vocabulary, rng, nouns) for _ in range(n)]
 
@@ -69,7 +73,7 @@ def _write(
     templates: tuple[str, ...] = (
         _BOTH if attributes and nouns else _ADJECTIVES_ONLY if attributes else _NOUNS_ONLY
     )
-    if genres:  # nobody says "the track is jazz"
+    if genres:  # no "the track is jazz"
         templates = tuple(template for template in templates if "trailing" not in template)
     text = rng.choice(templates).format(
         adjectives="".join(f"{attribute} " for attribute in attributes),

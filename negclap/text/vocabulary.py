@@ -1,6 +1,6 @@
-"""Tags: their names, aliases and relations, and where a caption mentions them.
+"""Tags with their aliases and hierarchy, and a matcher that finds them in captions.
 
-Pure Python. Offsets are character offsets into the caption as it was given.
+All offsets are character offsets into the caption as given.
 """
 
 import json
@@ -16,7 +16,7 @@ from negclap.text.cues import PartOfSpeech
 
 # A word is a run of letters, digits and combining marks; underscores separate.
 _WORD = re.compile(r"[^\W_]+(?:[\u0300-\u036f]+[^\W_]*)*")
-# What may stand between the words of one tag: "hip-hop", "r&b", "rock 'n' roll", "hip_hop".
+# Separators between the words of a tag: "hip-hop", "r&b", "rock 'n' roll", "hip_hop".
 _JOINERS = r"[\s_/&'\u2010\u2011\u2013\u2019-]+"
 _WORD_ENDS = r"(?![^\W_]|[\u0300-\u036f])"
 
@@ -27,11 +27,11 @@ class Tag:
 
     Attributes:
         name: The canonical name, lower case.
-        category: A free label ("instrument", "tempo"); tags of an exclusive category cannot
-            hold together.
-        part_of_speech: Decides which cues read well before it.
-        aliases: Other surface forms of the same tag.
-        broader: Names of more general tags ("guitar" for "electric guitar").
+        category: Any label ("instrument", "tempo"). Tags of an exclusive category exclude each
+            other.
+        part_of_speech: Decides which cues can negate the tag.
+        aliases: Other surface forms of the tag.
+        broader: Names of broader tags ("guitar" for "electric guitar").
     """
 
     name: str
@@ -42,7 +42,7 @@ class Tag:
 
 
 class Mention(NamedTuple):
-    """A place ``caption[start:end]`` that names ``tag`` (the canonical name)."""
+    """A mention of the tag with canonical name ``tag`` at ``caption[start:end]``."""
 
     tag: str
     start: int
@@ -50,7 +50,7 @@ class Mention(NamedTuple):
 
 
 def words(text: str) -> tuple[str, ...]:
-    """The case-folded words of ``text``."""
+    """Return the case-folded words of ``text``."""
     return tuple(match.group().casefold() for match in _WORD.finditer(text))
 
 
@@ -60,10 +60,10 @@ class Vocabulary:
 
     Args:
         tags: The tags. Names and aliases must be unique as word sequences.
-        exclusive: Categories of which a clip holds at most one tag ("tempo").
+        exclusive: Categories of which a clip has at most one tag ("tempo").
 
     Raises:
-        InputError: On a duplicate surface form, an empty name or an unknown broader tag.
+        InputError: If a surface form is a duplicate or has no words, or a broader tag is unknown.
     """
 
     tags: tuple[Tag, ...]
@@ -73,14 +73,14 @@ class Vocabulary:
         init=False, repr=False, compare=False
     )
     _related: dict[str, frozenset[str]] = field(init=False, repr=False, compare=False)
-    _held: dict[str, frozenset[str]] = field(init=False, repr=False, compare=False)
+    _overlapping: dict[str, frozenset[str]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Index the surface forms and close the relations."""
+        """Index the surface forms and compute the transitive closure of the hierarchy."""
         object.__setattr__(self, "_by_name", {tag.name: tag for tag in self.tags})
         object.__setattr__(self, "_by_first_word", self._index_surfaces())
         object.__setattr__(self, "_related", self._close_relations())
-        object.__setattr__(self, "_held", self._find_held())
+        object.__setattr__(self, "_overlapping", self._find_overlapping())
 
     def _index_surfaces(self) -> dict[str, list[tuple[re.Pattern[str], str]]]:
         seen: dict[tuple[str, ...], str] = {}
@@ -88,10 +88,10 @@ class Vocabulary:
             for surface in (tag.name, *tag.aliases):
                 key = words(surface)
                 if not key:
-                    raise InputError(f"tag {tag.name!r}: surface form {surface!r} holds no word")
+                    raise InputError(f"tag {tag.name!r}: surface form {surface!r} has no words")
                 if key in seen:
                     raise InputError(
-                        f"tag {tag.name!r}: surface form {surface!r} already names {seen[key]!r}"
+                        f"tag {tag.name!r}: surface form {surface!r} is also one of {seen[key]!r}"
                     )
                 seen[key] = tag.name
         index: dict[str, list[tuple[re.Pattern[str], str]]] = {}
@@ -109,8 +109,8 @@ class Vocabulary:
                 related[ancestor].add(name)
         return {name: frozenset(names) for name, names in related.items()}
 
-    def _find_held(self) -> dict[str, frozenset[str]]:
-        """By tag, what `held_by` says of it alone."""
+    def _find_overlapping(self) -> dict[str, frozenset[str]]:
+        """Return `overlapping` for each tag alone."""
         inside = {
             tag.name: {
                 name
@@ -146,7 +146,7 @@ class Vocabulary:
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """Canonical names, in the vocabulary's order."""
+        """The canonical names, in the vocabulary's order."""
         return tuple(tag.name for tag in self.tags)
 
     def __len__(self) -> int:
@@ -162,11 +162,11 @@ class Vocabulary:
         return self._by_name[name]
 
     def find(self, caption: str) -> list[Mention]:
-        """Whole-word mentions of tags in ``caption``, case-blind, from left to right.
+        """Return the mentions of tags in ``caption`` from left to right.
 
-        The longest tag wins where tags overlap: "electric guitar" is one mention, never also
-        "guitar". Words of one tag may be joined by a space, hyphen, slash, ampersand or
-        apostrophe, never by other punctuation.
+        Matching is by whole words and ignores case. The longest tag wins: "electric guitar" is one
+        mention, not also "guitar". The words of a tag may be joined by spaces, hyphens, slashes,
+        ampersands or apostrophes, but not by other punctuation.
         """
         found: list[Mention] = []
         past = 0
@@ -183,23 +183,23 @@ class Vocabulary:
         return found
 
     def related(self, name: str) -> frozenset[str]:
-        """The tag itself with all its broader and narrower tags."""
+        """Return the tag itself and all its broader and narrower tags."""
         return self._related.get(name) or frozenset((name,))
 
     def ancestors(self, name: str) -> frozenset[str]:
-        """The more general tags of a tag, without itself."""
+        """Return all broader tags of a tag, without the tag itself."""
         return frozenset(self._ancestors(self._by_name[name]))
 
-    def held_by(self, names: Iterable[str]) -> set[str]:
-        """Every tag that a text holds that mentions ``names``.
+    def overlapping(self, names: Iterable[str]) -> set[str]:
+        """Return all tags whose meaning or words overlap with one of ``names``.
 
-        These tags, their broader and narrower ones, and the tags whose words stand inside theirs
-        ("guitar" in "bass guitar").
+        These are the tags themselves, their broader and narrower tags, and all tags whose words
+        are contained in theirs ("guitar" in "bass guitar").
         """
-        return set().union(*(self._held.get(name) or (name,) for name in names))
+        return set().union(*(self._overlapping.get(name) or (name,) for name in names))
 
     def excludes(self, one: str, other: str) -> bool:
-        """Whether the two tags cannot both hold, or one follows from the other."""
+        """Whether two tags exclude each other, or one implies the other."""
         if other in self.related(one):
             return True
         category = self._by_name[one].category
@@ -212,15 +212,15 @@ class Vocabulary:
 
     @classmethod
     def load(cls, path: Path) -> "Vocabulary":
-        """Read a vocabulary that `save` wrote.
+        """Read a vocabulary written by `save`.
 
         Raises:
-            InputError: If the file is missing, no JSON, or holds a malformed tag.
+            InputError: If the file is missing, not JSON, or contains a malformed tag.
         """
         try:
             data = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
-            raise InputError(f"{path}: no vocabulary there") from None
+            raise InputError(f"{path}: vocabulary file not found") from None
         except json.JSONDecodeError as error:
             raise InputError(f"{path}:{error.lineno}: not JSON ({error.msg})") from None
         except UnicodeDecodeError as error:

@@ -1,4 +1,4 @@
-"""Callbacks: only what Lightning lacks."""
+"""Callbacks that Lightning does not have."""
 
 import platform
 import subprocess
@@ -11,23 +11,23 @@ from typing import Any
 import lightning.pytorch as pl
 from lightning_utilities.core.rank_zero import rank_zero_warn
 
-from negclap.evaluation.results import write_json
 from negclap.models.clap import MAX_SCALE
+from negclap.storage import write_json
 from negclap.training.module import NegClapModule
-from negclap.training.resume import is_trial
+from negclap.training.resume import is_dev_run
 
 _PACKAGES = ("negclap", "torch", "torchaudio", "lightning", "transformers", "torchmetrics")
 
 
-class RunRecord(pl.Callback):
-    """Leaves in the run folder what it takes to do the run again: ``environment.json``.
+class SaveEnvironment(pl.Callback):
+    """Write ``environment.json`` into the run folder: command, git revision, versions, machine.
 
-    The resolved configuration is written by Lightning's SaveConfigCallback.
+    Together with ``config.yaml`` (from Lightning's SaveConfigCallback) it makes a run repeatable.
     """
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Write the git revision, the versions and the command."""
-        if stage == "fit" and trainer.is_global_zero and not is_trial(trainer):
+        """Write the file before training."""
+        if stage == "fit" and trainer.is_global_zero and not is_dev_run(trainer):
             folder = Path(trainer.default_root_dir)
             folder.mkdir(parents=True, exist_ok=True)
             record = {
@@ -42,7 +42,7 @@ class RunRecord(pl.Callback):
 
 
 def _git_revision() -> str | None:
-    """The revision of the sources, "-dirty" behind it if they were changed; None without git."""
+    """Return the commit of the sources, with "-dirty" if they were changed; None without git."""
     command = ["git", "describe", "--always", "--abbrev=40", "--dirty"]
     try:
         done = subprocess.run(
@@ -54,48 +54,48 @@ def _git_revision() -> str | None:
 
 
 class DataWait(pl.Callback):
-    """Logs ``train/data_wait``: the share of its time that training waits for batches.
+    """Log ``train/data_wait``: the fraction of training time spent waiting for batches.
 
-    Near 0 the loader keeps up; near 1 it is what takes the time: more workers, or shards.
+    Near 0 the loader keeps up. Near 1 it is the bottleneck: use more workers, or shards.
     """
 
     def __init__(self) -> None:
-        self._began = self._ended = 0.0
+        self._step_start = self._step_end = 0.0
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """A batch is there; how long did it take beside the step before?"""
+        """Compare the wait for this batch with the step before it."""
         now = time.perf_counter()
-        if self._ended > self._began:
-            wait, step = now - self._ended, self._ended - self._began
+        if self._step_end > self._step_start:
+            wait, step = now - self._step_end, self._step_end - self._step_start
             pl_module.log("train/data_wait", wait / (wait + step), batch_size=1)
-        self._began = now
+        self._step_start = now
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any
     ) -> None:
-        """The step is done."""
-        self._ended = time.perf_counter()
+        """Record the end of the step."""
+        self._step_end = time.perf_counter()
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """What lies between epochs is no waiting."""
-        self._began = self._ended = 0.0
+        """Do not count the time between epochs."""
+        self._step_start = self._step_end = 0.0
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Nor is a validation."""
-        self._began = self._ended = 0.0
+        """Do not count the time of a validation."""
+        self._step_start = self._step_end = 0.0
 
 
-class FailureSigns(pl.Callback):
-    """Watches for the ways in which contrastive training is known to fail; one line each.
+class HealthCheck(pl.Callback):
+    """Warn, after a validation, about known failures of contrastive training.
 
     Args:
-        collapse_cosine: Mean cosine between different clips above which embeddings collapsed.
-        discrimination: Original-vs-fully accuracy that a model trained on negation should pass
-            after the warm-up epochs.
-        warmup_epochs: Epochs before discrimination is judged.
-        retrieval_drop: Share of its best value below which affirmative mAP@10 has fallen.
+        collapse_cosine: Mean cosine between different clips above which embeddings have collapsed.
+        discrimination: Accuracy of original against fully negated captions that a model trained on
+            negation should reach after the warm-up epochs.
+        warmup_epochs: Epochs before discrimination is checked.
+        retrieval_drop: Fraction of its best value below which affirmative mAP@10 has dropped.
     """
 
     def __init__(
@@ -112,48 +112,50 @@ class FailureSigns(pl.Callback):
         self.best_map = 0.0
 
     def state_dict(self) -> dict[str, Any]:
-        """Kept in the checkpoint."""
+        """Return the state that a checkpoint keeps."""
         return {"best_map": self.best_map}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Taken from the checkpoint."""
+        """Restore the state from a checkpoint."""
         self.best_map = state_dict["best_map"]
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Judge the epoch."""
+        """Log the warnings of this epoch."""
         assert isinstance(pl_module, NegClapModule)
         data = pl_module.data
         negates = bool(pl_module.text_kinds or data.insert.p or data.exclude.share)
-        figures = {key: float(value) for key, value in trainer.callback_metrics.items()}
+        metrics = {key: float(value) for key, value in trainer.callback_metrics.items()}
         scale = float(pl_module.model.scale.detach())
-        for sign in self.signs(figures, scale, trainer.current_epoch, negates):
-            rank_zero_warn(f"epoch {trainer.current_epoch}: {sign}")
+        for message in self.check(metrics, scale, trainer.current_epoch, negates):
+            rank_zero_warn(f"epoch {trainer.current_epoch}: {message}")
 
-    def signs(
-        self, figures: dict[str, float], scale: float, epoch: int, negates: bool
+    def check(
+        self, metrics: dict[str, float], scale: float, epoch: int, negates: bool
     ) -> list[str]:
-        """The failure signs in the figures of a validation epoch, each in one line.
+        """Return a one-line message for each failure that the metrics of an epoch show.
 
         Args:
-            figures: By key, as they are logged.
+            metrics: Logged values by key.
             scale: Inverse temperature.
             epoch: Counted from 0.
-            negates: Whether the model is trained on negation at all.
+            negates: Whether the model is trained on negation.
         """
-        found = []
+        messages = []
         if scale >= MAX_SCALE * 0.999:
-            found.append(f"the temperature is at its clamp (scale {scale:.1f})")
-        spread = figures.get("val/mean_cosine", 0.0)
-        if spread > self.collapse_cosine:
-            found.append(f"audio embeddings collapse (mean cosine {spread:.3f} between clips)")
-        accuracy = figures.get("val/pairwise/original_vs_fully", 1.0)
-        judged = negates and epoch + 1 > self.warmup_epochs
-        if judged and accuracy < self.discrimination:
-            found.append(
-                f"original and fully negated captions are hardly told apart ({accuracy:.3f})"
+            messages.append(f"the scale (inverse temperature) is at its maximum, {scale:.1f}")
+        cosine = metrics.get("val/mean_cosine", 0.0)
+        if cosine > self.collapse_cosine:
+            messages.append(
+                f"audio embeddings have collapsed (mean cosine {cosine:.3f} between clips)"
             )
-        current = figures.get("val/map@10/mean", 0.0)
+        accuracy = metrics.get("val/pairwise/original_vs_fully", 1.0)
+        if negates and epoch + 1 > self.warmup_epochs and accuracy < self.discrimination:
+            messages.append(
+                "the model hardly distinguishes original from fully negated captions "
+                f"(accuracy {accuracy:.3f})"
+            )
+        current = metrics.get("val/map@10/mean", 0.0)
         if current < self.retrieval_drop * self.best_map:
-            found.append(f"affirmative mAP@10 fell to {current:.3f} from {self.best_map:.3f}")
+            messages.append(f"affirmative mAP@10 dropped from {self.best_map:.3f} to {current:.3f}")
         self.best_map = max(self.best_map, current)
-        return found
+        return messages

@@ -1,65 +1,70 @@
-"""The LightningDataModule: streams clips and captions, with Negation insert on the fly."""
+"""The LightningDataModule: batches of clips and captions from a manifest."""
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 import lightning.pytorch as pl
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
 
-from negclap.data.batch import Batch, Clip, collate, stack_waveforms
-from negclap.data.dataset import (
-    ClipDataset,
-    Excerpts,
-    Exclude,
-    Insert,
-    OnBadAudio,
-    PlanSampler,
-    Texts,
-    TrainingTexts,
-)
-from negclap.data.manifest import INVENTED, Track, first_told
+from negclap.data.batch import Batch, ClipTexts, Tokenize, stack_waveforms
+from negclap.data.dataset import ClipDataset, Excerpts, OnBadAudio, Texts
+from negclap.data.loading import ClipLoader, PlanSampler
+from negclap.data.manifest import ATTRIBUTE_PREDICTION, Track, reference_caption
 from negclap.data.tracks import Tracks, read_manifest, read_vocabulary
+from negclap.data.training_texts import Exclude, Insert, TrainingTexts
 from negclap.errors import InputError
-from negclap.evaluation.exam import Exam
-from negclap.evaluation.exams import make_exam
+from negclap.evaluation.exam import Exam, make_exam
 from negclap.storage import folder_of
 from negclap.text.cooccurrence import Cooccurrence
-from negclap.text.probes import Probe, TextKind
+from negclap.text.probes import TextKind
 
 _CALIBRATION_CLIPS = 256
+_STAGES = {"fit": ("train", "validation"), "validate": ("validation",)}
 
 
 class NegClapDataModule(pl.LightningDataModule):
-    """Clips, captions and probes of a manifest.
+    """Batches of clips and captions for training, validation and test.
 
-    Sample rate and tokenizer are the model's; the module that is trained is asked for them.
+    It works without a trainer. In `negclap fit`, the model sets ``sample_rate``, ``tokenize`` and
+    ``text_kinds``.
 
     Args:
-        manifest: Manifest (JSONL or Parquet), a path or a URL; ``vocabulary.json`` lies beside it.
+        manifest: Path or URL of a manifest (JSONL or Parquet), with ``vocabulary.json`` next to it.
+        sample_rate: Sample rate of the waveforms in Hz.
+        tokenize: Maps texts to padded tensors ``(n, length)``.
+        text_kinds: Kinds of texts to make for training besides the caption (see `TrainingTexts`).
         batch_size: Clips per process and step.
-        excerpt_s: Seconds of audio per clip: random in training, the middle in evaluation.
+        excerpt_s: Seconds of audio per clip: at random in training, from the middle in evaluation.
         insert: Negation insert.
-        exclude: Exclusion-style captions, and what is taken as absent by all losses but insert.
-        train_split: Name of the split that is trained on.
-        validation_split: Name of the split that checkpoints are selected on.
-        test_split: Name of the split that is tested on.
-        twin_split: Name of the split with counterfactual twins of test tracks; may be empty.
-        num_workers: Loader processes.
-        on_bad_audio: "error" stops at the first unreadable track, "skip" counts and replaces it.
-        max_bad_fraction: With "skip", the largest share of a split that may be unreadable.
-        seed: Order, excerpts, caption choice and insertions.
-        eval_seed: Probes of validation and test; not the training seed, so that runs compare.
-        root: Folder or URL that audio is relative to; empty means the manifest's.
-        cooccurrence: Where it is not known what tracks lack: draw a tag as absent the less often,
-            the more it goes with the track's tags in the training split (by lift, from PMI).
+        exclude: Exclusion captions, and which tags count as absent in the loss terms.
+        train_split: Split to train on.
+        validation_split: Split to select checkpoints on.
+        test_split: Split to test on.
+        twin_split: Split with counterfactual twins of test tracks; may be empty.
+        num_workers: Number of loader processes.
+        on_bad_audio: "error" stops at the first unreadable track, "skip" replaces and counts it.
+        max_bad_fraction: With "skip", the largest fraction of a split that may be unreadable.
+        seed: Seed of order, excerpts, caption choice and insertions.
+        eval_seed: Seed of the exams of validation and test. It is not the training seed, so that
+            runs with different seeds can be compared.
+        root: Folder or URL that audio paths are relative to; by default that of the manifest.
+        cooccurrence: Where absent tags are unknown, draw a tag as absent less often, the more often
+            it occurs with the track's tags in the training split (by lift, from PMI).
+
+    >>> data = NegClapDataModule("data/tiny/manifest.jsonl", 16_000, tokenize, batch_size=4)
+    >>> data.setup("fit")
+    >>> batch = next(iter(data.train_dataloader()))
+    >>> batch.waveform.shape  # four seconds at 16 kHz
+    torch.Size([4, 64000])
     """
 
     def __init__(
         self,
         manifest: str,
+        sample_rate: int,
+        tokenize: Tokenize,
+        text_kinds: frozenset[TextKind] = frozenset(),
         batch_size: int = 128,
         excerpt_s: float = 4.0,
         insert: Insert = Insert(),  # noqa: B008  # frozen, safe to share
@@ -89,6 +94,9 @@ class NegClapDataModule(pl.LightningDataModule):
             raise InputError(f"data.max_bad_fraction is {max_bad_fraction}, expected 0 to below 1")
         self.manifest = str(manifest)
         self.root = root or folder_of(self.manifest)
+        self.sample_rate = sample_rate
+        self.tokenize = tokenize
+        self.text_kinds = text_kinds
         self.batch_size = batch_size
         self.excerpt_s = excerpt_s
         self.insert = insert
@@ -110,7 +118,7 @@ class NegClapDataModule(pl.LightningDataModule):
         Raises:
             InputError: On a bad manifest or vocabulary, or a split without tracks.
         """
-        wanted = {"fit": ("train", "validation"), "validate": ("validation",)}.get(stage, ("test",))
+        wanted = _STAGES.get(stage, ("test",))
         if all(name in self.datasets for name in wanted):
             return
         tracks = read_manifest(self.manifest)
@@ -118,46 +126,43 @@ class NegClapDataModule(pl.LightningDataModule):
         for name in wanted:
             self._make_dataset(name, tracks.split(self.splits[name]), tracks)
 
-    def _make_dataset(self, name: str, tracks: Tracks, every: Tracks) -> None:
+    def _make_dataset(self, name: str, tracks: Tracks, all_tracks: Tracks) -> None:
         if not tracks:
             raise InputError(
                 f"{self.manifest}: no track of split {self.splits[name]!r}, "
-                f"there are {sorted(every.splits())}"
+                f"expected one of {sorted(all_tracks.splits())}"
             )
-        if mute := tracks.without_caption():
-            raise InputError(f"{self.manifest}: track {mute[0].track_id!r} has no caption")
-        module: Any = self.trainer.lightning_module if self.trainer else None
-        if module is None:
-            raise InputError("the data module needs a trainer with a NegClapModule")
+        if bad := tracks.without_caption():
+            raise InputError(f"{self.manifest}: track {bad[0].track_id!r} has no caption")
         if name == "train":
-            self._check_absence(tracks, module.text_kinds)
-            self._check_captions(tracks, module.text_kinds)
-        sample_rate = module.model.audio_encoder.sample_rate
-        if name == "train":
-            together = self._count_together(tracks) if self.cooccurrence else None
-            training_texts = TrainingTexts(
-                self.vocabulary, self.insert, self.exclude, self.seed, module.text_kinds, together
-            )
-            excerpts = Excerpts(sample_rate, self.excerpt_s, self.seed)
-            self.datasets[name] = ClipDataset(
-                tracks, self.root, excerpts, training_texts, self.on_bad_audio
-            )
+            self._check_absence(tracks)
+            self._check_captions(tracks)
+            self.datasets[name] = self._dataset(tracks, self._training_texts(tracks), self.seed)
             return
-        texts: Texts = _original_text
+        twins = all_tracks.split(self.twin_split) if name == "test" else all_tracks[:0]
+        self.datasets[name] = self._dataset(tracks, _caption, None)
+        self.exams[name] = self._exam(name, tracks, twins)
         if name == "test":
-            twins = every.split(self.twin_split)
-            self.datasets["twins"] = self._evaluation_set(twins, texts, sample_rate)
-        self.datasets[name] = self._evaluation_set(tracks, texts, sample_rate)
-        self.exams[name] = self._exam(name, tracks, twins if name == "test" else ())
-        if name == "validation":
-            self.datasets[name].texts = partial(_probe_texts, self.exams[name].probes)
+            self.datasets["twins"] = self._dataset(twins, _caption, None)
 
-    def _evaluation_set(self, tracks: Tracks, texts: Texts, sample_rate: int) -> ClipDataset:
-        excerpts = Excerpts(sample_rate, self.excerpt_s, None)
+    def _dataset(self, tracks: Tracks, texts: Texts, seed: int | None) -> ClipDataset:
+        excerpts = Excerpts(self.sample_rate, self.excerpt_s, seed)
         return ClipDataset(tracks, self.root, excerpts, texts, self.on_bad_audio)
 
+    def _training_texts(self, tracks: Tracks) -> TrainingTexts:
+        return TrainingTexts(
+            self.vocabulary,
+            self.insert,
+            self.exclude,
+            self.seed,
+            self.text_kinds,
+            Cooccurrence.count(tracks.column("tags").to_pylist(), self.vocabulary)
+            if self.cooccurrence
+            else None,
+        )
+
     def exam_of(self, name: str, rows: Sequence[int], twin_rows: Sequence[int] = ()) -> Exam:
-        """The exam of these rows of a split and of the twins: of what could be read."""
+        """Return the exam about some rows of a split and of its twins: the readable tracks."""
         exam = self.exams[name]
         if len(rows) == len(exam.tracks) and len(twin_rows) == len(exam.twin_tracks):
             return exam
@@ -166,129 +171,121 @@ class NegClapDataModule(pl.LightningDataModule):
         return self._exam(name, tracks, twins)
 
     def _exam(self, name: str, tracks: Sequence[Track], twins: Sequence[Track]) -> Exam:
-        """A validation is asked neither about twins nor by cue."""
-        testing = name == "test"
-        return make_exam(tracks, twins, self.vocabulary, self.eval_seed, by_cue=testing)
+        """Make an exam; only the test has questions with each cue."""
+        by_cue = name == "test"
+        return make_exam(tracks, twins, self.vocabulary, self.eval_seed, by_cue=by_cue)
 
-    def _check_absence(self, tracks: Tracks, kinds: frozenset[TextKind]) -> None:
-        """Refuse tracks that do not say what they lack where training texts rely on it."""
-        relying = {
+    def _check_absence(self, tracks: Tracks) -> None:
+        """Reject tracks with unknown absent tags if training texts need them."""
+        kinds = self.text_kinds
+        needed = {
             "data.insert": self.insert.p and self.insert.absent_from == "absent_tags",
             "data.exclude": (self.exclude.share or kinds & {"absence", "exclusion"})
             and self.exclude.absent_from == "absent_tags",
         }
-        unknown = tracks.of_unknown_absence()
-        for option in (name for name, relies in relying.items() if relies and unknown):
+        unknown = tracks.with_unknown_absence()
+        for option in (name for name, needs in needed.items() if needs and unknown):
             raise InputError(
                 f"{self.manifest}: {option}.absent_from is 'absent_tags', but track "
-                f"{unknown[0].track_id!r} does not say what it lacks"
+                f"{unknown[0].track_id!r} has absent_tags null (unknown); set it to 'tags'"
             )
 
-    def _check_captions(self, tracks: Tracks, kinds: frozenset[TextKind]) -> None:
-        """Refuse captions that invent where training negates what captions say."""
-        negating = self.insert.p or self.exclude.share or kinds
-        for track in tracks.with_caption_of(INVENTED)[:1] if negating else ():
+    def _check_captions(self, tracks: Tracks) -> None:
+        """Reject captions with predicted attributes if training negates captions."""
+        negating = self.insert.p or self.exclude.share or self.text_kinds
+        for track in tracks.with_caption_kind(ATTRIBUTE_PREDICTION)[:1] if negating else ():
             raise InputError(
-                f"{self.manifest}: track {track.track_id!r} has a caption of kind {INVENTED!r}, "
-                "which invents attributes: no truth for negation; prepare the set without them"
+                f"{self.manifest}: track {track.track_id!r} has a caption of kind "
+                f"{ATTRIBUTE_PREDICTION!r}, whose attributes may be false, so it cannot be "
+                "negated; prepare the data without such captions"
             )
-
-    def _count_together(self, tracks: Tracks) -> Cooccurrence:
-        return Cooccurrence.count(tracks.column("tags").to_pylist(), self.vocabulary)
 
     @property
     def batches_per_epoch(self) -> int:
-        """Training steps of an epoch."""
-        assert self.trainer is not None
-        return len(self.datasets["train"]) // (self.batch_size * self.trainer.world_size)
+        """Training batches per epoch and process."""
+        _, world_size = self._processes()
+        return len(self.datasets["train"]) // (self.batch_size * world_size)
 
-    def _loader(self, name: str) -> DataLoader[Clip]:
+    def _processes(self) -> tuple[int, int]:
+        """Return the rank of this process and the number of processes."""
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+
+    def _loader(self, name: str) -> ClipLoader:
         dataset = self.datasets[name]
-        training = name == "train"
-        assert self.trainer is not None  # setup has checked it
-        sampler = PlanSampler(
-            len(dataset),
-            self.batch_size,
-            self.trainer.global_rank,
-            self.trainer.world_size,
-            self.seed if training else None,
-        )
-        sampler.set_epoch(
-            self.trainer.current_epoch
-        )  # a resumed run prefetches before Lightning does
-        module: Any = self.trainer.lightning_module
-        kind = partial(_TrainingLoader, self.trainer) if training else DataLoader
-        return kind(
-            dataset,
-            batch_size=self.batch_size,
-            sampler=sampler,
-            num_workers=self.num_workers,
-            collate_fn=partial(collate, tokenize=module.model.text_encoder.tokenize),
-            persistent_workers=training and self.num_workers > 0,
-            pin_memory=torch.cuda.is_available(),
-        )
+        seed = self.seed if name == "train" else None
+        sampler = PlanSampler(len(dataset), self.batch_size, *self._processes(), seed)
+        if self.trainer:  # in a resumed run, loading starts before Lightning sets the epoch
+            sampler.set_epoch(self.trainer.current_epoch)
+        if name == "train" and self.trainer:
+            return _ResumableLoader(self.trainer, dataset, sampler, self.num_workers, self.tokenize)
+        return ClipLoader(dataset, sampler, self.num_workers, self.tokenize)
 
-    def train_dataloader(self) -> DataLoader[Clip]:
-        """Shuffled, whole batches."""
+    def train_dataloader(self) -> ClipLoader:
+        """Return the loader of shuffled, full training batches."""
         return self._loader("train")
 
-    def val_dataloader(self) -> DataLoader[Clip]:
-        """Every validation track once over all ranks."""
+    def val_dataloader(self) -> ClipLoader:
+        """Return the loader of all validation tracks, each once over all processes."""
         return self._loader("validation")
 
-    def test_dataloader(self) -> list[DataLoader[Clip]]:
-        """Every test track once over all ranks; then the twins, if there are any."""
+    def test_dataloader(self) -> list[ClipLoader]:
+        """Return the loaders of all test tracks, each once over all processes, and of the twins."""
         return [self._loader(name) for name in ("test", "twins") if len(self.datasets[name])]
 
-    def predict_dataloader(self) -> DataLoader[Clip]:
-        """The test split again."""
+    def predict_dataloader(self) -> ClipLoader:
+        """Return the loader of the test split."""
         return self._loader("test")
 
     def transfer_batch_to_device(
         self, batch: Batch, device: torch.device, dataloader_idx: int
     ) -> Batch:
-        """Move a batch."""
+        """Move a batch to a device."""
         return batch.to(device, non_blocking=True)
 
     def calibration_waveforms(self) -> Tensor:
-        """``(n, samples)`` training excerpts to fit statistics on, the same on every rank."""
+        """Return ``(n, samples)`` training excerpts for input statistics, the same on all ranks."""
         dataset = self.datasets["train"]
         sampler = PlanSampler(len(dataset), 1, 0, 1, self.seed)
         keys = [key for key, _ in zip(sampler, range(_CALIBRATION_CLIPS), strict=False)]
         return stack_waveforms([dataset[key] for key in keys])
 
 
-class _TrainingLoader(DataLoader[Clip]):
-    """Goes on in the middle of an epoch: Lightning keeps its state in checkpoints."""
+class _ResumableLoader(ClipLoader):
+    """A loader that can resume within an epoch; Lightning saves its state in checkpoints."""
 
-    def __init__(self, trainer: pl.Trainer, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self, trainer: pl.Trainer, *args: Any) -> None:
+        super().__init__(*args)
         self._progress = trainer.fit_loop.epoch_loop.batch_progress.current
 
     def state_dict(self) -> dict[str, int]:
-        """Batches that were trained on; some more may have been loaded ahead."""
-        assert isinstance(self.sampler, PlanSampler)
-        return {"epoch": self.sampler.epoch, "batches": self._progress.ready, **self._batch()}
-
-    def _batch(self) -> dict[str, int]:
-        assert isinstance(self.sampler, PlanSampler)
-        return {"batch_size": self.sampler.batch_size, "processes": self.sampler.world_size}
+        """Return the epoch and the number of batches trained on; workers may have loaded more."""
+        sampler = self._plan()
+        return {"epoch": sampler.epoch, "batches": self._progress.ready, **self._batch()}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Go on behind them; with other batches some tracks would be heard twice, or never."""
-        assert isinstance(self.sampler, PlanSampler)
-        was = {name: state.get(name, given) for name, given in self._batch().items()}
-        if was != self._batch():
+        """Skip the batches trained on.
+
+        Raises:
+            InputError: If the batch size has changed: in this epoch, some tracks would be used
+                twice and others never.
+        """
+        batch = self._batch()
+        saved = {name: state.get(name, value) for name, value in batch.items()}
+        if saved != batch:
             raise InputError(
-                f"the checkpoint is from the middle of an epoch with {was}, this run has "
-                f"{self._batch()}; go on with the same, or raise model.micro_batch_size"
+                f"the checkpoint is from the middle of an epoch with {saved}, this run has "
+                f"{batch}; resume with the same values, or set model.micro_batch_size to save "
+                "memory"
             )
-        self.sampler.begin_at(state["epoch"], state["batches"])
+        self._plan().begin_at(state["epoch"], state["batches"])
+
+    def _plan(self) -> PlanSampler:
+        assert isinstance(self.sampler, PlanSampler)
+        return self.sampler
+
+    def _batch(self) -> dict[str, int]:
+        return {"batch_size": self._plan().batch_size, "processes": self._plan().world_size}
 
 
-def _probe_texts(probes: Sequence[Probe], index: int, track: Track, epoch: int) -> dict[str, str]:
-    return {role: statement.text for role, statement in probes[index].items()}
-
-
-def _original_text(index: int, track: Track, epoch: int) -> dict[str, str]:
-    return {"original": first_told(track)}
+def _caption(track: Track, epoch: int) -> ClipTexts:
+    return ClipTexts(reference_caption(track))

@@ -1,4 +1,4 @@
-"""The combined loss of a batch, over all ranks: where embeddings, gather and loss terms meet."""
+"""The combined loss of a batch, over the clips of all processes."""
 
 from dataclasses import dataclass
 
@@ -10,24 +10,22 @@ from negclap.losses import (
     LossTerms,
     Pairs,
     choice,
-    contrast,
+    contrastive_loss,
     dissimilarity,
     graded_margin,
 )
 from negclap.models.clap import NegClap
-from negclap.text.compose import FALSEHOODS
-from negclap.text.probes import LEVELS
-from negclap.training.embedded_texts import EmbeddedTexts
+from negclap.training.texts import EmbeddedTexts, Texts
 
 
 @dataclass(frozen=True)
 class Objective:
-    """The terms of the loss, as they are configured.
+    """The configured terms of the loss.
 
     Attributes:
-        model: Whose scale is used.
+        model: The model, for its learned scale.
         losses: Weights and options of the terms.
-        logit_bias: Of the sigmoid form.
+        logit_bias: Learned bias of the sigmoid form.
     """
 
     model: NegClap
@@ -37,12 +35,12 @@ class Objective:
     def terms(
         self, step: int, audio: Tensor, texts: EmbeddedTexts
     ) -> list[tuple[str, float, Tensor]]:
-        """(name, weight at the step, raw value) of every term that is switched on.
+        """Return (name, weight at this step, unweighted value) of every term with a weight.
 
         Args:
-            step: Warm-ups count from 0.
-            audio: ``(b, d)`` unit embeddings of this rank's clips.
-            texts: What their texts are to them.
+            step: Optimiser step, from 0.
+            audio: ``(b, d)`` unit embeddings of this process's clips.
+            texts: The clips' texts.
         """
         values = {
             "contrastive": self._contrastive,
@@ -58,61 +56,79 @@ class Objective:
         ]
 
     def _contrastive(self, audio: Tensor, texts: EmbeddedTexts) -> Tensor:
-        return self._contrast(audio, texts, "caption")
+        return self._contrast(audio, texts, texts.rows.caption)
 
     def _exclusion(self, audio: Tensor, texts: EmbeddedTexts) -> Tensor:
-        values = [self._exclusion_turn(audio, texts, turn) for turn in texts.turns]
+        columns = range(texts.exclusions_per_clip)
+        values = [self._one_exclusion(audio, texts, column) for column in columns]
         return torch.stack(values).mean()
 
-    def _exclusion_turn(self, audio: Tensor, texts: EmbeddedTexts, turn: int) -> Tensor:
-        role = f"exclusion {turn}"
+    def _one_exclusion(self, audio: Tensor, texts: EmbeddedTexts, column: int) -> Tensor:
+        """Return the loss of one exclusion caption per clip."""
+        true, false = texts.rows.exclusions[:, column], texts.at(texts.rows.false[:, column])
         match self.losses.exclusion.negatives:
             case "own":
-                return self._contrast(audio, texts, role, own=texts.false(turn))
+                return self._contrast(audio, texts, true, own=false)
             case "shared":
-                false = distributed.gather_with_gradient(texts.false(turn).flatten(0, 1))
-                shared = false[~false.isnan().any(dim=1)]
-                return self._contrast(audio, texts, role, shared=shared)
+                vectors = distributed.gather_with_gradient(false.vectors.flatten(0, 1))
+                mask = distributed.gather(false.mask.flatten())
+                return self._contrast(audio, texts, true, shared=vectors[mask])
             case "none":
-                return self._contrast(audio, texts, role)
+                return self._contrast(audio, texts, true)
 
     def _contrast(
         self,
         audio: Tensor,
         texts: EmbeddedTexts,
-        role: str,
-        own: Tensor | None = None,
+        rows: Tensor,
+        own: Texts | None = None,
         shared: Tensor | None = None,
     ) -> Tensor:
-        """The contrastive loss in its configured form; extra negatives are texts."""
-        text, keys = texts[role], texts.keys(role)
-        all_text, all_keys = distributed.gather_with_gradient(text), distributed.gather(keys)
-        offset = distributed.rank() * len(audio)
-        pairs = Pairs(audio, text, texts.all_audio, all_text, keys, all_keys, offset, own, shared)
-        return contrast(pairs, self.model.scale, self.losses.contrastive, self.logit_bias)
+        """Return the contrastive loss in its configured form, with extra negative texts."""
+        text, _, keys = texts.at(rows)
+        pairs = Pairs(
+            audio,
+            text,
+            texts.all_audio,
+            distributed.gather_with_gradient(text),
+            keys,
+            distributed.gather(keys),
+            distributed.rank() * len(audio),
+            own and own.vectors,
+            own and own.mask,
+            shared,
+        )
+        return contrastive_loss(pairs, self.model.scale, self.losses.contrastive, self.logit_bias)
 
     def _dissimilarity(self, audio: Tensor, texts: EmbeddedTexts) -> Tensor:
-        has = texts.given("fully")
-        original, fully = texts["original"][has], texts["fully"][has]
-        floor = self.losses.dissimilarity.floor
-        return distributed.global_mean(dissimilarity(original, fully, floor))
+        original, fully = texts.at(texts.rows.original), texts.at(texts.rows.fully)
+        pairs = original.vectors[fully.mask], fully.vectors[fully.mask]
+        return distributed.global_mean(dissimilarity(*pairs, self.losses.dissimilarity.floor))
 
     def _graded_margin(self, audio: Tensor, texts: EmbeddedTexts) -> Tensor:
-        has = texts.given("half")  # who has a half negated form has all three
-        original, half, fully = ((audio[has] * texts[level][has]).sum(dim=-1) for level in LEVELS)
+        rows = texts.rows
+        levels = [texts.at(level) for level in (rows.original, rows.half, rows.fully)]
+        mask = levels[1].mask  # a clip with a half negated caption has all three levels
+        original, half, fully = (
+            (audio[mask] * level.vectors[mask]).sum(dim=-1) for level in levels
+        )
         term = self.losses.graded_margin
         return distributed.global_mean(graded_margin(original, half, fully, term))
 
     def _absence(self, audio: Tensor, texts: EmbeddedTexts) -> Tensor:
-        has = texts.given("absence_true")
-        true, false = (texts[role][has] for role in ("absence_true", "absence_false"))
-        scale = self.model.scale
-        return distributed.global_mean(choice(audio[has], true, false.unsqueeze(1), scale))
+        true, false = texts.at(texts.rows.absence_true), texts.at(texts.rows.absence_false)
+        mask = true.mask
+        one_false = false.vectors[mask].unsqueeze(1)
+        losses = choice(audio[mask], true.vectors[mask], one_false, self.model.scale)
+        return distributed.global_mean(losses)
 
     def _choice(self, audio: Tensor, texts: EmbeddedTexts) -> Tensor:
         losses = []
-        for turn in texts.turns:
-            has = texts.given(f"{FALSEHOODS[0]} {turn}")
-            true, false = texts[f"exclusion {turn}"][has], texts.false(turn)[has]
-            losses.append(choice(audio[has], true, false, self.model.scale))
+        for column in range(texts.exclusions_per_clip):
+            true = texts.at(texts.rows.exclusions[:, column])
+            false = texts.at(texts.rows.false[:, column])
+            mask = false.mask.all(dim=1)
+            losses.append(
+                choice(audio[mask], true.vectors[mask], false.vectors[mask], self.model.scale)
+            )
         return distributed.global_mean(torch.cat(losses))

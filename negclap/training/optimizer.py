@@ -1,4 +1,4 @@
-"""AdamW's groups of parameters, and the learning rate over the steps of a training."""
+"""AdamW's parameter groups, and the learning rate schedule."""
 
 import math
 from typing import Any
@@ -11,13 +11,15 @@ from torch.optim.lr_scheduler import LambdaLR
 def parameter_groups(
     module: nn.Module, rates: dict[str, float], rate: float, weight_decay: float
 ) -> list[dict[str, Any]]:
-    """Trained parameters by rate and decay; biases, norms, scalars and embeddings have no decay.
+    """Group the trained parameters by learning rate and weight decay.
+
+    Biases, norms, scalars and embeddings have no decay.
 
     Args:
-        module: Whose parameters.
-        rates: Rate by a part of a parameter's name ("text_encoder."), of what has one of its own.
-        rate: Of all others.
-        weight_decay: Of matrices and kernels.
+        module: The module.
+        rates: Learning rates of parameters whose name contains the key ("text_encoder.").
+        rate: Learning rate of all other parameters.
+        weight_decay: Decay of matrices and kernels.
     """
     embeddings = {
         id(p) for m in module.modules() if isinstance(m, nn.Embedding) for p in m.parameters()
@@ -35,7 +37,7 @@ def parameter_groups(
 
 
 def warmup_cosine(optimizer: Optimizer, steps: int, warmup_fraction: float) -> LambdaLR:
-    """Rates that rise over a share of the steps, then fall to 0 as a cosine."""
+    """Return a schedule with a linear warm-up, then cosine decay to 0."""
     warmup = max(1, round(warmup_fraction * steps))
 
     def factor(step: int) -> float:
@@ -47,14 +49,14 @@ def warmup_cosine(optimizer: Optimizer, steps: int, warmup_fraction: float) -> L
 
 
 def training_steps(batches: int, limit: float, epochs: int, max_steps: int) -> int:
-    """How many steps a training has, at least 1.
+    """Return the number of training steps, at least 1.
 
     Args:
-        batches: Batches of an epoch.
-        limit: Of them so many (int) or such a share (float).
-        epochs: -1 for no end.
-        max_steps: -1 for no end.
+        batches: Batches per epoch.
+        limit: At most this many batches per epoch (int), or this fraction of them (float).
+        epochs: Number of epochs; -1 for no limit.
+        max_steps: Number of steps; -1 for no limit.
     """
     batches = min(batches, limit) if isinstance(limit, int) else int(batches * limit)
-    ends = [steps for steps in (batches * epochs, max_steps) if steps > 0]
-    return max(1, min(ends, default=1))
+    limits = [steps for steps in (batches * epochs, max_steps) if steps > 0]
+    return max(1, min(limits, default=1))

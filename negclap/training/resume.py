@@ -1,10 +1,9 @@
-"""Going on where a run was stopped: points to go on from, written whole, found again.
+"""Resume an interrupted run: checkpoints, and logs that continue.
 
-A point is a Lightning checkpoint that is taken after a step that neither ends an epoch nor is
-followed by a validation, so a run that goes on has always the same kind of state to go on from:
-what follows (the rest of the epoch, its validation) happens once more, with the same outcome. The
-order of items is a function of the epoch, random numbers are one of the step (`NegClapModule`), so
-nothing else has to be kept.
+The checkpoint to resume from is saved after a step that neither ends an epoch nor precedes a
+validation, so a resumed run always starts from the same kind of state: the rest of the epoch and
+its validation run again, with the same outcome. The order of items depends on the epoch, and random
+numbers on the step (see `NegClapModule`), so no other state needs to be saved.
 """
 
 import csv
@@ -21,26 +20,51 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 from lightning_utilities.core.rank_zero import rank_zero_info, rank_zero_warn
 
-from negclap.errors import InputError
-from negclap.storage import is_remote, writing
+from negclap.errors import InputError, reason
+from negclap.storage import atomic_write, is_remote
 
 LAST, _PREVIOUS, _NEXT = "last.ckpt", "previous.ckpt", "next.ckpt"
-_OF_A_RUN = ("best.ckpt", LAST, _PREVIOUS, _NEXT)
-_FIGURES = ("validation.json", "results.json", "scores.npz")
+_CHECKPOINTS = ("best.ckpt", LAST, _PREVIOUS, _NEXT)
+_RESULTS = ("validation.json", "results.json", "scores.npz")
 
 
-def goes_on(run: Path, ckpt_path: str | Path | None) -> bool:
-    """Whether a training from this checkpoint is the run in this folder, going on."""
+def is_resuming(run: Path, ckpt_path: str | Path | None) -> bool:
+    """Whether training from this checkpoint continues the run in the folder ``run``."""
     folder = (run / "checkpoints").resolve()
     return ckpt_path is not None and Path(ckpt_path).resolve().parent == folder
 
 
-class ResumePoints(pl.Callback):
-    """Keeps ``last.ckpt`` and ``previous.ckpt``, the one before, in the run's checkpoints.
+def is_dev_run(trainer: pl.Trainer) -> bool:
+    """Whether this is a ``fast_dev_run``, which must not write into the run folder."""
+    return bool(trainer.fast_dev_run)  # type: ignore[attr-defined]  # set from outside the class
+
+
+def newest_checkpoint(folder: Path) -> Path | None:
+    """Return the newest intact checkpoint to resume from, or None."""
+    candidates = [folder / name for name in (_NEXT, LAST, _PREVIOUS)]
+    existing = sorted(filter(Path.is_file, candidates), key=lambda path: path.stat().st_mtime)
+    for path in reversed(existing):
+        if is_intact(path):
+            return path
+        rank_zero_warn(f"{path} is damaged; trying the checkpoint before it")
+    return None
+
+
+def is_intact(path: Path) -> bool:
+    """Whether a checkpoint is complete and its checksums match."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            return file.testzip() is None
+    except (OSError, zipfile.BadZipFile, EOFError):
+        return False
+
+
+class ResumeCheckpoints(pl.Callback):
+    """Keep two checkpoints to resume from: ``last.ckpt``, and ``previous.ckpt`` before it.
 
     Args:
         run: The run folder.
-        every_n_steps: Optimiser steps between two points, or some more.
+        every_n_steps: Optimiser steps between two checkpoints; some more at the end of an epoch.
     """
 
     def __init__(self, run: Path, every_n_steps: int) -> None:
@@ -53,27 +77,29 @@ class ResumePoints(pl.Callback):
         self._unwritten_logs = False
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Count from here; tell the log where a run goes on, or forget the run of before."""
+        """Trim the log to the resumed step, or delete the files of an earlier run."""
         self.saved_at = trainer.global_step
-        if not trainer.is_global_zero or is_trial(trainer):
+        if not trainer.is_global_zero or is_dev_run(trainer):
             return
-        if not goes_on(self.run, trainer.ckpt_path):
-            old = [self.folder / name for name in _OF_A_RUN]
-            for path in (*old, *(self.run / name for name in _FIGURES)):
+        for path in self.folder.glob("*.ckpt.*.partial"):  # of a save that was killed
+            path.unlink()
+        if not is_resuming(self.run, trainer.ckpt_path):
+            checkpoints = [self.folder / name for name in _CHECKPOINTS]
+            for path in (*checkpoints, *(self.run / name for name in _RESULTS)):
                 path.unlink(missing_ok=True)
             return
         for logger in trainer.loggers:
-            if isinstance(logger, RunLog):
-                logger.go_on_at(trainer.global_step)
+            if isinstance(logger, ResumableCSVLogger):
+                logger.resume_at(trainer.global_step)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any
     ) -> None:
-        """Save where it is time, unless the epoch ends or a validation follows."""
+        """Save a checkpoint if it is due, unless the epoch ends or a validation follows."""
         due = trainer.global_step - self.saved_at >= self.every_n_steps
         if (
             due
-            and not is_trial(trainer)
+            and not is_dev_run(trainer)
             and not trainer.is_last_batch
             and not _is_before_validation(trainer)
         ):
@@ -83,15 +109,15 @@ class ResumePoints(pl.Callback):
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any
     ) -> None:
-        """Write the log of the step that was saved; Lightning logs it after the callbacks."""
+        """Write the log of the saved step, which Lightning logs only after the callbacks."""
         if self._unwritten_logs:
             for logger in trainer.loggers:
                 logger.save()
             self._unwritten_logs = False
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """So that a run that is done is found to be done."""
-        if not is_trial(trainer):
+        """Save the end of the run, so that resuming a finished run trains no further."""
+        if not is_dev_run(trainer):
             self._save(trainer)
 
     def _save(self, trainer: pl.Trainer) -> None:
@@ -104,51 +130,6 @@ class ResumePoints(pl.Callback):
         self.saved_at = trainer.global_step
 
 
-class BestCheckpoint(ModelCheckpoint):
-    """``best.ckpt``, also of a run that goes on after its folder was moved.
-
-    Lightning forgets the best score where the folder has another name than it had.
-
-    Args:
-        folder: Of the checkpoints.
-        goes_on: Whether there may be one to go on from.
-    """
-
-    def __init__(self, folder: Path, goes_on: bool) -> None:
-        super().__init__(
-            folder,
-            "best",
-            monitor="val/map@10/mean",
-            mode="max",
-            enable_version_counter=False,  # a new run in the folder replaces the old one's files
-        )
-        self._goes_on = goes_on
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Taken from the checkpoint, with the files where they are now."""
-        if self._goes_on:
-            here = str(self.dirpath)
-            was = str(state_dict["dirpath"])
-
-            def moved(path: str) -> str:
-                return path.replace(was, here, 1) if path.startswith(was) else path
-
-            paths = ("best_model_path", "kth_best_model_path", "last_model_path")
-            best = state_dict["best_k_models"].items()
-            state_dict = {
-                **state_dict,
-                **{name: moved(state_dict[name]) for name in paths},
-                "best_k_models": {moved(path): score for path, score in best},
-                "dirpath": here,
-            }
-        super().load_state_dict(state_dict)
-
-
-def is_trial(trainer: pl.Trainer) -> bool:
-    """Whether Lightning only tries the code and keeps nothing."""
-    return bool(trainer.fast_dev_run)  # type: ignore[attr-defined]  # Lightning sets it from outside of the class
-
-
 def _is_before_validation(trainer: pl.Trainer) -> bool:
     """Whether a validation inside an epoch is due after this step."""
     loop = trainer.fit_loop
@@ -158,105 +139,122 @@ def _is_before_validation(trainer: pl.Trainer) -> bool:
     return isinstance(every, int) and done % every == 0
 
 
-def newest_point(folder: Path) -> Path | None:
-    """The newest checkpoint to go on from that is whole; None where there is none."""
-    points = [folder / name for name in (_NEXT, LAST, _PREVIOUS)]
-    there = sorted(filter(Path.is_file, points), key=lambda path: path.stat().st_mtime)
-    for path in reversed(there):
-        if is_whole(path):
-            return path
-        rank_zero_warn(f"{path}: a torn checkpoint, the one before it is taken")
-    return None
+class BestCheckpoint(ModelCheckpoint):
+    """Keep ``best.ckpt``, the checkpoint with the best validation mAP@10.
+
+    Lightning discards the best score when the folder has been moved; this callback keeps it.
+
+    Args:
+        folder: Folder of the checkpoints.
+        resume: Whether the run may be resumed, possibly after it was moved.
+    """
+
+    def __init__(self, folder: Path, resume: bool) -> None:
+        super().__init__(
+            folder,
+            "best",
+            monitor="val/map@10/mean",
+            mode="max",
+            enable_version_counter=False,  # a new run replaces the files of an old one
+        )
+        self._resume = resume
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore the state, with paths in the present folder."""
+        if self._resume:
+            folder = str(self.dirpath)
+            old_folder = str(state_dict["dirpath"])
+
+            def moved(path: str) -> str:
+                return path.replace(old_folder, folder, 1) if path.startswith(old_folder) else path
+
+            paths = ("best_model_path", "kth_best_model_path", "last_model_path")
+            best = state_dict["best_k_models"].items()
+            state_dict = {
+                **state_dict,
+                **{name: moved(state_dict[name]) for name in paths},
+                "best_k_models": {moved(path): score for path, score in best},
+                "dirpath": folder,
+            }
+        super().load_state_dict(state_dict)
 
 
-def is_whole(path: Path) -> bool:
-    """Whether a checkpoint's bytes are all there, as its check sums say."""
-    try:
-        with zipfile.ZipFile(path) as file:
-            return file.testzip() is None
-    except (OSError, zipfile.BadZipFile, EOFError):
-        return False
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Write local checkpoints with `atomic_write`, so that no file is ever incomplete.
 
-
-class WholeCheckpoints(TorchCheckpointIO):
-    """Writes a checkpoint under another name, in its own folder, and renames it when it is whole.
-
-    (Lightning writes to the system's temporary folder, from where it may have to be copied.)
+    Lightning's own plugin writes to the system's temporary folder, which may be another disk.
     """
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
     ) -> None:
-        """Write it.
+        """Write a checkpoint.
 
         Raises:
-            InputError: If it cannot be written, since the disk is full, say; nothing else is lost.
+            InputError: If it cannot be written, for example because the disk is full.
         """
         if is_remote(str(path)):
             super().save_checkpoint(checkpoint, path, storage_options)
             return
         target = Path(path)
-        partial = target.with_name(target.name + ".partial")
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            with partial.open("wb") as file:
+            with atomic_write(target, "wb") as file:
                 torch.save(checkpoint, file)
                 file.flush()
                 os.fsync(file.fileno())
-            partial.replace(target)
-        except (OSError, RuntimeError) as error:  # torch has its own for a disk that is full
-            partial.unlink(missing_ok=True)
-            reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        except (OSError, RuntimeError) as error:  # torch raises RuntimeError when a disk is full
+            cause = getattr(error, "strerror", None) or reason(error)
             raise InputError(
-                f"{target}: cannot be written ({reason}); checkpoints before it are as they were"
+                f"{target}: cannot be written ({cause}); earlier checkpoints are kept"
             ) from None
 
 
-class RunLog(CSVLogger):
-    """``metrics.csv`` of a run folder; a run that goes on keeps the rows of the steps before.
+class ResumableCSVLogger(CSVLogger):
+    """Write ``metrics.csv`` into the run folder; a resumed run appends to it.
 
     Args:
         folder: The run folder.
-        part: Folder below it, of a part of a run that is no training.
-        goes_on: Whether there may be rows to keep.
+        subfolder: Subfolder for stages other than training ("test"); "" for training.
+        resume: Whether the run may be resumed, so that rows are kept.
     """
 
-    def __init__(self, folder: Path, part: str, goes_on: bool) -> None:
-        super().__init__(str(folder), name="", version=part)
-        self._path = folder / part / "metrics.csv"
-        self._goes_on = goes_on
+    def __init__(self, folder: Path, subfolder: str, resume: bool) -> None:
+        super().__init__(str(folder), name="", version=subfolder)
+        self._path = folder / subfolder / "metrics.csv"
+        self._resume = resume
 
     @property
     @rank_zero_experiment
     def experiment(self) -> Any:
-        """Lightning's writer, which deletes the file when it is made."""
-        kept = self._path.with_name("metrics.before.csv")
-        if self._experiment is None and not self._goes_on:
-            kept.unlink(missing_ok=True)
+        """Lightning's writer; it deletes an existing file, so its rows are set aside before."""
+        backup = self._path.with_name("metrics.before.csv")
+        if self._experiment is None and not self._resume:
+            backup.unlink(missing_ok=True)
         elif self._experiment is None:
-            if self._path.is_file() and not kept.is_file():
-                self._path.replace(kept)
-            rows = _read_rows(kept)
+            if self._path.is_file() and not backup.is_file():
+                self._path.replace(backup)
+            rows = _read_rows(backup)
             self._experiment = super().experiment
             self._experiment.metrics = rows
             self._experiment.save()
-            kept.unlink(missing_ok=True)
+            backup.unlink(missing_ok=True)
         return super().experiment
 
-    def go_on_at(self, step: int) -> None:
-        """Forget the rows of a step and of those behind it."""
+    def resume_at(self, step: int) -> None:
+        """Drop the rows from this step on."""
         rows = [row for row in _read_rows(self._path) if int(row["step"]) < step]
-        with writing(self._path) as file:
+        with atomic_write(self._path) as file:
             writer = csv.DictWriter(file, self.experiment.metrics_keys)
             writer.writeheader()
             writer.writerows(rows)
-        rank_zero_info(f"going on at step {step}")
+        rank_zero_info(f"resuming at step {step}")
 
 
 def _read_rows(path: Path) -> list[dict[str, Any]]:
-    """Whole rows; a kill may have cut the last one."""
+    """Read the complete rows; a kill may have cut off the last one."""
     if not path.is_file():
         return []
     with path.open(newline="") as file:
-        whole = [row for row in csv.DictReader(file) if (row.get("step") or "").isdigit()]
-    return [{key: v for key, v in row.items() if key and v} for row in whole]
+        complete = [row for row in csv.DictReader(file) if (row.get("step") or "").isdigit()]
+    return [{key: v for key, v in row.items() if key and v} for row in complete]

@@ -1,8 +1,8 @@
-"""The page answers this machine alone, unless it is told otherwise."""
+"""The page listens on this machine only, unless ``--host`` says otherwise."""
 
-from negclap.cli import _parser
+from negclap.commands.app import parser
 
 
-def test_the_page_is_bound_to_loopback():
-    options = _parser().parse_args(["app", "music.index"])
+def test_the_page_listens_on_loopback_by_default():
+    options = parser().parse_args(["music.index"])
     assert options.host == "127.0.0.1"

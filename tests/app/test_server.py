@@ -1,4 +1,4 @@
-"""The page's server without a browser: only indexed files, only sensible requests."""
+"""The web server without a browser: only indexed files are served, bad requests are rejected."""
 
 import os
 
@@ -6,8 +6,8 @@ import pytest
 import soundfile as sf
 from fastapi.testclient import TestClient
 
-from negclap.app.cards import EMPTY, START, movements
-from negclap.app.page import LONGEST_TEXT, WITH, WITHOUT, Finder
+from negclap.app.cards import EMPTY, HINT, find_movements
+from negclap.app.page import AFTER, BEFORE, LONGEST_TEXT, Finder
 from negclap.app.server import LARGEST_UPLOAD, build
 from negclap.cli import main
 from negclap.errors import InputError
@@ -28,15 +28,15 @@ def client(index):
         yield made
 
 
-def number(index, path):
+def track_number(index, path):
     return next(hit.track for hit in index.search("0", top=50) if hit.path == path)
 
 
-def test_an_indexed_file_is_played_and_can_be_sought_in(client, index, music):
-    track = number(index, "album/band1.wav")
-    played = client.get(f"/audio/0/{track}")
-    assert played.status_code == 200
-    assert played.content == (music / "album" / "band1.wav").read_bytes()
+def test_an_indexed_file_is_served_whole_and_in_ranges(client, index, music):
+    track = track_number(index, "album/band1.wav")
+    whole = client.get(f"/audio/0/{track}")
+    assert whole.status_code == 200
+    assert whole.content == (music / "album" / "band1.wav").read_bytes()
     part = client.get(f"/audio/0/{track}", headers={"Range": "bytes=0-99"})
     assert (part.status_code, len(part.content)) == (206, 100)
 
@@ -65,8 +65,8 @@ def test_files_of_the_music_folder_that_are_not_indexed_are_not_served(client, m
     assert client.get(f"/gradio_api/file={music / 'album' / 'band1.wav'}").status_code == 403
 
 
-def test_a_file_that_became_another_one_is_not_served(client, index, music):
-    track = number(index, "album/band2.wav")
+def test_a_file_that_was_replaced_is_not_served(client, index, music):
+    track = track_number(index, "album/band2.wav")
     secret = music.parent / "secret.txt"
     secret.write_text("secret")
     file = music / "album" / "band2.wav"
@@ -75,7 +75,7 @@ def test_a_file_that_became_another_one_is_not_served(client, index, music):
     file.symlink_to(secret)
     answer = client.get(f"/audio/0/{track}")
     assert answer.status_code == 403
-    assert "a link that leads out of the folder" in answer.text
+    assert "a link that leads outside the music folder" in answer.text
     file.unlink()
     file.write_text("secret")
     answer = client.get(f"/audio/0/{track}")
@@ -83,80 +83,80 @@ def test_a_file_that_became_another_one_is_not_served(client, index, music):
     assert "changed since it was indexed" in answer.text
 
 
-def test_large_requests_are_refused_with_a_message(client):
+def test_large_requests_are_rejected_with_a_message(client):
     answer = client.post("/gradio_api/run/find", content=b"x" * 10 * 2**20)
     assert answer.status_code == 413
-    assert "10485760 bytes is too large" in answer.text
+    assert "too large: 10485760 bytes" in answer.text
     size = str(LARGEST_UPLOAD + 1)
     answer = client.post("/gradio_api/upload", content=b"x", headers={"content-length": size})
     assert answer.status_code == 413
     answer = client.post("/gradio_api/upload", files={"files": ("a.wav", b"x" * 10 * 2**20)})
-    assert answer.status_code == 200  # a minute of music
+    assert answer.status_code == 200  # an upload of one minute of music
 
 
-def test_results_begin_with_a_hint_and_exclusions_move_them(index):
+def test_an_empty_query_gives_a_hint_and_exclusions_move_tracks(index):
     finder = Finder({"tones": index})
-    (hint,) = finder.find("  ", [], WITHOUT, None)
-    assert START.split(":")[0] in hint
-    (plain,) = finder.find("1 2", [], WITHOUT, None)
+    (hint,) = finder.find("  ", [], AFTER, None)
+    assert HINT in hint
+    (plain,) = finder.find("1 2", [], AFTER, None)
     assert plain.count("<li>") == 10
     assert "from" not in plain
-    (without,) = finder.find("1 2", ["2"], WITHOUT, None)
-    (kept,) = finder.find("1 2", ["2"], WITH, None)
-    assert without.index("band1") < without.index("band2")
-    assert "▼ from" in without
-    assert kept.count("▲") > 0
-    assert kept.replace("▲", "").count("band") == plain.count("band")
+    (after,) = finder.find("1 2", ["2"], AFTER, None)
+    (before,) = finder.find("1 2", ["2"], BEFORE, None)
+    assert after.index("band1") < after.index("band2")
+    assert "▼ from" in after
+    assert before.count("▲") > 0
+    assert before.count("band") == plain.count("band")
 
 
-def test_movements_say_where_a_track_would_stand():
+def test_movements_give_the_rank_in_the_other_ranking():
     hits = [Hit(track, "x", 0.0, 0.0, 1.0, 1.0) for track in range(4)]
-    assert movements([hits[2], hits[1], hits[0], hits[3]], hits[:3]) == [
+    assert find_movements([hits[2], hits[1], hits[0], hits[3]], hits[:3]) == [
         "▲ from 3",
         "=",
         "▼ from 1",
-        "▲ from far below",
+        "▲ from below 3",
     ]
 
 
-def test_wrong_input_gets_a_message(index, tmp_path):
+def test_invalid_input_gives_a_message(index, tmp_path):
     finder = Finder({"tones": index})
-    (long,) = finder.find("x" * (LONGEST_TEXT + 1), [], WITHOUT, None)
+    (long,) = finder.find("x" * (LONGEST_TEXT + 1), [], AFTER, None)
     assert 'role="alert"' in long
-    assert f"{LONGEST_TEXT} is the most" in long
+    assert f"at most {LONGEST_TEXT} allowed" in long
     wrong = tmp_path / "song.wav"
-    wrong.write_text("no audio")
-    (answer,) = finder.find(None, [], WITHOUT, str(wrong))
-    assert "the file that you chose: cannot be read as audio" in answer
-    (like,) = finder.find(None, [], WITHOUT, str(index.root / "short.ogg"))
+    wrong.write_text("not audio")
+    (answer,) = finder.find(None, [], AFTER, str(wrong))
+    assert "the uploaded file: " in answer
+    (like,) = finder.find(None, [], AFTER, str(index.root / "short.ogg"))
     assert "short" in like
 
 
-def test_file_names_are_no_markup(tmp_path, tone_model):
+def test_file_names_are_escaped(tmp_path, tone_model):
     music = tmp_path / "odd"
     music.mkdir()
     name = "<img src=x onerror=alert(1)>&.wav"
     sf.write(os.fsencode(music / name), tone(1, 2.0), RATE, format="WAV")
     index = Index.create(tmp_path / "odd-index", music, tone_model)
     index.update()
-    (found,) = Finder({"<b>": index}).find("1", [], WITHOUT, None)
+    (found,) = Finder({"<b>": index}).find("1", [], AFTER, None)
     assert "&lt;img src=x onerror=alert(1)&gt;&amp;" in found
     assert "<img" not in found
     assert "<b>" not in found
 
 
-def test_an_empty_index_says_what_to_do(tmp_path, tone_model):
+def test_an_empty_index_gives_advice(tmp_path, tone_model):
     (tmp_path / "empty").mkdir()
     index = Index.create(tmp_path / "i", tmp_path / "empty", tone_model)
     index.update()
-    (found,) = Finder({"tones": index}).find("1", [], WITHOUT, None)
-    assert EMPTY.split(":")[0] in found
+    (found,) = Finder({"tones": index}).find("1", [], AFTER, None)
+    assert EMPTY in found
 
 
-def test_mistakes_of_the_command_are_one_line(index, tmp_path, capsys):
+def test_user_errors_of_the_command(index, tmp_path, capsys):
     assert main(["app", str(tmp_path)]) == 2
-    assert "no index there" in capsys.readouterr().err
+    assert "not an index" in capsys.readouterr().err
     assert main(["app", *["x"] * 3]) == 2
-    assert "the page compares two at most" in capsys.readouterr().err
-    with pytest.raises(InputError, match="two indices of models called"):
+    assert "two at most" in capsys.readouterr().err
+    with pytest.raises(InputError, match="both indices are of a model named"):
         build([index, index], None)

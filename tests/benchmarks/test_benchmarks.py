@@ -1,4 +1,4 @@
-"""The benchmarks run, in miniature; their own results are left alone."""
+"""The benchmarks run in miniature, in a copy, so that their results are not overwritten."""
 
 import shutil
 import subprocess
@@ -22,11 +22,11 @@ ROOT = Path(__file__).parents[2]
         "text.py",
     ],
 )
-def test_a_benchmark_runs(command, tmp_path):
+def test_every_benchmark_runs_in_miniature(command, tmp_path):
     shutil.copytree(ROOT / "benchmarks", tmp_path / "benchmarks")
     shutil.copytree(ROOT / "configs", tmp_path / "configs")
     script, *arguments = command.split()
-    whole = [sys.executable, str(tmp_path / "benchmarks" / script), *arguments]
-    done = subprocess.run(whole, capture_output=True, text=True, cwd=ROOT, timeout=600)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip()
+    python = [sys.executable, str(tmp_path / "benchmarks" / script), *arguments]
+    process = subprocess.run(python, capture_output=True, text=True, cwd=ROOT, timeout=600)
+    assert process.returncode == 0, process.stderr
+    assert process.stdout.strip()

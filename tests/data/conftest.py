@@ -1,4 +1,4 @@
-"""Small data sets in the real schemas, with real audio of the built-in set."""
+"""Small data sets in the real formats, with audio of the built-in data set."""
 
 import json
 from collections.abc import Sequence
@@ -12,8 +12,8 @@ import pytest
 import soundfile as sf
 
 from negclap.audio import resample
-from negclap.data.gather import Gathering, gather
 from negclap.data.manifest import Track
+from negclap.data.prepare import PrepareOptions, prepare_manifest
 from negclap.data.sources.lp_musiccaps import LpMusicCapsMsd
 
 from ..conftest import silent_progress
@@ -28,7 +28,7 @@ GOOD = {
     "absent_tags": None,
     "split": "train",
 }
-"""A record of a manifest."""
+"""A valid record of a manifest."""
 
 MSD_SCHEMA = pa.schema(
     [
@@ -48,14 +48,14 @@ MSD_SCHEMA = pa.schema(
 
 
 class DataSet(NamedTuple):
-    """Where a data set lies."""
+    """The locations of a data set."""
 
     metadata: Path
     audio: Path
 
 
 def clip_of(chorales: Path, track: Track, rate: int) -> np.ndarray:
-    """Ten seconds: the clip twice."""
+    """Return 10 s: the clip repeated twice."""
     samples, native = sf.read(chorales / track.audio, dtype="float32")
     return np.tile(resample(samples, native, rate), 2)
 
@@ -69,7 +69,7 @@ def write_audio(path: Path, samples: np.ndarray, rate: int) -> None:
 
 
 def msd_row(number: int, track: Track) -> dict[str, object]:
-    """A row of LP-MusicCaps-MSD about a clip of the built-in set."""
+    """Return a row of LP-MusicCaps-MSD for a clip of the built-in data set."""
     first, second, *_ = [caption.text for caption in track.captions] * 2
     return {
         "track_id": f"TR{chr(65 + number % 26)}{chr(65 + number // 26)}AAA{number:011d}",
@@ -87,7 +87,7 @@ def msd_row(number: int, track: Track) -> dict[str, object]:
 
 
 def write_msd(folder: Path, chorales: Path, tracks: Sequence[Track]) -> DataSet:
-    """60 tracks in the form of LP-MusicCaps-MSD, their audio in its three layouts."""
+    """Write 60 tracks in the format of LP-MusicCaps-MSD, with its three audio layouts."""
     data = DataSet(folder / "metadata", folder / "audio")
     data.metadata.mkdir(parents=True)
     rows = [msd_row(number, track) for number, track in enumerate(tracks)]
@@ -117,10 +117,10 @@ def msd(tmp_path_factory, chorales, tracks) -> DataSet:
 
 @pytest.fixture(scope="session")
 def msd_manifest(msd, tmp_path_factory) -> Path:
-    """The manifest of it."""
+    """The manifest of `msd`."""
     out = tmp_path_factory.mktemp("msd-manifest")
-    plan = Gathering(out, str(msd.audio))
-    gather(LpMusicCapsMsd(msd.metadata), plan, silent_progress)
+    options = PrepareOptions(out, str(msd.audio))
+    prepare_manifest(LpMusicCapsMsd(msd.metadata), options, silent_progress)
     return out / "manifest.jsonl"
 
 

@@ -43,7 +43,7 @@ def scores(chorales):
     return [score for score in load_scores(chorales / "scores.json", files, 1) if score]
 
 
-def test_the_default_is_the_full_set():
+def test_default_plan_is_the_full_data_set():
     assert (
         BuildPlan().split_sizes() == SPLIT_CLIPS == {"train": 4000, "validation": 512, "test": 2048}
     )
@@ -64,7 +64,7 @@ def test_every_tag_occurs(tracks):
     assert {tag for track in tracks for tag in track.tags} == set(VOCABULARY.names)
 
 
-def test_audio_is_what_the_manifest_says(chorales, tracks):
+def test_audio_matches_the_manifest(chorales, tracks):
     loudness = {}
     for track in tracks:
         samples, rate = sf.read(chorales / track.audio)
@@ -107,7 +107,7 @@ def test_twins_differ_in_exactly_one_tag(tracks):
 
 @pytest.mark.parametrize("tag", [*PROGRAMS, *EXTRA_PROGRAMS])
 def test_every_instrument_sounds_in_every_window(scores, tag):
-    """The naive check of what `draw_arrangement` promises: energy in each window of the stem."""
+    """Check the guarantee of `draw_arrangement` by the energy in each window of the stem."""
     for attempt in range(200):
         rng = stream("audible", tag, attempt)
         score = rng.choice(scores)
@@ -138,12 +138,12 @@ def small_set(small_plan, tmp_path_factory):
     return out
 
 
-def test_bytes_do_not_depend_on_the_number_of_jobs(small_plan, small_set, tmp_path):
+def test_files_do_not_depend_on_the_number_of_jobs(small_plan, small_set, tmp_path):
     build(small_plan, tmp_path, jobs=1, progress=silent_progress)
     assert digest(tmp_path) == digest(small_set)
 
 
-def test_an_interrupted_build_is_finished(small_plan, small_set, tmp_path):
+def test_interrupted_build_resumes(small_plan, small_set, tmp_path):
     shutil.copytree(small_set, tmp_path / "set")
     (tmp_path / "set" / "manifest.jsonl").unlink()
     clips = sorted((tmp_path / "set" / "audio").iterdir())
@@ -155,8 +155,8 @@ def test_an_interrupted_build_is_finished(small_plan, small_set, tmp_path):
     assert clips[0].stat().st_mtime_ns == kept
 
 
-def test_a_build_that_dies_leaves_no_manifest(small_plan, small_set, tmp_path):
-    def die_halfway(title, total, items):
+def test_interrupted_build_leaves_no_manifest(small_plan, small_set, tmp_path):
+    def interrupt_halfway(title, total, items):
         for i, item in enumerate(items):
             if title == "rendering clips" and i == 5:
                 raise KeyboardInterrupt
@@ -166,7 +166,7 @@ def test_a_build_that_dies_leaves_no_manifest(small_plan, small_set, tmp_path):
         small_set, tmp_path / "set", ignore=shutil.ignore_patterns("audio", "manifest*")
     )
     with pytest.raises(KeyboardInterrupt):
-        build(small_plan, tmp_path / "set", jobs=1, progress=die_halfway)
+        build(small_plan, tmp_path / "set", jobs=1, progress=interrupt_halfway)
     assert not (tmp_path / "set" / "manifest.jsonl").exists()
     for clip in (tmp_path / "set" / "audio").glob("*.wav"):
         assert sf.info(clip).duration == CLIP_S
@@ -174,23 +174,23 @@ def test_a_build_that_dies_leaves_no_manifest(small_plan, small_set, tmp_path):
     assert digest(tmp_path / "set") == digest(small_set)
 
 
-def test_another_plan_in_the_same_folder_is_refused(small_set):
+def test_another_plan_in_the_same_folder_is_rejected(small_set):
     with pytest.raises(InputError, match="choose another folder"):
         build(BuildPlan(clips=14, seed=1, chorales=20), small_set, 1, silent_progress)
 
 
-def test_a_damaged_cache_is_named(small_plan, small_set, tmp_path):
+def test_invalid_cache_is_reported(small_plan, small_set, tmp_path):
     shutil.copytree(small_set, tmp_path / "set")
     (tmp_path / "set" / "scores.json").write_text(json.dumps({"files": []}))
     with pytest.raises(InputError, match="delete it"):
         build(small_plan, tmp_path / "set", 1, silent_progress)
     (tmp_path / "set" / "scores.json").write_text("{")
-    with pytest.raises(InputError, match="damaged"):
+    with pytest.raises(InputError, match="invalid"):
         build(small_plan, tmp_path / "set", 1, silent_progress)
 
 
 @pytest.mark.parametrize(("clips", "chorales", "jobs"), [(12, 0, 1), (100, 5, 1), (100, 20, 0)])
-def test_sizes_out_of_range_are_refused(tmp_path, clips, chorales, jobs):
+def test_sizes_out_of_range_are_rejected(tmp_path, clips, chorales, jobs):
     with pytest.raises(InputError, match="expected"):
         build(BuildPlan(clips=clips, chorales=chorales), tmp_path / "x", jobs, silent_progress)
 
@@ -201,7 +201,7 @@ def test_another_seed_gives_other_clips(small_set, tmp_path):
     assert [track.tags for track in one] != [track.tags for track in other]
 
 
-def test_a_larger_training_split_leaves_the_other_clips_as_they_are(small_set, tmp_path):
+def test_train_clips_does_not_change_other_clips(small_set, tmp_path):
     plan = BuildPlan(clips=13, seed=1, chorales=20, train_clips=11)
     build(plan, tmp_path, 2, silent_progress)
     large = {track.track_id: track for track in read_manifest(tmp_path / "manifest.jsonl")}
@@ -212,8 +212,8 @@ def test_a_larger_training_split_leaves_the_other_clips_as_they_are(small_set, t
         assert ours.read_bytes() == theirs.read_bytes()
 
 
-def test_another_soundfont_is_another_set(small_plan, small_set, tmp_path):
-    with pytest.raises(InputError, match="no SoundFont there"):
+def test_another_soundfont_is_another_plan(small_plan, small_set, tmp_path):
+    with pytest.raises(InputError, match="SoundFont not found"):
         BuildPlan(soundfont=(SOUNDFONT, tmp_path / "none.sf2"))
     padded = tmp_path / "other.sf2"
     padded.write_bytes(SOUNDFONT.read_bytes() + b"\0\0")
@@ -221,11 +221,11 @@ def test_another_soundfont_is_another_set(small_plan, small_set, tmp_path):
         build(replace(small_plan, soundfont=(padded,)), small_set, 1, silent_progress)
 
 
-def test_of_several_soundfonts_each_plays_some_parts(small_plan, scores, tmp_path, monkeypatch):
-    played = []
+def test_with_several_soundfonts_each_renders_some_stems(small_plan, scores, tmp_path, monkeypatch):
+    used = []
 
     def render_stem(score, arrangement, stem, soundfont):
-        played.append(soundfont)
+        used.append(soundfont)
         return _render_stem(score, arrangement, stem, SOUNDFONT)
 
     monkeypatch.setattr(rendering, "_render_stem", render_stem)
@@ -237,15 +237,15 @@ def test_of_several_soundfonts_each_plays_some_parts(small_plan, scores, tmp_pat
         alone = rendering.render(score, arrangement, str(number))
         again = rendering.render(score, arrangement, str(number), (SOUNDFONT, other))
         np.testing.assert_array_equal(alone, again)
-    assert 0.3 < played.count(other) / (len(played) / 2) < 0.7
+    assert 0.3 < used.count(other) / (len(used) / 2) < 0.7
 
 
-def test_the_command_takes_several_soundfonts(tmp_path):
+def test_command_accepts_several_soundfonts(tmp_path):
     other = tmp_path / "other.sf2"
     other.write_bytes(SOUNDFONT.read_bytes() + b"\0\0")
     size = ["--clips", "13", "--chorales", "20", "--jobs", "1"]
-    small = ["prepare", "chorales", "--out", str(tmp_path / "set"), *size, "--soundfont"]
-    assert main([*small, str(SOUNDFONT), str(other)]) == 0
+    small = ["prepare", "chorales", "--out", str(tmp_path / "set"), *size]
+    assert main([*small, f"--soundfont=[{SOUNDFONT},{other}]"]) == 0
     one = json.loads((tmp_path / "set" / "build.json").read_text())
     assert len(set(one["soundfont"].split("+"))) == 2
-    assert main([*small, str(SOUNDFONT)]) == 2
+    assert main([*small, f"--soundfont=[{SOUNDFONT}]"]) == 2

@@ -1,24 +1,18 @@
 from collections import Counter
-from functools import partial
+from dataclasses import fields
 
 import numpy as np
 import pytest
 import soundfile as sf
 import torch
-from torch.utils.data import DataLoader
 
 from negclap.audio import AudioError, as_waveform
-from negclap.data.batch import Clip, collate, stack_waveforms
-from negclap.data.dataset import (
-    ClipDataset,
-    Excerpts,
-    Exclude,
-    Insert,
-    PlanSampler,
-    TrainingTexts,
-)
+from negclap.data.batch import Clip, ClipTexts, ExclusionTexts, collate, stack_waveforms
+from negclap.data.dataset import ClipDataset, Excerpts
+from negclap.data.loading import ClipLoader, PlanSampler
 from negclap.data.manifest import Caption, Track
 from negclap.data.tracks import Tracks
+from negclap.data.training_texts import Exclude, Insert, TrainingTexts
 from negclap.errors import InputError
 from negclap.text.cues import MORE_CUES
 from negclap.text.vocabulary import Vocabulary
@@ -50,14 +44,7 @@ def training_set(chorales, tracks, on_bad_audio="error", root=None):
 
 def run_epochs(dataset, workers, epochs):
     sampler = PlanSampler(len(dataset), 16, 0, 1, seed=7)
-    loader = DataLoader(
-        dataset,
-        16,
-        sampler=sampler,
-        num_workers=workers,
-        persistent_workers=workers > 0,
-        collate_fn=partial(collate, tokenize=characters),
-    )
+    loader = ClipLoader(dataset, sampler, workers, characters)
     seen = []
     for epoch in epochs:
         sampler.set_epoch(epoch)
@@ -107,10 +94,10 @@ def test_an_iteration_keeps_the_epoch_that_it_began_in():
 
 def test_captions_and_insertions_vary_by_epoch(chorales, tracks):
     dataset = training_set(chorales, tracks)
-    texts = {dataset[epoch, 0].texts["caption"] for epoch in range(30)}
+    texts = {dataset[epoch, 0].texts.caption for epoch in range(30)}
     assert len(texts) > 5
     track = dataset.tracks[0]
-    originals = {dataset[epoch, 0].texts["original"] for epoch in range(30)}
+    originals = {dataset[epoch, 0].texts.original for epoch in range(30)}
     assert originals <= {caption.text for caption in track.captions}
 
 
@@ -164,9 +151,13 @@ def two_tracks(folder, broken):
     )
 
 
+def no_texts(track, epoch):
+    return ClipTexts("")
+
+
 def piano_set(folder, broken, on_bad_audio):
     return ClipDataset(
-        two_tracks(folder, broken), str(folder), Excerpts(RATE, 4.0, 0), lambda *_: {}, on_bad_audio
+        two_tracks(folder, broken), str(folder), Excerpts(RATE, 4.0, 0), no_texts, on_bad_audio
     )
 
 
@@ -184,6 +175,14 @@ def test_skipped_audio_is_replaced_and_counted(tmp_path):
     assert dataset[0, 0].unreadable == ()
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_error_is_the_same_from_any_process(tmp_path, workers):
+    dataset = piano_set(tmp_path, "b", "error")
+    loader = ClipLoader(dataset, PlanSampler(3, 3, 0, 1, seed=0), workers, characters)
+    with pytest.raises(AudioError, match=r"^track 'b': .*b\.wav: empty file$"):
+        list(loader)
+
+
 def test_nothing_readable_is_an_error(tmp_path):
     with pytest.raises(AudioError, match=r"3 tracks in a row cannot be read"):
         piano_set(tmp_path, "abc", "skip")[0, 1]
@@ -193,33 +192,43 @@ def test_tracks_shorter_than_the_excerpt_are_refused(tmp_path):
     with pytest.raises(
         InputError, match=r"track 'a' lasts 5.0 s, shorter than the excerpts of 6.0 s"
     ):
-        ClipDataset(two_tracks(tmp_path, ""), "", Excerpts(RATE, 6.0, 0), lambda *_: {})
+        ClipDataset(two_tracks(tmp_path, ""), "", Excerpts(RATE, 6.0, 0), no_texts)
 
 
 def test_collate_encodes_each_text_once():
     wave = np.zeros(4, np.float32)
+    exclusion = ExclusionTexts("a, no b", ("no a, no b", "a, b", "no a, b"))
     clips = [
-        Clip(3, "x", wave, {"caption": "a", "original": "a", "fully": "not a"}),
-        Clip(1, "y", wave, {"caption": "b", "original": "a"}, ("bad",)),
+        Clip(3, "x", wave, ClipTexts("a", "a", fully="not a", exclusions=(exclusion,))),
+        Clip(1, "y", wave, ClipTexts("b", "a", exclusions=(ExclusionTexts("b"),)), ("bad",)),
     ]
     batch = collate(clips, characters)
-    assert len(batch.text_keys) == 3
+    assert len(batch.text_keys) == 7
     texts = ["".join(map(chr, ids)).strip() for ids in batch.tokens["input_ids"].tolist()]
-    picked = {
-        role: [texts[i] if i >= 0 else None for i in rows] for role, rows in batch.rows.items()
-    }
-    assert picked == {"caption": ["a", "b"], "original": ["a", "a"], "fully": ["not a", None]}
+
+    def picked(rows):
+        return [texts[i] if i >= 0 else None for i in rows.flatten().tolist()]
+
+    rows = batch.rows
+    assert picked(rows.caption) == ["a", "b"]
+    assert picked(rows.original) == ["a", "a"]
+    assert picked(rows.fully) == ["not a", None]
+    assert picked(rows.half) == [None, None]
+    assert rows.exclusions.shape == (2, 1)
+    assert picked(rows.exclusions) == ["a, no b", "b"]
+    assert rows.false.shape == (2, 1, 3)
+    assert picked(rows.false) == [*exclusion.false, None, None, None]
     assert batch.index.tolist() == [3, 1]
     assert Counter(batch.unreadable) == {"bad": 1}
     moved = batch.to(torch.device("cpu"))
-    assert torch.equal(moved.rows["fully"], batch.rows["fully"])
+    assert torch.equal(moved.rows.fully, rows.fully)
     assert moved.track_ids == ["x", "y"]
 
 
 def test_a_batch_of_mixed_samples_is_float():
     quarter = np.full(RATE, 0.25, np.float32)
     as_floats, as_numbers = (
-        Clip(0, "t", wave, {"caption": "x"}) for wave in (quarter, np.full(RATE, 8192, np.int16))
+        Clip(0, "t", wave, ClipTexts("x")) for wave in (quarter, np.full(RATE, 8192, np.int16))
     )
     assert stack_waveforms([as_numbers, as_numbers]).dtype == torch.int16
     assert stack_waveforms([as_floats, as_numbers]).unique().tolist() == [0.25]
@@ -231,33 +240,35 @@ def test_insert_p_out_of_range_is_refused(p):
         Insert(p=p)
 
 
+def given_names(texts):
+    """Names of the texts that a clip has."""
+    return {each.name for each in fields(texts) if getattr(texts, each.name)}
+
+
 def test_texts_come_on_demand_only(chorales, tracks):
     vocabulary = Vocabulary.load(chorales / "vocabulary.json")
-    roles = {
-        kinds: {
-            role
-            for index, track in enumerate(tracks[:20])
-            for role in training_texts(vocabulary, kinds=frozenset(kinds))(index, track, 0)
-        }
-        for kinds in ((), ("levels",), ("absence",), ("exclusion",), ("exclusion", "falsehoods"))
-    }
-    assert roles[()] == {"caption"}
-    assert roles["levels",] == {"caption", "original", "half", "fully"}
-    assert roles["absence",] == {"caption", "absence_true", "absence_false"}
-    assert roles["exclusion",] == {"caption", "exclusion 0"}
-    false = {"denied 0", "affirmed 0", "swapped 0"}
-    assert roles["exclusion", "falsehoods"] == {"caption", "exclusion 0"} | false
+
+    def names(*kinds):
+        texts = training_texts(vocabulary, kinds=frozenset(kinds))
+        return set().union(*(given_names(texts(track, 0)) for track in tracks[:20]))
+
+    assert names() == {"caption"}
+    assert names("levels") == {"caption", "original", "half", "fully"}
+    assert names("absence") == {"caption", "absence_true", "absence_false"}
+    assert names("exclusion") == {"caption", "exclusions"}
+    for kinds, count in ((("exclusion",), 0), (("exclusion", "falsehoods"), 3)):
+        texts = training_texts(vocabulary, kinds=frozenset(kinds))
+        (exclusion,) = texts(tracks[0], 0).exclusions
+        assert len(exclusion.false) == count
 
 
 def test_a_clip_can_have_several_exclusions(chorales, tracks):
     vocabulary = Vocabulary.load(chorales / "vocabulary.json")
-    exclude = Exclude(per_clip=3)
-    texts = training_texts(
-        vocabulary, exclude=exclude, kinds=frozenset({"exclusion", "falsehoods"})
-    )
-    given = texts(0, tracks[0], 0)
-    assert len({given[f"exclusion {turn}"] for turn in range(3)}) == 3
-    assert {f"swapped {turn}" for turn in range(3)} <= given.keys()
+    kinds = frozenset({"exclusion", "falsehoods"})
+    texts = training_texts(vocabulary, exclude=Exclude(per_clip=3), kinds=kinds)
+    exclusions = texts(tracks[0], 0).exclusions
+    assert len({exclusion.true for exclusion in exclusions}) == 3
+    assert all(len(exclusion.false) == 3 for exclusion in exclusions)
 
 
 @pytest.mark.parametrize("words", ["seen", "many"])
@@ -266,12 +277,12 @@ def test_absence_texts_are_true_and_false_of_the_clip(chorales, tracks, words):
     exclude = Exclude(words=words)
     texts = training_texts(vocabulary, exclude=exclude, kinds=frozenset({"absence"}))
     seen = 0
-    for index, track in enumerate(tracks):
-        given = texts(index, track, 0)
-        for role, truth in (("absence_true", True), ("absence_false", False)):
-            if role in given:
+    for track in tracks:
+        given = texts(track, 0)
+        for text, truth in ((given.absence_true, True), (given.absence_false, False)):
+            if text is not None:
                 seen += 1
-                claims = claims_by_cue(given[role], vocabulary)
+                claims = claims_by_cue(text, vocabulary)
                 assert all(has == (tag in track.tags) for tag, has in claims.items()) == truth
     assert seen > len(tracks)
 
@@ -282,11 +293,10 @@ def test_many_words_are_used_where_they_are_asked_for(chorales, tracks):
     def written(words):
         kinds = frozenset({"absence", "exclusion"})
         texts = training_texts(vocabulary, exclude=Exclude(words=words), kinds=kinds)
-        given = [texts(index, track, epoch) for epoch in range(3)
-                 for index, track in enumerate(tracks)]  # fmt: skip
+        given = [texts(track, epoch) for epoch in range(3) for track in tracks]
         return {
-            role: " ".join(each[role] for each in given if role in each)
-            for role in ("exclusion 0", "absence_true")
+            "exclusions": " ".join(each.exclusions[0].true for each in given),
+            "absence": " ".join(each.absence_true or "" for each in given),
         }
 
     for role, text in written("many").items():
@@ -301,9 +311,9 @@ def test_a_share_of_the_captions_negates(chorales, tracks):
     vocabulary = Vocabulary.load(chorales / "vocabulary.json")
     texts = training_texts(vocabulary, exclude=Exclude(share=0.5), kinds=frozenset())
     claims = [
-        claims_by_cue(texts(index, track, epoch)["caption"], vocabulary)
+        claims_by_cue(texts(track, epoch).caption, vocabulary)
         for epoch in range(3)
-        for index, track in enumerate(tracks)
+        for track in tracks
     ]
     negating = sum(not all(made.values()) for made in claims) / len(claims)
     assert 0.35 < negating < 0.55  # a half, less the lexicalised ones
@@ -315,8 +325,7 @@ def test_where_absence_is_not_known_nothing_related_is_denied(vocabulary):
     )
     texts = training_texts(vocabulary, exclude=Exclude(absent_from="tags"))
     for epoch in range(50):
-        given = texts(0, track, epoch)
-        text = given["exclusion 0"].replace("instrumental", "no vocals,")
+        text = texts(track, epoch).exclusions[0].true.replace("instrumental", "no vocals,")
         denied = [tag for tag, has in claims_by_cue(text, vocabulary).items() if not has]
         assert denied
         assert not {"electric guitar", "guitar", "slow"} & set(denied)

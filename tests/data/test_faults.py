@@ -1,4 +1,4 @@
-"""Audio as people really have it: whatever is wrong with a file, it is told and counted."""
+"""Corrupt and unusual audio files: every problem is reported and counted."""
 
 import io
 import json
@@ -13,8 +13,8 @@ import soundfile as sf
 
 from negclap.audio import AudioError, read_excerpt
 from negclap.data.dataset import ClipDataset, Excerpts
-from negclap.data.gather import Gathering, gather
-from negclap.data.shards import Sharding, write_shards
+from negclap.data.prepare import PrepareOptions, prepare_manifest
+from negclap.data.shards import ShardOptions, write_shards
 from negclap.data.sources.folder import Folder
 from negclap.data.tracks import read_manifest
 
@@ -79,14 +79,14 @@ GOOD: dict[str, bytes] = {
     "new\nline.wav": WAV,
     "日本.wav": WAV,
 }
-LATE: dict[str, bytes] = {  # their headers are good: found when they are read
+LATE: dict[str, bytes] = {  # valid headers; the problems are found when reading
     "NaN.wav": encoded("WAV", "FLOAT", with_value(np.nan)),
     "infinite.wav": encoded("WAV", "FLOAT", with_value(np.inf)),
     "silent.wav": encoded("WAV", samples=np.zeros((4 * RATE, 1), np.float32)),
     "silent.flac": encoded("FLAC", samples=np.zeros((4 * RATE, 1), np.float32)),
     "NaN.npy": as_npy(with_value(np.nan)[:, 0]),
     "header.flac": FLAC[:42],
-    "truncated.mp3": MP3[: len(MP3) // 4],  # its own header still says how long it was
+    "truncated.mp3": MP3[: len(MP3) // 4],  # its header has the full length
     "truncated.flac": FLAC[: len(FLAC) // 2],
     "torn.flac": patched(FLAC, len(FLAC) // 2, os.urandom(4000)),
 }
@@ -115,8 +115,8 @@ BAD: dict[str, bytes] = {
     "truncated.npy": as_npy(noise()[:, 0])[:500],
     "ID3 without music.mp3": b"ID3\x04\x00\x00\x7f\x7f\x7f\x7f" + bytes(500),
 }
-ODD = os.fsdecode(b"caf\xe9.wav")  # no UTF-8: no manifest can name it
-SPECIAL: dict[str, Callable[[Path], object]] = {  # what is no regular file; told apart by name
+ODD = os.fsdecode(b"caf\xe9.wav")  # not UTF-8, so a manifest cannot contain it
+SPECIAL: dict[str, Callable[[Path], object]] = {  # no regular files, or special names
     "folder.mp3": Path.mkdir,
     "dangling.wav": lambda path: path.symlink_to(path.with_name("nowhere.wav")),
     "loop.wav": lambda path: path.symlink_to(path),
@@ -146,39 +146,40 @@ def prepared(corpus, tmp_path_factory) -> Path:
     names = sorted(name for name in WALKED if name.isprintable() or name == "new\nline.wav")
     lines = [json.dumps({"file": name, "caption": "A piece", "split": "train"}) for name in names]
     table.write_text("\n".join(lines))
-    plan = Gathering(out, str(corpus), min_duration_s=LENGTH_S)
-    summary = gather(Folder(table), plan, silent_progress)
+    options = PrepareOptions(out, str(corpus), min_duration_s=LENGTH_S)
+    summary = prepare_manifest(Folder(table), options, silent_progress)
     assert summary.read == len(WALKED)
     assert summary.tracks.total() + summary.rejected.total() == len(WALKED)
     return out
 
 
-def test_what_can_be_used_is_kept_and_all_else_is_told(prepared):
+def test_prepare_keeps_usable_files_and_reports_all_others(prepared):
     kept = {track.track_id for track in read_manifest(prepared / "manifest.jsonl")}
-    told = {one["track_id"]: one["reason"] for one in read_lines(prepared / "rejected.jsonl")}
-    assert kept | told.keys() == WALKED
-    assert not kept & told.keys()
+    reasons = {line["track_id"]: line["reason"] for line in read_lines(prepared / "rejected.jsonl")}
+    assert kept | reasons.keys() == WALKED
+    assert not kept & reasons.keys()
     assert set(GOOD) <= kept
     assert kept <= {*GOOD, *LATE}
-    assert told["brief.wav"] == "too short"
-    assert told["words.flac"] == told["pipe.wav"] == "unreadable audio"
-    assert told["dangling.wav"] == told["loop.wav"] == "no audio"
-    assert told["shard.tar#0+8.flac"] == "file name like a part of a shard"
-    assert told[ODD] == "not in the table"
+    assert reasons["brief.wav"] == "too short"
+    assert reasons["words.flac"] == reasons["pipe.wav"] == "unreadable audio"
+    assert reasons["dangling.wav"] == reasons["loop.wav"] == "no audio"
+    assert reasons["shard.tar#0+8.flac"] == "file name like a shard window"
+    assert reasons[ODD] == "not in the table"
 
 
-def test_shards_take_the_good_and_tell_the_rest(prepared, tmp_path):
-    plan = Sharding(str(prepared / "manifest.jsonl"), str(tmp_path), tracks_per_shard=8, jobs=1)
-    done = write_shards(plan, silent_progress)
+def test_shards_contain_good_files_and_report_all_others(prepared, tmp_path):
+    manifest = str(prepared / "manifest.jsonl")
+    options = ShardOptions(manifest, str(tmp_path), tracks_per_shard=8, jobs=1)
+    status = write_shards(options, silent_progress)
     before = {track.track_id for track in read_manifest(prepared / "manifest.jsonl")}
     packed = {track.track_id for track in read_manifest(tmp_path / "manifest.jsonl")}
-    told = {one["track_id"] for one in read_lines(tmp_path / "rejected.jsonl")}
+    rejected = {line["track_id"] for line in read_lines(tmp_path / "rejected.jsonl")}
     assert packed == set(GOOD)
-    assert packed | told == before
-    assert (done.tracks, done.rejected) == (len(packed), len(told))
+    assert packed | rejected == before
+    assert (status.tracks, status.rejected) == (len(packed), len(rejected))
 
 
-def test_training_reads_the_good_and_counts_the_rest(prepared):
+def test_dataset_reads_good_files_and_reports_all_others(prepared):
     tracks = read_manifest(prepared / "manifest.jsonl")
     excerpts = Excerpts(RATE, LENGTH_S, seed=None)
     dataset = ClipDataset(tracks, str(prepared), excerpts, lambda *_: {}, "skip")
@@ -192,7 +193,7 @@ def test_training_reads_the_good_and_counts_the_rest(prepared):
 
 
 @pytest.mark.parametrize("name", sorted({*GOOD, *LATE, *BAD, *SPECIAL}))
-def test_every_reader_reads_or_says_why_not(corpus, name):
+def test_read_excerpt_returns_samples_or_raises_an_audio_error(corpus, name):
     path = corpus / name
     expected = nullcontext() if name in {*GOOD, ODD} else pytest.raises(AudioError)
     with expected as caught:

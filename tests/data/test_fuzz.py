@@ -1,4 +1,4 @@
-"""Tables and manifests as no one expects them: each row is kept or told, or the file is named."""
+"""Fuzz tests of tables and manifests: every row is kept or reported, or the file is named."""
 
 import csv
 import datetime
@@ -18,8 +18,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from negclap.data.entries import Source
-from negclap.data.gather import Gathering, gather
 from negclap.data.manifest import write_manifest
+from negclap.data.prepare import PrepareOptions, prepare_manifest
 from negclap.data.sources.folder import Folder
 from negclap.data.sources.lp_musiccaps import LpMusicCapsMsd, LpMusicCapsMtt
 from negclap.data.sources.mtg_jamendo import MtgJamendo
@@ -33,13 +33,13 @@ from .conftest import GOOD, read_lines
 
 T = TypeVar("T")
 EXAMPLES = 25
-_LONGEST = datetime.timedelta(days=10**6)  # more does not fit into 64 bits of microseconds
+_LONGEST = datetime.timedelta(days=10**6)  # more does not fit in 64 bits of microseconds
 PATH, LONG = "x.wav", "y" * 300
 
 
 @pytest.fixture(scope="module")
 def audio(tmp_path_factory) -> str:
-    """A folder with one clip of two seconds."""
+    """A folder with one clip of 2 s."""
     folder = tmp_path_factory.mktemp("audio")
     noise = np.random.default_rng(0).uniform(-0.5, 0.5, 32_000)
     sf.write(folder / PATH, noise, 16_000)
@@ -51,8 +51,8 @@ def out(tmp_path_factory) -> Path:
     return tmp_path_factory.mktemp("out")
 
 
-def told(action: Callable[[], T]) -> T | str:
-    """What comes of it; or of what it complains, in one line."""
+def result_or_message(action: Callable[[], T]) -> T | str:
+    """Return the result of ``action``, or the message of its InputError, which is one line."""
     try:
         return action()
     except InputError as error:
@@ -62,27 +62,27 @@ def told(action: Callable[[], T]) -> T | str:
 
 
 def count(source: Source, audio: str, out: Path) -> int | str:
-    """What `gather` counts of a table; or its complaint of a file that it cannot read."""
-    plan = Gathering(out, audio, min_duration_s=0.5, threads=1)
-    summary = told(lambda: gather(source, plan, silent_progress))
+    """Return how many rows `prepare_manifest` counts, or its error message."""
+    options = PrepareOptions(out, audio, min_duration_s=0.5, threads=1)
+    summary = result_or_message(lambda: prepare_manifest(source, options, silent_progress))
     if isinstance(summary, str):
         found = re.match(r"none of (\d+) recordings", summary)
-        return int(found[1]) - untold(out) if found else summary
+        return int(found[1]) - unlisted(out) if found else summary
     assert summary.read == summary.tracks.total() + summary.rejected.total()
     assert len(read_lines(out / "rejected.jsonl")) == summary.rejected.total()
-    assert len(read_anew(out / "manifest.jsonl")) == summary.tracks.total()
-    return summary.read - untold(out)
+    assert len(reread(out / "manifest.jsonl")) == summary.tracks.total()
+    return summary.read - unlisted(out)
 
 
-def read_anew(path: Path) -> Tracks:
-    """The tracks of a file that was written a moment ago, perhaps in the same tick of the clock."""
+def reread(path: Path) -> Tracks:
+    """Read a manifest without its cache, which may have the same timestamp."""
     path.with_name(path.name + ".arrow").unlink(missing_ok=True)
     return read_manifest(path)
 
 
-def untold(out: Path) -> int:
-    """Files that the table does not name."""
-    reasons = [one["reason"] for one in read_lines(out / "rejected.jsonl")]
+def unlisted(out: Path) -> int:
+    """Count the files that are not in the table."""
+    reasons = [line["reason"] for line in read_lines(out / "rejected.jsonl")]
     return reasons.count("not in the table")
 
 
@@ -103,15 +103,15 @@ def as_parquet(columns: dict[str, pa.Array]) -> bytes:
 
 
 def rows_at_most(kind: str, content: bytes) -> int:
-    """Rows that a table can have: those of Parquet's row groups, or its lines."""
+    """Return the number of rows in Parquet's row groups, or the number of lines."""
     if kind.endswith(".parquet"):
         found = pq.read_metadata(io.BytesIO(content))
         return sum(found.row_group(group).num_rows for group in range(found.num_row_groups))
     return len(re.split(rb"\r\n|\r|\n", content))
 
 
-def is_told(counted: int | str, kind: str, content: bytes) -> bool:
-    """Whether a complaint names the file, or no more was counted than there is."""
+def is_plausible(counted: int | str, kind: str, content: bytes) -> bool:
+    """Whether the message names the file, or the count is at most the number of rows."""
     if isinstance(counted, str):
         return kind in counted
     return 0 <= counted <= rows_at_most(kind, content)
@@ -155,17 +155,17 @@ kinds = st.sampled_from(sorted(VALID))
 
 
 @given(kinds, st.binary(max_size=200))
-@settings(max_examples=EXAMPLES, deadline=None)
-def test_any_bytes_are_a_table_or_are_named(audio, out, kind, data):
+@settings(max_examples=EXAMPLES)
+def test_arbitrary_bytes_are_read_as_a_table_or_reported(audio, out, kind, data):
     make, valid = VALID[kind]
     for content in (data, valid.partition(b"\n")[0] + b"\n" + data):
         (out / kind).write_bytes(content)
-        assert is_told(count(make(out / kind), audio, out), kind, content)
+        assert is_plausible(count(make(out / kind), audio, out), kind, content)
 
 
 @given(kinds, st.lists(st.tuples(st.floats(0, 0.999), st.integers(0, 255)), max_size=4), st.data())
-@settings(max_examples=2 * EXAMPLES, deadline=None, derandomize=True)
-def test_a_table_with_wrong_bytes_is_a_table_or_is_named(audio, out, kind, wrong, data):
+@settings(max_examples=2 * EXAMPLES, derandomize=True)
+def test_damaged_tables_are_read_or_reported(audio, out, kind, wrong, data):
     make, valid = VALID[kind]
     content = bytearray(valid)
     for where, byte in wrong:
@@ -173,7 +173,7 @@ def test_a_table_with_wrong_bytes_is_a_table_or_is_named(audio, out, kind, wrong
     cut = data.draw(st.just(len(content)) | st.integers(0, len(content)))
     damaged = bytes(content[:cut])
     (out / kind).write_bytes(damaged)
-    assert is_told(count(make(out / kind), audio, out), kind, damaged)
+    assert is_plausible(count(make(out / kind), audio, out), kind, damaged)
 
 
 cells = st.one_of(
@@ -193,14 +193,14 @@ def tables(header: str, alphabet: st.SearchStrategy[str] = cells):
 @example([["x", "0", "9" * 400, "[]", "Rock", "True"]])
 @example([["x", "-1", "0", "[]", "Rock", "True"]])
 @example([[LONG, "0", "10", "[]", "Rock", "True"]])
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=EXAMPLES)
 def test_every_row_of_musiccaps_is_counted_once(audio, out, rows):
     (out / "a.csv").write_bytes(as_csv(MUSICCAPS, rows))
     assert count(MusicCaps(out / "a.csv"), audio, out) == len(rows)
 
 
 @given(tables(SONGS), st.booleans())
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=EXAMPLES)
 def test_every_track_of_song_describer_is_counted_once(audio, out, rows, valid_only):
     (out / "a.csv").write_bytes(as_csv(SONGS, rows))
     width = len(SONGS.split(","))
@@ -212,7 +212,7 @@ def test_every_track_of_song_describer_is_counted_once(audio, out, rows, valid_o
 
 @example([["t", "a", "b", ".", "2.0", "genre---rock"]])
 @given(tables(JAMENDO, cells.filter(lambda cell: not set(cell) & set("\t\r\n"))))
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=EXAMPLES)
 def test_every_row_of_jamendo_is_counted_once(audio, out, rows):
     (out / "a.tsv").write_bytes(as_tsv(JAMENDO, rows))
     assert count(MtgJamendo(out / "a.tsv"), audio, out) == len(rows)
@@ -220,7 +220,7 @@ def test_every_row_of_jamendo_is_counted_once(audio, out, rows):
 
 @given(tables(FOLDER))
 @example([[PATH, "Rock", "", " "], [LONG, "Rock", "", ""], ["pipe:false", "Rock", "", ""]])
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=EXAMPLES)
 def test_every_row_of_a_folders_csv_is_counted_once(audio, out, rows):
     (out / "a.csv").write_bytes(as_csv(FOLDER, rows))
     assert count(Folder(out / "a.csv"), audio, out) == len(rows)
@@ -245,7 +245,7 @@ values = st.recursive(
 )
 @example([{"split": "\ud800"}])
 @example([{"split": " "}])
-@settings(max_examples=2 * EXAMPLES, deadline=None)
+@settings(max_examples=2 * EXAMPLES)
 def test_every_line_of_a_folders_jsonl_is_counted_once(audio, out, rows):
     lines = [json.dumps({"file": PATH} | row) for row in rows]
     (out / "a.jsonl").write_text("\n".join(lines))
@@ -274,8 +274,10 @@ MC = ("fname", "aspect_list", "is_audioset_eval", "caption_ground_truth", "title
 
 
 @given(columns, st.sampled_from([(LpMusicCapsMsd, MSD), (MusicCaps, MC)]), st.data())
-@settings(max_examples=2 * EXAMPLES, deadline=None)
-def test_every_row_of_columns_of_any_type_is_counted_once(audio, out, columns, source, data):
+@settings(max_examples=2 * EXAMPLES)
+def test_every_row_of_parquet_with_any_column_types_is_counted_once(
+    audio, out, columns, source, data
+):
     (n_rows, types), (make, names) = columns, source
     table = {
         name: pa.array(
@@ -290,28 +292,28 @@ def test_every_row_of_columns_of_any_type_is_counted_once(audio, out, columns, s
 @given(st.dictionaries(st.sampled_from([*GOOD, "meta"]), values, min_size=1, max_size=2))
 @example({"track_id": "\ud800"})
 @example({"meta": {"title": "\ud800"}})
-@settings(max_examples=2 * EXAMPLES, deadline=None)
-def test_a_manifest_of_any_values_is_read_or_its_line_is_named(out, changed):
+@settings(max_examples=2 * EXAMPLES)
+def test_manifests_with_any_values_are_read_or_the_line_is_reported(out, changed):
     path = out / "a.jsonl"
     path.write_text(json.dumps(GOOD) + "\n" + json.dumps(GOOD | {"track_id": "t2"} | changed))
-    tracks = told(lambda: read_anew(path))
+    tracks = result_or_message(lambda: reread(path))
     if isinstance(tracks, str):
         assert "a.jsonl:2: " in tracks
         return
     write_manifest(out / "again.jsonl", tracks)
-    assert repr(list(read_anew(out / "again.jsonl"))) == repr(list(tracks))
+    assert repr(list(reread(out / "again.jsonl"))) == repr(list(tracks))
 
 
 @given(st.lists(st.tuples(st.floats(0, 0.999), st.integers(0, 255)), min_size=1, max_size=4))
-@settings(max_examples=EXAMPLES, deadline=None, derandomize=True)
-def test_a_parquet_manifest_with_wrong_bytes_is_read_or_named(out, wrong):
+@settings(max_examples=EXAMPLES, derandomize=True)
+def test_damaged_parquet_manifests_are_read_or_reported(out, wrong):
     path = out / "m.parquet"
     columns = {name: pa.array([value]) for name, value in GOOD.items()}
     content = bytearray(as_parquet(columns))
     for where, byte in wrong:
         content[int(where * len(content))] = byte
     path.write_bytes(content)
-    tracks = told(lambda: read_anew(path))
+    tracks = result_or_message(lambda: reread(path))
     if isinstance(tracks, str):
         assert tracks.startswith(str(path))
         assert "can be written" not in tracks

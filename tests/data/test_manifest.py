@@ -19,17 +19,17 @@ def without(name):
     return {key: value for key, value in GOOD.items() if key != name}
 
 
-def test_written_and_read_again(tmp_path):
+def test_write_and_read_round_trip(tmp_path):
     track = Track(
         "t", "a.wav", 1.5, 5.0, (Caption("ünï piano", "human"),), ("piano",), (), "test", {"x": 1}
     )
     write_manifest(tmp_path / "m.jsonl", [track])
     assert list(read_manifest(tmp_path / "m.jsonl")) == [track]
-    left = sorted(path.name for path in tmp_path.iterdir())
-    assert left == ["m.jsonl", "m.jsonl.arrow"]
+    files = sorted(path.name for path in tmp_path.iterdir())
+    assert files == ["m.jsonl", "m.jsonl.arrow"]
 
 
-def test_unknown_absence_is_kept_apart_from_none(tmp_path):
+def test_null_absent_tags_are_none(tmp_path):
     (tmp_path / "m.jsonl").write_text(lines(GOOD))
     assert read_manifest(tmp_path / "m.jsonl")[0].absent_tags is None
 
@@ -43,17 +43,17 @@ def test_unknown_absence_is_kept_apart_from_none(tmp_path):
         (lines(GOOD) + "[1]\n", ":2: expected an object"),
         (lines(without("audio")), r":1: .*missing fields \['audio'\]"),
         (lines(GOOD | {"artist": "x"}), r":1: unknown fields \['artist'\]"),
-        (lines(GOOD, GOOD), ":2: track_id 't1' stands already in line 1"),
+        (lines(GOOD, GOOD), ":2: track_id 't1' is a duplicate of line 1"),
         (lines(GOOD | {"track_id": ""}), ":1: track_id is empty"),
         (lines(GOOD | {"duration_s": -1}), ":1: duration_s is -1"),
         (lines(GOOD | {"duration_s": "5"}), ":1: duration_s is '5'"),
         (lines(GOOD | {"duration_s": float("nan")}), ":1: duration_s is nan"),
         (lines(GOOD | {"start_s": True}), ":1: start_s is True"),
         (lines(GOOD | {"tags": "piano"}), ":1: tags is 'piano', expected a list"),
-        (lines(GOOD | {"tags": [1]}), ":1: tags holds something that is no string"),
+        (lines(GOOD | {"tags": [1]}), r":1: tags is \[1\], expected a list of strings"),
         (
             lines(GOOD | {"tags": ["a", "b"], "absent_tags": ["b"]}),
-            r":1: tags and absent_tags both hold \['b'\]",
+            r":1: tags and absent_tags both contain \['b'\]",
         ),
         (lines(GOOD | {"captions": ["x"]}), r":1: captions\[0\]: expected"),
         (lines(GOOD | {"captions": [{"text": " "}]}), r":1: captions\[0\] has 0 words"),
@@ -64,7 +64,7 @@ def test_unknown_absence_is_kept_apart_from_none(tmp_path):
         (lines(GOOD | {"meta": []}), ":1: meta is"),
     ],
 )
-def test_errors_name_file_and_line(tmp_path, content, message):
+def test_errors_have_the_file_and_line(tmp_path, content, message):
     path = tmp_path / "m.jsonl"
     path.write_text(content)
     with pytest.raises(InputError, match=message) as error:
@@ -73,19 +73,19 @@ def test_errors_name_file_and_line(tmp_path, content, message):
     assert "\n" not in str(error.value)
 
 
-def test_missing_file_is_named(tmp_path):
-    with pytest.raises(InputError, match="no manifest there"):
+def test_missing_file_is_reported(tmp_path):
+    with pytest.raises(InputError, match="manifest not found"):
         read_manifest(tmp_path / "m.jsonl")
 
 
-def test_bytes_that_are_no_utf8_are_named(tmp_path):
+def test_invalid_utf8_is_reported_with_its_line(tmp_path):
     (tmp_path / "m.jsonl").write_bytes(b'{"track_id": "\xff"}\n')
     with pytest.raises(InputError, match=":1: not UTF-8"):
         read_manifest(tmp_path / "m.jsonl")
 
 
 @given(st.binary(max_size=200))
-def test_no_bytes_crash_the_reader(tmp_path_factory, content):
+def test_arbitrary_bytes_raise_only_input_errors(tmp_path_factory, content):
     path = tmp_path_factory.mktemp("fuzz") / "m.jsonl"
     path.write_bytes(content)
     with pytest.raises(InputError):

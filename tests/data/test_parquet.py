@@ -21,13 +21,13 @@ def damage(path, table, old, new):
     path.write_bytes(data.replace(old, new))
 
 
-def test_rows_are_counted_from_one(tmp_path):
+def test_rows_are_numbered_from_one(tmp_path):
     pq.write_table(pa.table({"a": ["x", None]}), tmp_path / "t.parquet")
     rows = list(read_rows(tmp_path / "t.parquet", ["a"]))
     assert rows == [(1, {"a": "x"}), (2, {"a": None})]
 
 
-def test_whatever_is_wrong_is_one_line(tmp_path):
+def test_all_problems_are_one_line_errors(tmp_path):
     path = tmp_path / "t.parquet"
     with pytest.raises(InputError, match=r"t\.parquet: cannot be read as Parquet after row 0"):
         list(read_rows(path))
@@ -37,11 +37,11 @@ def test_whatever_is_wrong_is_one_line(tmp_path):
     damage(path, pa.table({"a": ["piano"]}), b"piano", b"pi\xff\xffo")
     with pytest.raises(InputError, match="can't decode byte 0xff"):
         list(read_rows(path))
-    with pytest.raises(InputError, match=r"no columns \['b'\]; it has \['a'\]"):
+    with pytest.raises(InputError, match=r"missing columns \['b'\]; it has \['a'\]"):
         list(read_rows(path, ["b"]))
 
 
-def test_a_broken_manifest_is_not_called_a_folder_that_cannot_be_written(tmp_path):
+def test_corrupt_manifest_is_not_reported_as_a_read_only_folder(tmp_path):
     path = tmp_path / "m.parquet"
     pq.write_table(pa.table({"track_id": ["a"]}), path)
     whole = path.read_bytes()
@@ -53,6 +53,6 @@ def test_a_broken_manifest_is_not_called_a_folder_that_cannot_be_written(tmp_pat
 @pytest.mark.parametrize(
     "meta", [{"made": datetime.date(1999, 4, 1)}, json.dumps({"made": "1999-04-01"})]
 )
-def test_meta_of_a_manifest_is_its_json_or_columns_of_any_type(tmp_path, meta):
+def test_meta_is_json_or_a_struct_of_any_types(tmp_path, meta):
     pq.write_table(pa.Table.from_pylist([GOOD | {"meta": meta}]), tmp_path / "m.parquet")
     assert read_manifest(tmp_path / "m.parquet")[0].meta == {"made": "1999-04-01"}

@@ -1,4 +1,4 @@
-"""Every source on a small data set in its real schema, by the command that people use."""
+"""`negclap prepare` for every source, on small data sets in the real formats."""
 
 import csv
 import datetime
@@ -23,7 +23,7 @@ from .conftest import clip_of, read_lines, write_audio
 
 
 def prepare(out: Path, name: str, audio: Path, *options: object) -> dict:
-    """Run `negclap prepare`; its summary."""
+    """Run `negclap prepare` and return its summary."""
     arguments = ["prepare", name, "--out", out, "--audio", audio, *options]
     assert main([str(argument) for argument in arguments]) == 0
     summary = json.loads((out / "summary.json").read_text())
@@ -34,7 +34,7 @@ def prepare(out: Path, name: str, audio: Path, *options: object) -> dict:
     return summary
 
 
-def refused(capfd, *arguments: object) -> str:
+def error_of(capfd, *arguments: object) -> str:
     assert main([str(argument) for argument in arguments]) == 2
     return capfd.readouterr().err
 
@@ -54,7 +54,7 @@ def test_msd_in_its_three_audio_layouts(msd, tmp_path):
     assert all(set(track.tags) <= set(read_vocabulary(tmp_path / "m").names) for track in tracks)
 
 
-def test_the_ecals_split_takes_the_place_of_the_files_own(msd, tmp_path):
+def test_the_ecals_split_overrides_the_split_of_the_files(msd, tmp_path):
     ids = [
         row["track_id"]
         for name in ("train", "valid", "test")
@@ -65,10 +65,10 @@ def test_the_ecals_split_takes_the_place_of_the_files_own(msd, tmp_path):
     options = ("--metadata", msd.metadata, "--ecals", tmp_path / "ecals.json")
     summary = prepare(tmp_path / "out", "lp-musiccaps-msd", msd.audio, *options)
     assert summary["tracks"] == {"train": 30, "extra": 10, "valid": 5, "test": 10}
-    assert summary["rejected"] == {"in no split": 5}
+    assert summary["rejected"] == {"not in any split": 5}
 
 
-def test_an_ecals_split_of_odd_json_is_read_or_named(msd, tmp_path, capfd):
+def test_malformed_ecals_splits_are_read_or_reported(msd, tmp_path, capfd):
     options = ("--metadata", msd.metadata, "--ecals", tmp_path / "ecals.json")
     rows = pq.read_table(msd.metadata / "train.parquet").to_pylist()
     ids = {"train_track": [row["track_id"] for row in rows], "test_track": 5}
@@ -77,10 +77,10 @@ def test_an_ecals_split_of_odd_json_is_read_or_named(msd, tmp_path, capfd):
     assert summary["tracks"] == {"train": 40}
     (tmp_path / "ecals.json").write_text("[" * 100_000)
     arguments = ("--out", tmp_path / "out", "--audio", msd.audio, *options)
-    assert "cannot be read as JSON" in refused(capfd, "prepare", "lp-musiccaps-msd", *arguments)
+    assert "cannot be read as JSON" in error_of(capfd, "prepare", "lp-musiccaps-msd", *arguments)
 
 
-def test_what_is_told_of_a_track_may_be_of_any_type(msd, tmp_path):
+def test_metadata_may_have_any_type(msd, tmp_path):
     rows = pq.read_table(msd.metadata / "train.parquet").to_pylist()[:1]
     rows[0] |= {"year": datetime.date(1999, 4, 1), "title": b"caf\xe9"}
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "train.parquet")
@@ -91,7 +91,7 @@ def test_what_is_told_of_a_track_may_be_of_any_type(msd, tmp_path):
     assert track.meta["title"] == "b'caf\\xe9'"
 
 
-def test_missing_audio_is_listed_and_counted_or_an_error(msd, tmp_path, capfd):
+def test_missing_audio_is_counted_or_an_error(msd, tmp_path, capfd):
     rows = pq.read_table(msd.metadata / "train.parquet").to_pylist()
     rows[3]["path"], rows[3]["track_id"] = "9/9/none.clip.mp3", "TRZZZZZ12903CF0000"
     rows[5]["caption_writing"] = rows[5]["caption_summary"] = None
@@ -103,26 +103,26 @@ def test_missing_audio_is_listed_and_counted_or_an_error(msd, tmp_path, capfd):
     summary = prepare(tmp_path / "out", "lp-musiccaps-msd", msd.audio, *arguments)
     assert summary["rejected"] == {"no audio": 1, "no caption": 1}
     assert summary["tracks"] == {"train": 38}
-    listed = {one["reason"]: one for one in read_lines(tmp_path / "out" / "rejected.jsonl")}
+    listed = {line["reason"]: line for line in read_lines(tmp_path / "out" / "rejected.jsonl")}
     assert listed["no audio"]["place"].endswith("train.parquet:4")
     assert "Z/Z/Z/TRZZZZZ12903CF0000.mp3" in listed["no audio"]["detail"]
     files = [tmp_path / "out" / name for name in ("manifest.jsonl", "vocabulary.json")]
     before = [file.read_bytes() for file in files]
-    line = refused(
+    line = error_of(
         capfd, "prepare", "lp-musiccaps-msd", "--out", tmp_path / "out", "--audio", msd.audio,
-        *arguments, "--require-audio", "--min-tracks", "20",
+        *arguments, "--require_audio", "--min_tracks", "20",
     )  # fmt: skip
     assert "1 of 40 recordings have no audio" in line
-    assert [file.read_bytes() for file in files] == before  # an earlier set stays as it was
+    assert [file.read_bytes() for file in files] == before  # the earlier manifest is kept
 
 
-def test_invented_captions_come_only_when_asked_for(msd, tmp_path):
-    options = ("--metadata", msd.metadata, "--captions", "writing,attribute_prediction")
+def test_attribute_predictions_are_used_only_on_request(msd, tmp_path):
+    options = ("--metadata", msd.metadata, "--captions", "[writing,attribute_prediction]")
     summary = prepare(tmp_path, "lp-musiccaps-msd", msd.audio, *options)
     assert summary["captions"] == {"writing": 60, "attribute_prediction": 60}
 
 
-def test_mtt_reads_negating_tags_as_what_is_absent(tmp_path, chorales, tracks):
+def test_mtt_converts_negated_tags_to_absent_tags(tmp_path, chorales, tracks):
     rows = [
         ("831", ["guitar", "noVocals", "newAge"], "f/a.mp3"),
         ("832", ["female", "no voice", "drums"], "f/b.mp3"),
@@ -161,7 +161,7 @@ def test_mtt_reads_negating_tags_as_what_is_absent(tmp_path, chorales, tracks):
 
 @pytest.fixture
 def musiccaps(tmp_path, chorales, tracks):
-    """A CSV in the public form; a clip, a whole video, a video that ends too early, none at all."""
+    """The public CSV, with a clip, a whole video, a truncated video and a missing one."""
     (tmp_path / "a").mkdir()
     clip = clip_of(chorales, tracks[0], 22_050)
     write_audio(tmp_path / "a" / "[-0SdAVK79lg]-[30-40].wav", clip, 22_050)
@@ -184,7 +184,7 @@ def musiccaps(tmp_path, chorales, tracks):
     return tmp_path
 
 
-def test_musiccaps_in_its_public_form(musiccaps):
+def test_musiccaps_csv(musiccaps):
     options = ("--metadata", musiccaps / "mc.csv")
     summary = prepare(musiccaps / "out", "musiccaps", musiccaps / "a", *options)
     assert summary["rejected"] == {"too short": 1, "no audio": 1, "malformed row": 2}
@@ -192,11 +192,11 @@ def test_musiccaps_in_its_public_form(musiccaps):
     assert (clip.start_s, whole.start_s) == (0.0, 30.0)
     assert (clip.duration_s, whole.duration_s) == (10.0, 10.0)
     assert (clip.tags, clip.absent_tags) == (("guitar song", "slow tempo"), ("vocals",))
-    assert summary["left_out_tags"] == {"no other instruments": "negates, but not a tag"}
+    assert summary["left_out_tags"] == {"no other instruments": "negation, but not of a tag"}
     assert {track.split for track in (clip, whole)} == {"test"}
 
 
-def test_musiccaps_in_the_form_of_lp_musiccaps(musiccaps):
+def test_musiccaps_from_lp_musiccaps(musiccaps):
     row = {
         "fname": "[-0SdAVK79lg]-[30-40]",
         "ytid": "-0SdAVK79lg",
@@ -207,14 +207,14 @@ def test_musiccaps_in_the_form_of_lp_musiccaps(musiccaps):
     }
     table = pa.Table.from_pylist([row, row | {"fname": "whatever"}])
     pq.write_table(table, musiccaps / "mc.parquet")
-    options = ("--metadata", musiccaps / "mc.parquet", "--captions", "ground_truth,writing")
+    options = ("--metadata", musiccaps / "mc.parquet", "--captions", "[ground_truth,writing]")
     summary = prepare(musiccaps / "out", "musiccaps", musiccaps / "a", *options)
     assert summary["rejected"] == {"malformed row": 1}
     assert summary["captions"] == {"ground_truth": 1, "writing": 1}
     assert summary["tracks"] == {"train": 1}
 
 
-def test_song_describer_finds_its_tags_in_captions(tmp_path, chorales, tracks):
+def test_song_describer_finds_tags_in_captions(tmp_path, chorales, tracks):
     for name, track in (("06/1.2min.mp3", tracks[0]), ("07/2.mp3", tracks[1])):
         write_audio(tmp_path / "a" / name, clip_of(chorales, track, 22_050), 22_050)
     (tmp_path / "sdd.csv").write_text(
@@ -233,7 +233,7 @@ def test_song_describer_finds_its_tags_in_captions(tmp_path, chorales, tracks):
     assert set(first.tags) == {"guitar", "flute"}
     assert set(first.absent_tags or ()) == {"drums", "vocals"}
     assert second.tags == ("rock",)
-    summary = prepare(tmp_path / "out", "song-describer", tmp_path / "a", *options, "--valid-only")
+    summary = prepare(tmp_path / "out", "song-describer", tmp_path / "a", *options, "--valid_only")
     assert summary["rejected"] == {"not in the validated subset": 1}
 
 
@@ -243,15 +243,13 @@ def test_commands_in_a_table_are_not_run(tmp_path, chorales, tracks):
     header = "TRACK_ID\tARTIST_ID\tALBUM_ID\tPATH\tDURATION\tTAGS\n"
     rows = [f"{i}\tx\ty\t{path}\t10\tgenre---jazz" for i, path in enumerate(("1.wav", command))]
     (tmp_path / "tags.tsv").write_text(header + "\n".join(rows) + "\n")
-    options = ("--metadata", tmp_path / "tags.tsv", "--min-duration-s", "1")
+    options = ("--metadata", tmp_path / "tags.tsv", "--min_duration_s", "1")
     summary = prepare(tmp_path / "out", "mtg-jamendo", tmp_path / "a", *options)
-    assert summary["rejected"] == {"a command": 1}
+    assert summary["rejected"] == {"command": 1}
     assert not (tmp_path / "ran").exists()
 
 
-def test_jamendo_has_a_column_for_each_tag_and_captions_written_from_them(
-    tmp_path, chorales, tracks
-):
+def test_jamendo_writes_captions_from_its_tag_columns(tmp_path, chorales, tracks):
     header = "TRACK_ID\tARTIST_ID\tALBUM_ID\tPATH\tDURATION\tTAGS\n"
     rows = [
         ("track_1", "artist_1", "1/1.mp3", ["instrument---electricguitar", "mood/theme---calm"]),
@@ -270,7 +268,7 @@ def test_jamendo_has_a_column_for_each_tag_and_captions_written_from_them(
     assert summary["rejected"] == {"neither captions nor tags": 1}
     first, second = read_manifest(tmp_path / "out" / "manifest.jsonl")
     assert first.tags == ("electric guitar", "calm")
-    assert first.split == second.split  # of one artist
+    assert first.split == second.split  # the same artist
     assert all("jazz" in caption.text for caption in second.captions)
     vocabulary = read_vocabulary(tmp_path / "out" / "manifest.jsonl")
     assert [vocabulary[name].category for name in ("electric guitar", "calm", "jazz")] == [
@@ -304,7 +302,7 @@ def write_laion_shard(path: Path, clips: list[np.ndarray], rate: int) -> None:
             add(tar, f"{number}.flac", audio.getvalue())
 
 
-def test_foreign_shards_are_read_in_place(tmp_path, chorales, tracks):
+def test_webdataset_shards_are_read_in_place(tmp_path, chorales, tracks):
     clips = [clip_of(chorales, track, 22_050) for track in tracks[:6]]
     write_laion_shard(tmp_path / "a" / "train" / "000.tar", clips[:3], 22_050)
     write_laion_shard(tmp_path / "a" / "test" / "000.tar", clips[3:], 22_050)
@@ -313,7 +311,7 @@ def test_foreign_shards_are_read_in_place(tmp_path, chorales, tracks):
     (tmp_path / "a" / "test" / "002.tar").write_bytes(b"no tar at all" * 100)
     summary = prepare(tmp_path / "out", "webdataset", tmp_path / "a")
     assert summary["tracks"]["train"] == 3
-    assert summary["tracks"]["test"] in (4, 5)  # and what stands before the end of the torn one
+    assert summary["tracks"]["test"] in (4, 5)  # and the complete samples of the truncated shard
     assert summary["rejected"]["broken shard"] == 2
     found = read_manifest(tmp_path / "out" / "manifest.jsonl")
     by_id = {track.track_id: track for track in found}
@@ -324,7 +322,7 @@ def test_foreign_shards_are_read_in_place(tmp_path, chorales, tracks):
         assert track.tags == ("piano",)
 
 
-def test_a_folder_with_a_table_of_captions(tmp_path, chorales, tracks):
+def test_folder_with_a_table_of_captions(tmp_path, chorales, tracks):
     clip = clip_of(chorales, tracks[0], 22_050)
     for name in ("one.wav", "album/two.flac", "album/three.ogg", "loose.mp3"):
         write_audio(tmp_path / "a" / name, clip, 22_050)
@@ -338,7 +336,7 @@ def test_a_folder_with_a_table_of_captions(tmp_path, chorales, tracks):
     )
     options = ("--captions", tmp_path / "c.csv")
     summary = prepare(tmp_path / "out", "folder", tmp_path / "a", *options)
-    assert summary["rejected"] == {"no audio": 1, "track id twice": 1, "not in the table": 1}
+    assert summary["rejected"] == {"no audio": 1, "duplicate track id": 1, "not in the table": 1}
     one, two, three = read_manifest(tmp_path / "out" / "manifest.jsonl")
     assert (one.split, three.split) == ("train", "test")
     assert one.tags == ("quiet", "piano")
@@ -352,15 +350,15 @@ def test_a_folder_with_a_table_of_captions(tmp_path, chorales, tracks):
     assert summary["rejected"] == {"malformed row": 2, "not in the table": 3}
 
 
-def test_a_folder_without_captions_takes_what_is_inside_the_files(tmp_path, chorales, tracks):
+def test_folder_without_captions_uses_the_metadata_of_the_files(tmp_path, chorales, tracks):
     beat = np.zeros(30 * 22_050, np.float32)
-    for start in np.arange(0, 29, 60 / 170):  # a click track at 170 beats a minute
+    for start in np.arange(0, 29, 60 / 170):  # a click track at 170 BPM
         at = int(start * 22_050)
         beat[at : at + 400] = np.hanning(400)
     write_audio(tmp_path / "a" / "fast.flac", beat, 22_050)
-    told = mutagen.File(tmp_path / "a" / "fast.flac", easy=True)
-    told["genre"], told["title"] = "Techno; House", "Clicks"
-    told.save()
+    metadata = mutagen.File(tmp_path / "a" / "fast.flac", easy=True)
+    metadata["genre"], metadata["title"] = "Techno; House", "Clicks"
+    metadata.save()
     summary = prepare(tmp_path / "out", "folder", tmp_path / "a")
     (track,) = read_manifest(tmp_path / "out" / "manifest.jsonl")
     assert track.tags == ("techno", "house", "fast")
@@ -368,7 +366,7 @@ def test_a_folder_without_captions_takes_what_is_inside_the_files(tmp_path, chor
     assert summary["captions"].keys() == {"template"}
 
 
-def test_odd_names_and_loops_in_a_folder(tmp_path, chorales, tracks):
+def test_folder_with_unusual_names_and_links(tmp_path, chorales, tracks):
     clip = clip_of(chorales, tracks[0], 22_050)
     write_audio(tmp_path / "a" / "one.wav", clip, 22_050)
     (tmp_path / "a" / "loop").symlink_to(tmp_path / "a", target_is_directory=True)
@@ -387,25 +385,25 @@ def test_odd_names_and_loops_in_a_folder(tmp_path, chorales, tracks):
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("lp-musiccaps-msd", ("--metadata", "{}/none"), "no .parquet file there"),
-        ("lp-musiccaps-msd", ("--metadata", "{}/bad.parquet"), "begins with none of"),
-        ("musiccaps", ("--metadata", "{}/bad.csv"), "no columns ['ytid'"),
+        ("lp-musiccaps-msd", ("--metadata", "{}/none"), "no .parquet file found"),
+        ("lp-musiccaps-msd", ("--metadata", "{}/bad.parquet"), "unknown split"),
+        ("musiccaps", ("--metadata", "{}/bad.csv"), "missing columns ['ytid'"),
         ("song-describer", ("--metadata", "{}/latin.csv"), "latin.csv:2: not UTF-8"),
-        ("mtg-jamendo", ("--metadata", "{}/bad.csv"), "no columns ['TRACK_ID'"),
-        ("webdataset", (), "no shards there"),
+        ("mtg-jamendo", ("--metadata", "{}/bad.csv"), "missing columns ['TRACK_ID'"),
+        ("webdataset", (), "no shards found"),
         ("folder", ("--captions", "{}/none.csv"), "none.csv"),
-        ("folder", ("--captions", "{}"), "2 tables there, expected one"),
+        ("folder", ("--captions", "{}"), "found 2 tables, expected one"),
         ("folder", (), "none of 0 recordings can be used"),
     ],
 )
-def test_what_cannot_be_read_is_named(tmp_path, capfd, name, options, message):
+def test_unreadable_sources_are_reported(tmp_path, capfd, name, options, message):
     (tmp_path / "bad.parquet").write_bytes(b"no Parquet")
     (tmp_path / "bad.csv").write_text("a,b\n1,2\n")
     header = b"track_id,caption,path,is_valid_subset\n"
     (tmp_path / "latin.csv").write_bytes(header + "1,café,a.mp3,True\n".encode("latin-1"))
     (tmp_path / "a").mkdir()
     options = [option.format(tmp_path) for option in options]
-    line = refused(
+    line = error_of(
         capfd, "prepare", name, "--out", tmp_path / "out", "--audio", tmp_path / "a", *options
     )
     assert message in line

@@ -5,28 +5,28 @@ from negclap.text.cues import CUES
 from tests.reading import claims_by_cue
 
 
-def is_true(asked, clip):
-    return all(present == (tag in clip.tags) for tag, present in asked.claims)
+def is_true(statement, clip):
+    return all(present == (tag in clip.tags) for tag, present in statement.claims)
 
 
-def test_truth_decides_every_choice(exam_clips):
+def test_choices_have_a_true_and_a_false_text(exam_clips):
     exam, clips = exam_clips
     for choice in exam.choices:
         assert is_true(choice.true, clips[choice.clip]), choice
         assert not is_true(choice.false, clips[choice.clip]), choice
 
 
-def test_texts_say_what_they_claim(exam_clips):
-    """A reader of whole words agrees with the claims, where no cue lies outside of its grammar."""
+def test_texts_match_their_claims(exam_clips):
+    """An independent reader agrees with the claims of all texts whose cues it supports."""
     exam, _ = exam_clips
     vocabulary = exam.vocabulary
-    for text, asked in exam.statements().items():
+    for text, statement in exam.statements().items():
         readable = text.replace("instrumental", "no vocals,")
         if not any(word in text for word in ("not without", "not only", "never")):
-            assert claims_by_cue(readable, vocabulary) == dict(asked.claims), text
+            assert claims_by_cue(readable, vocabulary) == dict(statement.claims), text
 
 
-def test_every_part_is_asked_and_each_cue_as_often(exam_clips):
+def test_all_parts_have_choices_equally_many_per_cue(exam_clips):
     exam, _ = exam_clips
     parts = [choice.part for choice in exam.choices]
     assert {"scope/swap", "scope/or", "double_negation", "pseudo/not_only"} <= set(parts)
@@ -34,15 +34,15 @@ def test_every_part_is_asked_and_each_cue_as_often(exam_clips):
     assert len({parts.count(f"cue/{cue.name}/true_absence") for cue in CUES}) == 1
 
 
-def test_every_choice_is_asked_with_either_answer(exam_clips):
-    """The same two texts are right once each, so that the text alone is worth exactly 1/2."""
+def test_choices_are_balanced(exam_clips):
+    """Each of two texts is true equally often, so a model that ignores audio scores 1/2."""
     exam, _ = exam_clips
-    asked = Counter((choice.part, choice.true.text, choice.false.text) for choice in exam.choices)
-    for part, true, false in asked:
-        assert asked[part, true, false] == asked[part, false, true]
+    counts = Counter((choice.part, choice.true.text, choice.false.text) for choice in exam.choices)
+    for part, true, false in counts:
+        assert counts[part, true, false] == counts[part, false, true]
 
 
-def test_queries_have_clips_on_both_sides_and_every_wording(exam_clips):
+def test_queries_have_enough_clips_and_all_wordings(exam_clips):
     exam, clips = exam_clips
     vocabulary = exam.vocabulary
     assert exam.queries
@@ -58,7 +58,7 @@ def test_queries_have_clips_on_both_sides_and_every_wording(exam_clips):
         assert query.texts[PLAIN].claims == ((query.wanted, True),)
 
 
-def test_twins_differ_in_what_they_are_asked_about(exam_clips, tracks):
+def test_texts_of_twins_are_each_true_of_one_clip(exam_clips, tracks):
     exam, clips = exam_clips
     twins = [track for track in tracks if track.split == "test_twin"]
     assert len(exam.twins) == len(twins)
@@ -70,7 +70,7 @@ def test_twins_differ_in_what_they_are_asked_about(exam_clips, tracks):
         assert not is_true(question.negated, has)
 
 
-def test_unknown_absence_is_assumed_and_said(vocabulary):
+def test_unknown_absent_tags_are_assumed(vocabulary):
     class Track:
         absent_tags = None
 

@@ -21,8 +21,8 @@ from negclap.evaluation.metrics.retrieval import (
 from negclap.evaluation.metrics.scores import Scores, beats, check_embeddings
 
 
-def naive_places(scores, target):
-    """All places (from 1) that the target takes over the orders that the ties leave open."""
+def possible_ranks(scores, target):
+    """Return all ranks (from 1) that the target can have if ties are broken at random."""
     own = scores[target]
     above = sum(s > own + 1e-6 for s in scores)
     tied = sum(abs(s - own) <= 1e-6 for s in scores) - 1
@@ -35,18 +35,19 @@ def naive_places(scores, target):
     st.integers(1, 12),
 )
 @settings(max_examples=200)
-def test_expected_figures_are_the_mean_over_open_orders(scores, data, k):
+def test_expected_values_are_means_over_possible_ranks(scores, data, k):
     target = data.draw(st.integers(0, len(scores) - 1))
-    # one-dimensional "embeddings" make the scores what they are
+    # with one-dimensional "embeddings", the cosines are the scores
     ranks = rank_targets(torch.ones(1, 1), torch.tensor(scores)[:, None], torch.tensor([target]))
-    places = naive_places(scores, target)
-    assert recall_at(ranks, k).item() == pytest.approx(sum(r <= k for r in places) / len(places))
-    precision = sum((r <= k) / r for r in places) / len(places)
+    possible = possible_ranks(scores, target)
+    n = len(possible)
+    assert recall_at(ranks, k).item() == pytest.approx(sum(r <= k for r in possible) / n)
+    precision = sum((r <= k) / r for r in possible) / n
     assert average_precision_at(ranks, k).item() == pytest.approx(precision)
-    assert expected_rank(ranks).item() == pytest.approx(sum(places) / len(places))
+    assert expected_rank(ranks).item() == pytest.approx(sum(possible) / n)
 
 
-def test_hand_made_matrix():
+def test_ranks_of_a_small_example():
     queries = torch.eye(3)
     items = F.normalize(torch.tensor([[1.0, 0.0, 0.0], [0.9, 0.4, 0.0], [0.0, 0.0, 1.0]]), dim=1)
     ranks = rank_targets(queries, items, torch.tensor([0, 1, 0]))
@@ -56,13 +57,13 @@ def test_hand_made_matrix():
     assert recall_at(ranks, 2).tolist() == [1.0, 1.0, 0.5]
 
 
-def test_negative_cosines_rank_like_any_other():
+def test_negative_cosines_are_ranked():
     queries, items = torch.tensor([[1.0, 0.0]]), torch.tensor([[-0.6, 0.8], [-1.0, 0.0]])
     assert rank_targets(queries, items, torch.tensor([0])).above.tolist() == [0]
 
 
 def naive_ranks(queries, items, target, tie=1e-6):
-    """Counts of the whole matrix in float64: above, tied."""
+    """Count items above and tied in the full similarity matrix, in float64."""
     sim = queries.double() @ items.double().T
     difference = sim - sim.gather(1, target.unsqueeze(1))
     return (difference > tie).sum(dim=1), (difference.abs() <= tie).sum(dim=1) - 1
@@ -75,11 +76,11 @@ def naive_ranks(queries, items, target, tie=1e-6):
     st.sampled_from([torch.float32, torch.bfloat16, torch.float16, torch.float64]),
     st.integers(0, 2**32),
 )
-@settings(max_examples=300, deadline=None)
-def test_ranks_are_those_of_the_whole_matrix_in_float64(n_queries, n_items, tile, dtype, seed):
+@settings(max_examples=300)
+def test_ranks_match_the_full_matrix_in_float64(n_queries, n_items, tile, dtype, seed):
     generator = torch.Generator().manual_seed(seed)
 
-    def quarters(n):  # their products are exact in any order of summing, and many are tied
+    def quarters(n):  # exact products in any order of summation, with many ties
         return torch.randint(-2, 3, (n, 3), generator=generator).to(dtype) / 4
 
     queries, items = quarters(n_queries), quarters(n_items)
@@ -92,8 +93,8 @@ def test_ranks_are_those_of_the_whole_matrix_in_float64(n_queries, n_items, tile
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("d", [8, 127, 512])
-def test_copies_of_the_target_in_other_tiles_are_tied_with_it(dtype, d):
-    """Several tiles each way, the last ones ragged: one more than a tile, and less than half."""
+def test_copies_of_the_target_in_other_tiles_are_tied(dtype, d):
+    """Several tiles of queries and items, the last ones incomplete."""
     tile, generator = retrieval._TILE, torch.Generator().manual_seed(0)
     n, q = 2 * tile + 1, tile + 300
     queries = F.normalize(torch.randn(q, d, generator=generator), dim=1).to(dtype)
@@ -103,7 +104,7 @@ def test_copies_of_the_target_in_other_tiles_are_tied_with_it(dtype, d):
     target[:4] = torch.tensor([0, tile + 5, 2 * tile, 7])
     ranks = rank_targets(queries, items, target)
     assert ranks.tied[:4].tolist() == [2, 2, 2, 1]
-    # in float32 a rival may fall on either side of a tie's edge, by less than a fifth of its width
+    # rounding in float32 may move an item across the tolerance for ties by less than a fifth of it
     (most, least_tied), (least, most_tied) = (
         naive_ranks(queries, items, target, tie) for tie in (0.8e-6, 1.2e-6)
     )
@@ -126,7 +127,7 @@ def test_ranks_do_not_depend_on_the_other_queries():
         assert torch.equal(alone.tied, whole.tied[rows])
 
 
-def test_a_constant_model_scores_chance():
+def test_constant_model_scores_chance():
     n = 64
     same = F.normalize(torch.ones(n, 4), dim=1)
     ranks = rank_targets(same, same, torch.arange(n))
@@ -135,7 +136,7 @@ def test_a_constant_model_scores_chance():
 
 
 @given(st.lists(st.sampled_from([0.0, 0.5, 1.0]), min_size=3, max_size=3))
-def test_chain_shares_credit_among_open_orders(scores):
+def test_chain_shares_credit_among_possible_orders(scores):
     orders = [
         order
         for order in itertools.permutations(range(3))
@@ -146,7 +147,7 @@ def test_chain_shares_credit_among_open_orders(scores):
     assert chain(*columns).item() == pytest.approx(expected)
 
 
-def test_beats_gives_half_for_a_tie():
+def test_ties_count_half():
     assert beats(torch.tensor([1.0, 0.5, 0.0]), torch.tensor([0.0, 0.5, 1.0])).tolist() == [
         1,
         0.5,
@@ -158,15 +159,15 @@ def test_beats_gives_half_for_a_tie():
     st.lists(st.floats(-1, 1, width=32), min_size=1, max_size=30),
     st.lists(st.floats(-1, 1, width=32), max_size=30),
 )
-def test_threshold_is_the_best_of_all(fits, others):
-    fits, others = torch.tensor(fits), torch.tensor(others)
-    chosen = choose_threshold(fits, others)
-    best = max(f1_at(float(t), fits, others) for t in fits)
+def test_chosen_threshold_has_the_best_f1(true, false):
+    true, false = torch.tensor(true), torch.tensor(false)
+    chosen = choose_threshold(true, false)
+    best = max(f1_at(float(t), true, false) for t in true)
     assert chosen.f1 == pytest.approx(best)
-    assert f1_at(chosen.value, fits, others) == pytest.approx(best)
+    assert f1_at(chosen.value, true, false) == pytest.approx(best)
 
 
-def test_galleries_are_drawn_without_repetition_by_seed():
+def test_galleries_depend_on_the_seed_and_have_no_duplicates():
     galleries = draw_galleries(2048, 512, 10, seed=1)
     assert len(galleries) == 10
     assert all(len(gallery.unique()) == 512 for gallery in galleries)
@@ -175,7 +176,7 @@ def test_galleries_are_drawn_without_repetition_by_seed():
     assert [len(gallery) for gallery in draw_galleries(100, 512, 10, seed=1)] == [100]
 
 
-def test_interval_resamples_tracks_not_values():
+def test_interval_resamples_tracks_instead_of_values():
     values = torch.tensor([0.0, 1.0] * 50)
     single = Scores(values, torch.arange(100)).interval()
     repeated = Scores(values.repeat(10), torch.arange(100).repeat(10)).interval()
@@ -184,13 +185,13 @@ def test_interval_resamples_tracks_not_values():
     assert single[1] == pytest.approx(0.6, abs=0.02)
 
 
-def test_nan_and_lengths_are_errors():
-    with pytest.raises(InputError, match="audio embeddings hold NaN"):
+def test_embeddings_with_nan_or_other_lengths_are_errors():
+    with pytest.raises(InputError, match="audio embeddings have NaN"):
         check_embeddings("audio", torch.tensor([[float("nan"), 1.0]]))
-    with pytest.raises(InputError, match="not of unit length"):
+    with pytest.raises(InputError, match="expected unit length"):
         check_embeddings("audio", torch.tensor([[2.0, 0.0]]))
 
 
-def test_ranks_hold_counts():
+def test_average_precision_of_a_tie():
     ranks = Ranks(torch.tensor([0]), torch.tensor([1]))
     assert average_precision_at(ranks, 10).item() == pytest.approx((1 + 0.5) / 2)

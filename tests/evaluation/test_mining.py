@@ -31,13 +31,15 @@ def table(tmp_path):
     return path
 
 
-def test_scores_against_labels_are_counted_by_kind():
+def test_matches_with_labels_are_counted_by_kind():
     labels = {
         "a": [Label("no", 10, "voices", "absence"), Label("not", 47, "bass", "predicate")],
         "b": [Label("no", 0, "drums", "absence")],
         "c": [],
     }
-    with pytest.raises(InputError, match="1 labelled captions are not there, the first: 'd'"):
+    with pytest.raises(
+        InputError, match="1 labels have no caption with their id, the first is 'd'"
+    ):
         score_labels(mine(CAPTIONS), labels | {"d": []}, CAPTIONS)
     assert score_labels(mine(CAPTIONS), labels, CAPTIONS) == {
         "absence": Counts(right=1, extra=1, missed=1),
@@ -46,12 +48,13 @@ def test_scores_against_labels_are_counted_by_kind():
 
 
 @pytest.mark.parametrize("name", ["written_captions", "unseen_captions"])
-def test_absences_are_found_in_captions_written_by_others(name):
-    """Captions and labels that were written without sight of the detector.
+def test_detector_finds_absences_in_independent_captions(name):
+    """The captions and labels were written without knowledge of the detector.
 
-    The detector was mended on the written ones, never on the unseen: it stays so.
+    The detector was corrected on the written captions. It must never be corrected on the unseen
+    ones, which are the test set.
     """
-    path = Path(__file__).parent / "text" / f"{name}.jsonl"
+    path = Path(__file__).parents[1] / "text" / f"{name}.jsonl"
     entries = [json.loads(line) for line in path.read_text().splitlines()]
     captions = {entry["ytid"]: entry["caption"] for entry in entries}
     labels = {entry["ytid"]: [Label(**label) for label in entry["negations"]] for entry in entries}
@@ -60,21 +63,21 @@ def test_absences_are_found_in_captions_written_by_others(name):
     assert absence.recall >= 0.95
 
 
-def test_text_only_asks_whether_the_embedding_moves_the_right_way():
+def test_text_only_accuracy_of_two_toy_encoders():
     def understands(texts):
-        """A cosine with the phrase of 1 for what affirms it, 0 for what denies it."""
+        """Embed texts so that affirmative texts are close to the phrase, negated ones far."""
         return np.array([[0.0, 1.0] if " no " in f" {t} " or "without" in t else [1.0, 0.0]
                          for t in texts], dtype=np.float32)  # fmt: skip
 
-    def deaf(texts):
+    def constant(texts):
         return np.tile(np.array([[1.0, 0.0]], dtype=np.float32), (len(texts), 1))
 
     mined = mine(CAPTIONS)
     assert text_only_accuracy(mined, CAPTIONS, understands) == (1.0, 0.5, 2)
-    assert text_only_accuracy(mined, CAPTIONS, deaf) == (0.5, 0.5, 2)
+    assert text_only_accuracy(mined, CAPTIONS, constant) == (0.5, 0.5, 2)
 
 
-def test_mine_by_the_command_line(table, tmp_path, capsys):
+def test_mine_command(table, tmp_path, capsys):
     labels = tmp_path / "labels.jsonl"
     label = {"cue": "no", "start": 10, "head": "voices", "kind": "absence"}
     labels.write_text(json.dumps({"ytid": "a", "negations": [label]}) + "\n")
@@ -86,7 +89,7 @@ def test_mine_by_the_command_line(table, tmp_path, capsys):
     assert "3 captions, 2 with 3 negations" in capsys.readouterr().out
 
 
-def test_a_manifest_can_be_mined(chorales):
+def test_captions_of_a_manifest_are_read(chorales):
     assert len(read_captions(chorales / "manifest.jsonl", "", "")) > 100
 
 
@@ -94,17 +97,17 @@ def test_a_manifest_can_be_mined(chorales):
     ("content", "message"),
     [
         ("id,text\n1,x\n", "no column 'caption'"),
-        ("ytid,caption\n1,x\n1,y\n", "captions.csv:3: '1' comes twice"),
+        ("ytid,caption\n1,x\n1,y\n", "captions.csv:3: id '1' is not unique"),
     ],
 )
-def test_bad_tables_are_one_line(tmp_path, content, message):
+def test_invalid_table_is_an_error(tmp_path, content, message):
     path = tmp_path / "captions.csv"
     path.write_text(content)
     with pytest.raises(InputError, match=message):
         read_captions(path, "caption", "ytid")
 
 
-def test_bad_labels_name_their_line(tmp_path):
+def test_invalid_label_is_an_error_with_its_line(tmp_path):
     path = tmp_path / "labels.jsonl"
     path.write_text('{"ytid": "a", "negations": []}\n{"ytid": "b"}\n')
     with pytest.raises(InputError, match=r"labels\.jsonl:2"):

@@ -1,4 +1,4 @@
-"""A study is balanced and blind; what a panel of known noise says comes out of the analysis."""
+"""A study is balanced and blind; the analysis recovers a simulated panel of known noise."""
 
 import json
 import random
@@ -15,7 +15,7 @@ from negclap.cli import main
 from negclap.data.manifest import Caption, Track
 from negclap.data.tracks import read_vocabulary
 from negclap.listening.answers import Answer, Rater, judge
-from negclap.listening.draw import Known, draw
+from negclap.listening.questions import ClipTags, draw_questions
 from negclap.listening.results import OVERALL, analyse
 from negclap.listening.study import Clip, Study, Trial
 from negclap.text.probes import LEVELS
@@ -55,17 +55,17 @@ def test_levels_and_sides_are_balanced(study):
         sides = [trial.truth for trial in study.trials if trial.level == level]
         assert len(sides) == PAIRS
         assert abs(sides.count("A") - sides.count("B")) <= 1
-    asked = [trial for trial in study.trials if trial.level]
-    assert len({trial.text for trial in asked}) == len(asked)
+    questions = [trial for trial in study.trials if trial.level]
+    assert len({trial.text for trial in questions}) == len(questions)
 
 
-def test_the_truth_is_what_the_manifest_says(study, tracks):
+def test_the_correct_side_follows_from_the_manifest(study, tracks):
     by_id = {track.track_id: track for track in tracks}
     for trial in study.trials:
         assert not trial.assumed
         for clip in trial.clips:
-            has = [tag in by_id[clip.track_id].tags for tag, _ in trial.claims]
-            true = [has_it == said for has_it, (_, said) in zip(has, trial.claims, strict=True)]
+            tags = by_id[clip.track_id].tags
+            true = [(tag in tags) == claimed for tag, claimed in trial.claims]
             assert clip.fit == pytest.approx(np.mean(true))
         better = trial.clips["AB".index(trial.truth)]
         assert (
@@ -75,7 +75,7 @@ def test_the_truth_is_what_the_manifest_says(study, tracks):
         )
 
 
-def test_each_check_is_asked_twice_with_its_sides_swapped(study):
+def test_each_check_appears_twice_with_its_sides_swapped(study):
     for number in range(CHECKS):
         one, other = (trial for trial in study.trials if trial.check == number)
         assert one.text == other.text
@@ -84,39 +84,39 @@ def test_each_check_is_asked_twice_with_its_sides_swapped(study):
         assert {clip.fit for clip in one.clips} == {0.0, 1.0}
 
 
-def test_raters_see_texts_and_clips_and_nothing_else(folder, study, tracks, chorales):
+def test_the_page_contains_only_texts_and_clips(folder, study, tracks, chorales):
     script = (folder / "page" / "trials.js").read_text()
     shown = json.loads(script.removeprefix("window.STUDY = ").rstrip().removesuffix(";"))
     assert all(trial.keys() == {"trial", "text", "clips"} for trial in shown["trials"])
     for trial in shown["trials"]:
         trial["text"] = ""
-    told = json.dumps(shown)
+    visible = json.dumps(shown)
     audio = b""
     for path in sorted((folder / "page").rglob("*")):
-        told += f"\n{path.relative_to(folder)}"
+        visible += f"\n{path.relative_to(folder)}"
         if path.suffix == ".wav":
             audio += path.read_bytes()
         elif path.is_file() and path.name != "trials.js":
-            told += path.read_text()
+            visible += path.read_text()
     tags = [tag.name for tag in read_vocabulary(chorales / "manifest.jsonl").tags]
     secrets = [*tags, *LEVELS, *study.models, *(track.track_id for track in tracks)]
     for secret in (*secrets, "truth", "negat", "check"):
-        assert not re.search(rf"(?i)(?<!\w){re.escape(secret)}(?!\w)", told), secret
+        assert not re.search(rf"(?i)(?<!\w){re.escape(secret)}(?!\w)", visible), secret
     assert not any(track.track_id.encode() in audio for track in tracks)
 
 
 def test_clips_are_the_middle_of_their_tracks(folder, study, tracks, chorales):
     by_id = {track.track_id: track for track in tracks}
     clip = study.trials[0].clips[0]
-    heard, rate = sf.read(folder / "page" / clip.file)
+    audio, rate = sf.read(folder / "page" / clip.file)
     whole, same_rate = sf.read(chorales / by_id[clip.track_id].audio)
     assert rate == same_rate
-    assert len(heard) / rate == pytest.approx(clip.seconds) == pytest.approx(1.0)
-    begin = (len(whole) - len(heard)) // 2
-    np.testing.assert_allclose(heard, whole[begin : begin + len(heard)], atol=1e-4)
+    assert len(audio) / rate == pytest.approx(clip.seconds) == pytest.approx(1.0)
+    begin = (len(whole) - len(audio)) // 2
+    np.testing.assert_allclose(audio, whole[begin : begin + len(audio)], atol=1e-4)
 
 
-def test_models_are_asked_about_what_raters_hear(study, clap_folder, chorales, tmp_path):
+def test_a_study_has_the_similarities_of_each_model(study, clap_folder, chorales, tmp_path):
     assert study.models == ("Pitch", "Other")
     for trial in study.trials:
         for pair in trial.similarities.values():
@@ -128,7 +128,7 @@ def test_models_are_asked_about_what_raters_hear(study, clap_folder, chorales, t
     assert name == "tiny-clap"
 
 
-def test_a_seed_gives_the_same_study_another_one_another(folder, chorales, adapter, tmp_path):
+def test_the_seed_determines_the_study(folder, chorales, adapter, tmp_path):
     assert pack(chorales, adapter, tmp_path / "same") == 0
     assert pack(chorales, adapter, tmp_path / "other", "--seed", "1") == 0
     for path in folder.rglob("*"):
@@ -137,32 +137,33 @@ def test_a_seed_gives_the_same_study_another_one_another(folder, chorales, adapt
     assert Study.read(tmp_path / "other").name != Study.read(folder).name
 
 
-def test_what_clips_lack_may_be_assumed(vocabulary):
+def test_absent_tags_are_assumed_if_the_manifest_has_none(vocabulary):
     def track(number, *tags):
         caption = Caption(f"{' and '.join(tags)} together")
         return Track(f"t{number}", f"{number}.wav", 0, 5, (caption,), tags, None, "test")
 
-    known = Known.of(track(0, "electric guitar", "piano"), vocabulary)
-    assert known.assumed
-    assert known.fit((("guitar", True), ("drums", False))) == 1.0  # the broader tag holds, too
-    assert known.fit((("piano", False), ("drums", False))) == 0.5
-    sure = Track("s", "s.wav", 0, 5, (), ("piano",), ("drums",), "test")
-    assert Known.of(sure, vocabulary).fit((("vocals", False),)) is None  # nobody said
+    tags = ClipTags.of(track(0, "electric guitar", "piano"), vocabulary)
+    assert tags.assumed
+    assert tags.fit((("guitar", True), ("drums", False))) == 1.0  # "guitar" is a broader tag
+    assert tags.fit((("piano", False), ("drums", False))) == 0.5
+    labelled = Track("s", "s.wav", 0, 5, (), ("piano",), ("drums",), "test")
+    tags = ClipTags.of(labelled, vocabulary)
+    assert tags.fit((("vocals", False),)) is None  # neither present nor absent
     names = ("piano", "drums", "vocals", "hip hop", "slow", "fast")
     tracks = [track(number, *pair) for number, pair in enumerate(combinations(names, 2))]
-    assert all(question.assumed for question in draw(tracks, vocabulary, 3, 1, seed=0))
+    assert all(question.assumed for question in draw_questions(tracks, vocabulary, 3, 1, seed=0))
 
 
 @pytest.mark.parametrize(
     ("more", "message"),
     [
         (("--split", "nowhere"), "no track of split 'nowhere'"),
-        (("--pairs", "500"), "500 pairs of each of 3 negation levels were asked for"),
-        (("--checks", "500"), "500 checks were asked for, these clips suffice for"),
-        (("--seconds", "0"), "--seconds is 0.0"),
+        (("--pairs", "500"), "pairs per negation level, expected 500"),
+        (("--checks", "500"), "attention checks, expected 500"),
+        (("--seconds", "0"), "seconds"),
     ],
 )
-def test_what_cannot_be_packed_is_one_line(chorales, adapter, tmp_path, capsys, more, message):
+def test_user_errors_of_pack_are_one_line(chorales, adapter, tmp_path, capsys, more, message):
     assert pack(chorales, adapter, tmp_path / "out", *more) == 2
     error = capsys.readouterr().err
     assert message in error
@@ -172,10 +173,10 @@ def test_what_cannot_be_packed_is_one_line(chorales, adapter, tmp_path, capsys, 
 
 def test_a_study_is_never_overwritten(folder, chorales, adapter, capsys):
     assert pack(chorales, adapter, folder) == 2
-    assert "holds something already" in capsys.readouterr().err
+    assert "not an empty folder" in capsys.readouterr().err
 
 
-# A study without audio, large enough that noise shows.
+# A simulated study without audio, large enough to estimate the noise of raters.
 
 PER_LEVEL, N_CHECKS = 200, 10
 NOISE = (0.05, 0.1, 0.2, 0.25, 0.3)
@@ -198,22 +199,24 @@ def large():
         chosen = truth if rng.random() >= MODEL_NOISE else other(truth)
         noisy = (1.0, 0.0) if chosen == "A" else (0.0, 1.0)
         right, tied = ((1.0, 0.0) if truth == "A" else (0.0, 1.0)), (0.5, 0.5)
-        found = {"noisy": noisy, "right": right, "tied": tied}
+        similarities = {"noisy": noisy, "right": right, "tied": tied}
         ordered = clips if truth == "A" else clips[::-1]
         trials.append(
-            Trial(number, f"text {number}", (), level, check, truth, False, ordered, found)
+            Trial(number, f"text {number}", (), level, check, truth, False, ordered, similarities)
         )
     return Study("large", {}, ("noisy", "right", "tied"), tuple(trials))
 
 
 def simulated(study, name, choose, seconds=12.0):
-    """A rater who chooses so; attention checks are obvious to who attends at all."""
+    """Return a rater whose answers ``choose`` gives."""
     rng = random.Random(name)
     answers = {t.number: Answer(choose(t, rng), seconds) for t in study.trials}
     return Rater(name, answers)
 
 
 def honest(study, name, noise):
+    """Return a rater who is wrong at random, but never in attention checks."""
+
     def choose(trial, rng):
         wrong = trial.check is None and rng.random() < noise
         return other(trial.truth) if wrong else trial.truth
@@ -231,7 +234,7 @@ def analysed(large, panel):
     return analyse(large, panel)
 
 
-def clickers(study):
+def careless(study):
     return [
         simulated(study, "random", lambda trial, rng: rng.choice("AB")),
         simulated(study, "one side", lambda trial, rng: "A"),
@@ -240,7 +243,7 @@ def clickers(study):
 
 
 def majority_right(noise):
-    """The probability that most of some raters are right."""
+    """Return the probability that the majority is correct."""
     return sum(
         prod(1 - e if right else e for e, right in zip(noise, outcome, strict=True))
         for outcome in product((True, False), repeat=len(noise))
@@ -248,7 +251,7 @@ def majority_right(noise):
     )
 
 
-def test_a_panel_of_known_noise_is_recovered(analysed):
+def test_the_analysis_recovers_the_noise_of_a_panel(analysed):
     rows = analysed.panels["kept"]
     alpha = np.mean([(1 - 2 * e) * (1 - 2 * f) for e, f in combinations(NOISE, 2)])
     majority = majority_right(NOISE)
@@ -256,7 +259,7 @@ def test_a_panel_of_known_noise_is_recovered(analysed):
     assert list(rows) == [*LEVELS, OVERALL]
     for name, row in rows.items():
         tolerance = 0.04 if name == OVERALL else 0.07
-        for figure, expected in (
+        for estimate, expected in (
             (row.alpha, alpha),
             (row.rater, 1 - np.mean(NOISE)),
             (row.majority, majority),
@@ -265,20 +268,23 @@ def test_a_panel_of_known_noise_is_recovered(analysed):
             (row.model["tied"], 0.5),
             (row.model_right["noisy"], 1 - MODEL_NOISE),
         ):
-            assert figure.value == pytest.approx(expected, abs=tolerance)
-            assert figure.low - 0.02 <= expected <= figure.high + 0.02
-            assert figure.high - figure.low < 0.2
-            assert figure.n == (3 if name == OVERALL else 1) * PER_LEVEL
+            assert estimate.value == pytest.approx(expected, abs=tolerance)
+            assert estimate.low - 0.02 <= expected <= estimate.high + 0.02
+            assert estimate.high - estimate.low < 0.2
+            assert estimate.n == (3 if name == OVERALL else 1) * PER_LEVEL
         assert row.answers == len(NOISE) * row.alpha.n
 
 
-def test_clickers_are_flagged_and_left_out_honest_raters_are_not(large, panel, analysed):
-    analysis = analyse(large, [*clickers(large), *panel])
+def test_careless_raters_are_flagged_and_left_out(large, panel, analysed):
+    analysis = analyse(large, [*careless(large), *panel])
     by_random, one_side, hasty, *others = analysis.verdicts
     assert by_random.flags[0].startswith("failed checks (")
-    assert one_side.flags == ("failed checks (10 of 20 right)", "one side (A in 620 of 620)")
+    assert one_side.flags == (
+        "failed checks (10 of 20 correct)",
+        "mostly one side (A in 620 of 620)",
+    )
     assert one_side.consistent == 0.0
-    assert hasty.flags == ("faster than the clips (100 % of the answers)",)
+    assert hasty.flags == ("faster than the clips (100 % of answers)",)
     assert [verdict.flags for verdict in others] == [()] * len(NOISE)
     assert analysis.kept == len(NOISE)
     assert analysis.panels["kept"] == analysed.panels["all"]
@@ -286,7 +292,7 @@ def test_clickers_are_flagged_and_left_out_honest_raters_are_not(large, panel, a
     assert with_all.alpha.value < analysis.panels["kept"][OVERALL].alpha.value - 0.05
 
 
-def test_ties_of_raters_count_half_and_absent_answers_nothing(large):
+def test_ties_count_half_and_missing_answers_do_not_count(large):
     right, wrong = (
         simulated(large, name, lambda trial, rng, flip=flip: flip(trial.truth))
         for name, flip in (("right", str), ("wrong", other))
@@ -296,7 +302,7 @@ def test_ties_of_raters_count_half_and_absent_answers_nothing(large):
     assert row.majority.value == pytest.approx((10 + 0.5 * (PER_LEVEL - 10)) / PER_LEVEL)
     assert row.answers == 2 * PER_LEVEL + 10
     alone = analyse(large, [Rater("short", first)]).panels["all"]
-    assert np.isnan(alone["original"].alpha.value)  # nobody to agree with
+    assert np.isnan(alone["original"].alpha.value)  # needs a second rater
     assert alone["fully"].majority.n == 0
     assert np.isnan(judge(large, Rater("short", first)).right)
 
@@ -311,7 +317,7 @@ def written(path, study, rater, changed=None):
     return str(path)
 
 
-def test_the_command_writes_tables_and_pictures(folder, study, tmp_path, capsys):
+def test_results_writes_tables_and_pictures(folder, study, tmp_path, capsys):
     raters = [honest(study, f"rater{i}", 0.1) for i in range(3)]
     raters.append(simulated(study, "lazy|one", lambda trial, rng: "B"))
     paths = [written(tmp_path / f"{i}.json", study, rater) for i, rater in enumerate(raters)]
@@ -325,12 +331,12 @@ def test_the_command_writes_tables_and_pictures(folder, study, tmp_path, capsys)
     assert level["majority"]["n"] == PAIRS
     table = (out / "table.md").read_text()
     assert r"| lazy\|one | 23 | 50 % of 8 |" in table
-    assert "| Pitch and the majority |" in table
+    assert "| Pitch: agreement with the majority |" in table
     for name in ("agreement.png", "agreement.svg"):
         assert (out / name).stat().st_size > 10_000
 
 
-def test_results_survive_when_everybody_is_flagged(folder, study, tmp_path):
+def test_results_if_every_rater_is_flagged(folder, study, tmp_path):
     lazy = simulated(study, "lazy", lambda trial, rng: "B")
     path = written(tmp_path / "lazy.json", study, lazy)
     assert main(["listening", "results", str(folder), path, "--out", str(tmp_path / "out")]) == 0
@@ -345,21 +351,27 @@ GOOD = {"trial": 1, "choice": "A", "seconds": 3.0}
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"study": "else"}, "answers of study 'else', expected"),
+        ({"study": "else"}, "answers to study 'else', expected"),
         ({"rater": ""}, "rater is '', expected a name"),
-        ({"answers": []}, "holds no answers"),
-        ({"more": 1}, "expected an object of study, rater and answers"),
+        ({"answers": []}, "contains no answers"),
+        ({"more": 1}, "expected an object with study, rater and answers"),
         ({"answers": [1]}, "answers[0] is 1, expected an object"),
-        ({"answers": [GOOD, GOOD]}, "answers[1] answers trial 1 again"),
-        ({"answers": [GOOD | {"trial": 99}]}, "answers[0]: the study has no trial 99"),
+        ({"answers": [GOOD, GOOD]}, "answers[1]: second answer to trial 1"),
+        (
+            {"answers": [GOOD | {"trial": 99}]},
+            "answers[0]: trial is 99, which",
+        ),
         ({"answers": [GOOD | {"choice": "C"}]}, "answers[0]: choice is 'C', expected one of"),
-        ({"answers": [GOOD | {"seconds": -1}]}, "answers[0]: seconds is -1, expected seconds"),
+        (
+            {"answers": [GOOD | {"seconds": -1}]},
+            "answers[0]: seconds is -1, expected",
+        ),
     ],
 )
-def test_wrong_answers_are_one_line_that_names_the_file(
+def test_invalid_answers_are_one_line_that_names_the_file(
     folder, study, tmp_path, capsys, changed, message
 ):
-    path = written(tmp_path / "wrong.json", study, honest(study, "r", 0.0), changed)
+    path = written(tmp_path / "invalid.json", study, honest(study, "r", 0.0), changed)
     assert main(["listening", "results", str(folder), path, "--out", str(tmp_path / "out")]) == 2
     error = capsys.readouterr().err
     assert error.startswith(f"negclap: error: {path}: ")
@@ -367,17 +379,17 @@ def test_wrong_answers_are_one_line_that_names_the_file(
     assert error.count("\n") == 1
 
 
-def test_wrong_files_are_one_line(folder, study, tmp_path, capsys):
+def test_invalid_files_are_one_line(folder, study, tmp_path, capsys):
     one = written(tmp_path / "one.json", study, honest(study, "r", 0.0))
     two = written(tmp_path / "two.json", study, honest(study, "r", 0.0))
     broken = tmp_path / "broken.json"
     broken.write_text("{")
     (tmp_path / "key.json").write_text("{}")
     for arguments, message in (
-        ((folder, one, two), f"{two}: rater 'r' stands already in {one}"),
+        ((folder, one, two), f"{two}: rater 'r' is also in {one}"),
         ((folder, broken), f"{broken}: not JSON"),
-        ((folder, tmp_path / "none.json"), "none.json: no answers there"),
-        ((folder / "page", one), "key.json: no key there"),
+        ((folder, tmp_path / "none.json"), "none.json: no such file"),
+        ((folder / "page", one), "key.json: no such file"),
         ((tmp_path, one), "key.json: not the key of a study"),
     ):
         given = list(map(str, arguments))
@@ -387,7 +399,7 @@ def test_wrong_files_are_one_line(folder, study, tmp_path, capsys):
         assert error.count("\n") == 1
 
 
-def test_the_missing_extra_is_named(folder, study, tmp_path, capsys, monkeypatch):
+def test_a_missing_extra_is_reported(folder, study, tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "krippendorff", None)
     monkeypatch.delitem(sys.modules, "negclap.listening.results")
     path = written(tmp_path / "r.json", study, honest(study, "r", 0.0))

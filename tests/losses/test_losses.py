@@ -16,10 +16,10 @@ from negclap.losses import (
     LossTerms,
     Pairs,
     Term,
-    contrast,
-    contrastive,
+    contrastive_loss,
     dense,
     dissimilarity,
+    one_direction,
     sigmoid,
     tiled,
 )
@@ -31,7 +31,7 @@ def embeddings(n, d=6, seed=0):
 
 
 def naive_contrastive(rows, columns, scale, keys):
-    """Row by row, in float64, with Python's own sums."""
+    """The loss as a loop over rows."""
     total = 0.0
     for i, row in enumerate(rows):
         negatives = [j for j in range(len(columns)) if j == i or keys[j] != keys[i]]
@@ -41,42 +41,42 @@ def naive_contrastive(rows, columns, scale, keys):
 
 
 @given(st.integers(1, 9), st.integers(0, 100), st.sampled_from([1.0, 14.0, 100.0]))
-def test_contrastive_equals_the_naive_loop(n, seed, scale):
+def test_one_direction_equals_the_naive_loop(n, seed, scale):
     audio, text = embeddings(n, seed=seed), embeddings(n, seed=seed + 1)
     keys = torch.randint(4, (n,), generator=torch.Generator().manual_seed(seed))
-    value = contrastive(audio, text, torch.tensor(scale), keys, keys)
+    value = one_direction(audio, text, torch.tensor(scale), keys, keys)
     assert value.item() == pytest.approx(
         naive_contrastive(audio, text, scale, keys).item(), abs=1e-9
     )
 
 
-def test_same_captions_are_not_each_others_negatives():
+def test_equal_captions_are_not_negatives():
     audio = embeddings(4)
     text = audio[[0, 0, 2, 3]]
     scale = torch.tensor(100.0)
-    distinct = contrastive(audio, text, scale, torch.arange(4), torch.arange(4))
+    distinct = one_direction(audio, text, scale, torch.arange(4), torch.arange(4))
     keys = torch.tensor([0, 0, 2, 3])
-    masked = contrastive(audio, text, scale, keys, keys)
+    masked = one_direction(audio, text, scale, keys, keys)
     assert masked < distinct
 
 
-def test_shards_of_rows_average_to_the_whole():
+def test_the_loss_of_all_rows_is_the_mean_over_the_ranks():
     audio, text, keys = embeddings(6), embeddings(6, seed=1), torch.tensor([0, 1, 2, 0, 4, 5])
     scale = torch.tensor(10.0)
-    whole = contrastive(audio, text, scale, keys, keys)
+    whole = one_direction(audio, text, scale, keys, keys)
     parts = [
-        contrastive(audio[i : i + 2], text, scale, keys[i : i + 2], keys, offset=i)
+        one_direction(audio[i : i + 2], text, scale, keys[i : i + 2], keys, offset=i)
         for i in (0, 2, 4)
     ]
     assert torch.stack(parts).mean().item() == pytest.approx(whole.item())
 
 
-def test_gradients_are_right():
+def test_gradients_of_one_direction_are_correct():
     audio, text = embeddings(4).requires_grad_(), embeddings(4, seed=1).requires_grad_()
     scale = torch.tensor(5.0, dtype=torch.float64, requires_grad=True)
     keys = torch.tensor([0, 1, 1, 3])
     assert torch.autograd.gradcheck(
-        lambda a, t, s: contrastive(a, t, s, keys, keys), (audio, text, scale)
+        lambda a, t, s: one_direction(a, t, s, keys, keys), (audio, text, scale)
     )
 
 
@@ -87,29 +87,32 @@ RANKS = {"all": slice(0, B), "first": slice(0, 4), "last": slice(7, B)}
 
 
 def make_pairs(rows=RANKS["all"], extras=(), dtype=torch.float64):
-    """Pairs of one rank of several, or of the only one; and the leaves that they are made of."""
+    """Pairs of one of several ranks, or of the only one, and the leaves of their graph."""
     audio, text = embeddings(B), embeddings(B, seed=1)
     leaves = {"all_audio": audio, "all_text": text}
+    fixed = {}
     if rows != RANKS["all"]:
         leaves |= {"audio": audio[rows], "text": text[rows]}
     if "own" in extras:
         own = embeddings(3 * B, seed=2).reshape(B, 3, -1)[rows]
-        own[0], own[2, 1] = float("nan"), float("nan")
         leaves["own"] = own
+        exists = torch.ones(len(own), 3, dtype=torch.bool)
+        exists[0], exists[2, 1] = False, False
+        fixed["own_given"] = exists
     if "shared" in extras:
         leaves["shared"] = embeddings(5, seed=3)
     leaves = {name: leaf.to(dtype, copy=True).requires_grad_() for name, leaf in leaves.items()}
-    alone = {"audio": leaves["all_audio"], "text": leaves["all_text"]}
+    single_rank = {"audio": leaves["all_audio"], "text": leaves["all_text"]}
     keys = {"keys": KEYS[rows], "all_keys": KEYS, "offset": rows.start}
-    return Pairs(**(alone | leaves | keys)), list(leaves.values())
+    return Pairs(**(single_rank | leaves | keys | fixed)), list(leaves.values())
 
 
 def naive_negatives(pairs, i):
-    """The texts that are no text of clip i of this rank, and the clips that are not of its text."""
+    """The negative texts of clip i of this rank, and the negative clips of its text."""
     others = [j for j in range(len(pairs.all_keys)) if pairs.all_keys[j] != pairs.keys[i]]
     texts = [pairs.all_text[j] for j in others]
     if pairs.own is not None:
-        texts += [false for false in pairs.own[i] if not false.isnan().any()]
+        texts += list(pairs.own[i][pairs.own_given[i]])
     if pairs.shared is not None:
         texts += list(pairs.shared)
     return texts, [pairs.all_audio[j] for j in others]
@@ -160,7 +163,7 @@ def with_gradients(loss, pairs, leaves, scale, bias, *block):
 @pytest.mark.parametrize("extras", EXTRAS.values(), ids=EXTRAS)
 @pytest.mark.parametrize("rows", RANKS.values(), ids=RANKS)
 @pytest.mark.parametrize("form", FORMS)
-def test_value_and_gradients_are_those_of_the_naive_loop_in_float64(form, rows, extras):
+def test_value_and_gradients_equal_the_naive_loop_in_float64(form, rows, extras):
     loss, naive = FORMS[form]
     expected = with_gradients(naive, *make_pairs(rows, extras), *scalars())
     for block in (1, 3, 64):
@@ -171,26 +174,27 @@ def test_value_and_gradients_are_those_of_the_naive_loop_in_float64(form, rows, 
 
 
 @pytest.mark.parametrize("form", ["tiled", "sigmoid"])
-def test_gradients_in_tiles_are_right(form):
+def test_gradients_of_tiled_forms_are_correct(form):
     pairs, leaves = make_pairs(RANKS["last"], ("shared",))
     names = ("all_audio", "all_text", "audio", "text", "shared")
 
-    def loss(scale, bias, *given):
+    def loss(scale, bias, *tensors):
         return FORMS[form][0](
-            replace(pairs, **dict(zip(names, given, strict=True))), scale, bias, 3
+            replace(pairs, **dict(zip(names, tensors, strict=True))), scale, bias, 3
         )
 
     assert torch.autograd.gradcheck(loss, (*scalars(), *leaves), fast_mode=True)
 
 
 @pytest.mark.parametrize("form", ["tiled", "sigmoid"])
-def test_ranks_average_to_the_whole(form):
+def test_the_loss_of_all_pairs_is_the_mean_over_the_ranks(form):
     loss = FORMS[form][0]
     whole = make_pairs(extras=("own",))[0]
+    names = ("audio", "text", "keys", "own", "own_given")
     parts = [
         replace(
             whole,
-            **{name: getattr(whole, name)[i : i + 1] for name in ("audio", "text", "keys", "own")},
+            **{name: getattr(whole, name)[i : i + 1] for name in names},
             offset=i,
         )
         for i in range(B)
@@ -200,17 +204,17 @@ def test_ranks_average_to_the_whole(form):
 
 
 @pytest.mark.parametrize("form", ["tiled", "sigmoid"])
-def test_both_passes_are_exact_under_autocast(form):
+def test_autocast_does_not_affect_either_pass(form):
     pairs, leaves = make_pairs(extras=("shared",), dtype=torch.float32)
-    given = (FORMS[form][0], pairs, leaves, *scalars(torch.float32), 4)
-    expected = with_gradients(*given)
+    arguments = (FORMS[form][0], pairs, leaves, *scalars(torch.float32), 4)
+    expected = with_gradients(*arguments)
     with torch.autocast("cpu", torch.bfloat16):
-        got = with_gradients(*given)
+        got = with_gradients(*arguments)
     torch.testing.assert_close(got, expected, atol=0, rtol=0)
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_clips_of_one_text_have_no_negatives(form):
+def test_without_negatives_values_and_gradients_are_finite(form):
     pairs, leaves = make_pairs(dtype=torch.float32)
     keys = torch.zeros(B, dtype=torch.long)
     pairs = replace(pairs, keys=keys, all_keys=keys)
@@ -223,7 +227,7 @@ def test_clips_of_one_text_have_no_negatives(form):
 
 
 class _Largest(TorchDispatchMode):
-    """The number of elements of the largest tensor that an operation gives."""
+    """Records the number of elements of the largest result of any operation."""
 
     elements = 0
 
@@ -235,35 +239,35 @@ class _Largest(TorchDispatchMode):
 
 
 @pytest.mark.parametrize(
-    ("form", "of_block"), [("dense", False), ("tiled", True), ("sigmoid", True)]
+    ("form", "is_tiled"), [("dense", False), ("tiled", True), ("sigmoid", True)]
 )
-def test_only_the_dense_form_holds_all_logits(form, of_block):
+def test_only_the_dense_form_has_all_logits_in_memory(form, is_tiled):
     n, d, block = 64, 4, 16
     audio, text = embeddings(n, d).requires_grad_(), embeddings(n, d, seed=1).requires_grad_()
     pairs = Pairs(audio, text, audio, text, torch.arange(n), torch.arange(n))
     with _Largest() as largest:
         FORMS[form][0](pairs, *scalars(), block).backward()
-    assert largest.elements == (max(block * block, n * d) if of_block else n * n)
+    assert largest.elements == (max(block * block, n * d) if is_tiled else n * n)
 
 
-def test_a_term_says_which_form_is_computed():
+def test_the_term_selects_the_form():
     pairs, (scale, bias) = make_pairs()[0], scalars()
-    assert contrast(pairs, scale, ContrastiveTerm(1.0)) == dense(pairs, scale)
-    given = contrast(pairs, scale, ContrastiveTerm(1.0, form="tiled", block=3))
-    assert given == tiled(pairs, scale, 3)
-    given = contrast(pairs, scale, ContrastiveTerm(1.0, form="sigmoid", block=3), bias)
-    assert given == sigmoid(pairs, scale, bias, 3)
+    assert contrastive_loss(pairs, scale, ContrastiveTerm(1.0)) == dense(pairs, scale)
+    term = ContrastiveTerm(1.0, form="tiled", block=3)
+    assert contrastive_loss(pairs, scale, term) == tiled(pairs, scale, 3)
+    term = ContrastiveTerm(1.0, form="sigmoid", block=3)
+    assert contrastive_loss(pairs, scale, term, bias) == sigmoid(pairs, scale, bias, 3)
 
 
-def test_a_sigmoid_pair_is_judged_by_itself():
-    """One pair at the bias of SigLIP's start: -log sigmoid(scale - 10)."""
+def test_the_sigmoid_loss_of_a_single_pair():
+    """-log sigmoid(scale + bias), with a cosine of 1."""
     one = torch.ones(1, 1)
     pairs = Pairs(one, one, one, one, torch.zeros(1).long(), torch.zeros(1).long())
     value = sigmoid(pairs, torch.tensor(10.0), torch.tensor(-10.0), 512)
     assert value.item() == pytest.approx(math.log(2))
 
 
-def test_tiles_of_nothing_are_refused():
+def test_an_empty_tile_is_rejected():
     with pytest.raises(InputError, match="block is 0"):
         ContrastiveTerm(block=0)
 
@@ -275,7 +279,7 @@ def test_dissimilarity_is_the_cosine_of_equation_1():
     torch.testing.assert_close(dissimilarity(a, -a), -torch.ones(3, dtype=torch.float64))
 
 
-def test_hinge_stops_at_its_floor():
+def test_dissimilarity_has_no_gradient_below_its_floor():
     a = embeddings(1).requires_grad_()
     assert dissimilarity(a, -a.detach(), floor=0.2).item() == 0.0
     assert dissimilarity(a, a.detach(), floor=0.2).item() == pytest.approx(0.8)
@@ -283,7 +287,7 @@ def test_hinge_stops_at_its_floor():
     assert not a.grad.any()
 
 
-def test_warm_up_rises_to_the_weight():
+def test_the_weight_rises_during_warm_up():
     term = Term(weight=2.0, warmup_steps=3)
     assert [term.weight_at(step) for step in range(5)] == [0.5, 1.0, 1.5, 2.0, 2.0]
     assert Term(weight=2.0).weight_at(0) == 2.0
@@ -291,6 +295,6 @@ def test_warm_up_rises_to_the_weight():
 
 
 @pytest.mark.parametrize("term", [Term, DissimilarityTerm])
-def test_negative_weights_are_refused(term):
+def test_negative_weights_are_rejected(term):
     with pytest.raises(InputError, match=r"weight -0.1"):
         term(weight=-0.1)

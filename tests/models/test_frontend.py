@@ -11,7 +11,7 @@ CONFIGS = [MelConfig(), HTSAT_MEL, MelConfig(22_050, 2048, 512, 128, 0.0, 11_025
 
 
 @pytest.mark.parametrize("config", CONFIGS)
-def test_filterbank_is_librosas(config):
+def test_the_filter_bank_equals_librosas(config):
     ours = LogMel(config, SpecAugment()).mel.mel_scale.fb.T.numpy()
     theirs = librosa.filters.mel(
         sr=config.sample_rate,
@@ -24,7 +24,7 @@ def test_filterbank_is_librosas(config):
 
 
 @pytest.mark.parametrize("config", CONFIGS)
-def test_spectrogram_is_librosas(config):
+def test_the_spectrogram_equals_librosas(config):
     waveform = np.random.default_rng(0).normal(0, 0.1, config.sample_rate).astype(np.float32)
     ours = LogMel(config, SpecAugment()).eval()(torch.from_numpy(waveform)[None])[0].numpy()
     power = librosa.feature.melspectrogram(
@@ -42,13 +42,13 @@ def test_spectrogram_is_librosas(config):
     np.testing.assert_allclose(ours, theirs, atol=1e-2)
 
 
-def test_16_bit_samples_are_heard_as_floats():
-    numbers = torch.randint(-20_000, 20_000, (2, 16_000), dtype=torch.int16)
-    heard = LogMel(MelConfig(), SpecAugment()).eval()
-    torch.testing.assert_close(heard(numbers), heard(numbers.float() / 32_768))
+def test_int16_and_float_samples_give_the_same_spectrogram():
+    samples = torch.randint(-20_000, 20_000, (2, 16_000), dtype=torch.int16)
+    log_mel = LogMel(MelConfig(), SpecAugment()).eval()
+    torch.testing.assert_close(log_mel(samples), log_mel(samples.float() / 32_768))
 
 
-def test_spec_augment_masks_in_training_only():
+def test_spec_augment_masks_only_in_training():
     torch.manual_seed(0)
     waveform = torch.randn(8, 16_000) * 0.1
     plain = LogMel(MelConfig(), SpecAugment())
@@ -57,10 +57,10 @@ def test_spec_augment_masks_in_training_only():
     changed = masked.train()(waveform) != plain(waveform)
     assert changed.any()
     assert not changed.all()
-    stretches = changed[0].all(dim=0).sum()  # bands that are masked in every frame
-    assert stretches <= 17
+    masked_bands = changed[0].all(dim=0).sum()  # in every frame
+    assert masked_bands <= 17
 
 
-def test_a_band_above_nyquist_is_refused():
-    with pytest.raises(InputError, match="does not fit"):
+def test_a_band_above_the_nyquist_frequency_is_rejected():
+    with pytest.raises(InputError, match=r"8000.0 Hz, expected a range within 0 to 4000.0 Hz"):
         MelConfig(sample_rate=8_000, f_max=8_000.0)

@@ -1,4 +1,4 @@
-"""mteb's own retrieval runs on our models; its scores are those of our embeddings."""
+"""mteb's retrieval tasks run on negclap's models."""
 
 import mteb
 import numpy as np
@@ -18,7 +18,7 @@ CLIPS, RATE = 12, 16_000
 
 @pytest.fixture
 def task(chorales, tracks):
-    """Captions to clips, and back, on a few clips of the built-in set."""
+    """Text-to-audio retrieval on a few clips of the built-in data set."""
     chosen = tracks[:CLIPS]
     waveforms = [read_excerpt(chorales / track.audio, 0.0, 4.0, RATE) for track in chosen]
     texts = Dataset.from_dict(
@@ -66,10 +66,10 @@ def task(chorales, tracks):
     return TinyRetrieval(), texts["text"], np.stack(waveforms)
 
 
-def test_mtebs_retrieval_is_that_of_our_embeddings(task, tiny_run):
+def test_scores_of_mteb_equal_those_of_the_embeddings(task, tiny_run):
     tiny, texts, waveforms = task
-    found = mteb.evaluate(MtebModel(tiny_run), tiny, cache=None, show_progress_bar=False)
-    (scores,) = found.task_results[0].scores["test"]
+    results = mteb.evaluate(MtebModel(tiny_run), tiny, cache=None, show_progress_bar=False)
+    (scores,) = results.task_results[0].scores["test"]
     model = negclap.load(tiny_run)
     sim = model.encode_text(list(texts)) @ model.encode_audio(waveforms).T
     ranks = (sim > np.diag(sim)[:, None]).sum(axis=1)
@@ -77,7 +77,7 @@ def test_mtebs_retrieval_is_that_of_our_embeddings(task, tiny_run):
         assert scores[f"recall_at_{k}"] == pytest.approx((ranks < k).mean(), abs=1e-4)
 
 
-def test_clips_of_any_rate_and_length_are_encoded(task, tiny_run):
+def test_clips_of_any_sample_rate_and_length_are_encoded(task, tiny_run):
     _, _, waveforms = task
     whole = waveforms[0]
     clips = Dataset.from_dict(
@@ -89,7 +89,7 @@ def test_clips_of_any_rate_and_length_are_encoded(task, tiny_run):
         }
     )
     model = MtebModel(tiny_run)
-    found = model.encode(DataLoader(clips, batch_size=2))
+    embeddings = model.encode(DataLoader(clips, batch_size=2))
     expected = model.model.encode_audio(np.stack([whole, np.resize(whole[:RATE], len(whole))]))
-    np.testing.assert_allclose(found[:2], expected, atol=1e-5)
-    assert found[2] @ found[0] > 0.9  # a crude 8 kHz
+    np.testing.assert_allclose(embeddings[:2], expected, atol=1e-5)
+    assert embeddings[2] @ embeddings[0] > 0.9  # decimated to 8 kHz without a filter

@@ -1,4 +1,4 @@
-"""Any model behind one protocol, equal to what its own code gives; nothing unsafe is read."""
+"""`negclap.load` reproduces models of other libraries, and runs no code from files."""
 
 import pickle
 import shutil
@@ -33,14 +33,14 @@ class Loudness:
 class Wrong(Loudness):
     dim = 3
 
-class Deaf:
+class TextOnly:
     sample_rate = 8_000
     encode_text = None
 """
 
 
-class Evil:
-    """Unpickling it runs code."""
+class Malicious:
+    """Runs code when it is unpickled."""
 
     def __reduce__(self):
         return (Path("/tmp/negclap-was-here").touch, ())
@@ -52,8 +52,8 @@ def noise(seconds, n=3):
 
 
 @torch.inference_mode()
-def embedded_by_transformers(folder, waveforms):
-    """Clip by clip, text by text."""
+def embed_with_transformers(folder, waveforms):
+    """Embed texts and clips one at a time."""
     model, processor = (
         ClapModel.from_pretrained(folder).eval(),
         AutoProcessor.from_pretrained(folder),
@@ -71,35 +71,35 @@ def embedded_by_transformers(folder, waveforms):
 
 @pytest.mark.parametrize("fusion", [False, True])
 @pytest.mark.parametrize("seconds", [4.0, 10.0])
-def test_a_clap_model_gives_what_transformers_gives(tmp_path, fusion, seconds):
+def test_a_clap_model_equals_transformers(tmp_path, fusion, seconds):
     folder = save_clap(tmp_path, fusion)
     model = negclap.load(folder)
-    texts, clips = embedded_by_transformers(folder, noise(seconds))
+    texts, clips = embed_with_transformers(folder, noise(seconds))
     np.testing.assert_allclose(model.encode_text(TEXTS), texts, atol=1e-5)
     np.testing.assert_allclose(model.encode_audio(noise(seconds)), clips, atol=1e-5)
     assert (model.sample_rate, model.dim, model.excerpt_s) == (RATE, 24, 10.0)
 
 
-def test_a_clap_model_cuts_nothing_at_random(clap_folder):
-    with pytest.raises(InputError, match=r"clips of 11.0 s, a ClapModel takes 10 s"):
+def test_clips_that_a_clap_model_would_crop_at_random_are_rejected(clap_folder):
+    with pytest.raises(InputError, match=r"clips last 11.0 s, this ClapModel takes at most 10 s"):
         negclap.load(clap_folder).encode_audio(noise(11.0))
 
 
-def test_a_class_in_a_file_is_a_model(tmp_path, chorales, tracks):
+def test_a_class_in_a_file_is_loaded(tmp_path, chorales, tracks):
     (tmp_path / "adapter.py").write_text(ADAPTER)
     model = negclap.load(f"{tmp_path / 'adapter.py'}:Loudness")
     assert (model.dim, model.excerpt_s) == (2, 2.0)
-    heard = model.encode_audio([chorales / track.audio for track in tracks[:3]])
-    np.testing.assert_allclose(np.linalg.norm(heard, axis=1), 1, atol=1e-6)
+    embeddings = model.encode_audio([chorales / track.audio for track in tracks[:3]])
+    np.testing.assert_allclose(np.linalg.norm(embeddings, axis=1), 1, atol=1e-6)
     assert model.encode_text(TEXTS).shape == (3, 2)
     for name, message in {
-        "Wrong": r"encode_text gave \(1, 2\), expected \(1, 3\)",
-        "Deaf": "has no encode_audio",
-        "Nobody": "has no class 'Nobody'",
+        "Wrong": r"encode_text returned shape \(1, 2\), expected \(1, 3\)",
+        "TextOnly": "has no encode_audio",
+        "Missing": "has no class 'Missing'",
     }.items():
         with pytest.raises(InputError, match=message):
             negclap.load(f"{tmp_path / 'adapter.py'}:{name}").encode_text(["x"])
-    with pytest.raises(InputError, match=r"nothing\.py: no file there"):
+    with pytest.raises(InputError, match=r"nothing\.py: no such file"):
         negclap.load("nothing.py:Model")
 
 
@@ -118,7 +118,7 @@ def test_a_class_in_a_file_is_a_model(tmp_path, chorales, tracks):
          "encode_text: ZeroDivisionError"),
     ],
 )  # fmt: skip
-def test_what_somebodys_class_does_wrong_is_one_line(tmp_path, code, message):
+def test_errors_of_a_custom_class_are_reported_in_one_line(tmp_path, code, message):
     (tmp_path / "adapter.py").write_text(code)
     with pytest.raises(InputError, match=message) as error:
         negclap.load(f"{tmp_path / 'adapter.py'}:M").encode_text(["x"])
@@ -137,7 +137,7 @@ def test_what_somebodys_class_does_wrong_is_one_line(tmp_path, code, message):
         ("config.yaml", b"model: 3"),
     ],
 )
-def test_a_broken_run_is_one_line(tiny_run, tmp_path, path, data):
+def test_a_broken_run_is_reported_in_one_line(tiny_run, tmp_path, path, data):
     run = tmp_path / "run"
     shutil.copytree(tiny_run, run)
     (run / path).write_bytes(data)
@@ -146,17 +146,24 @@ def test_a_broken_run_is_one_line(tiny_run, tmp_path, path, data):
     assert "\n" not in str(error.value)
 
 
-def test_arrays_that_are_no_audio_are_refused(tiny_run):
-    model = negclap.load(tiny_run)
-    for wrong in (np.zeros(16_000, np.float32), np.full((1, 16_000), np.nan, np.float32)):
-        with pytest.raises(InputError, match=r"expected \(n, samples\)"):
-            model.encode_audio(wrong)
-    with pytest.raises(InputError, match="an array of int32, expected floats"):
-        model.encode_audio(np.ones((1, 64_000), np.int32))
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (
+            np.zeros(16_000, np.float32),
+            r"has shape \(16000,\), expected \(n, samples\)",
+        ),
+        (np.full((1, 16_000), np.nan, np.float32), "has NaN or infinite samples"),
+        (np.ones((1, 64_000), np.int32), "audio array of int32, expected floats"),
+    ],
+)
+def test_invalid_audio_arrays_are_rejected(tiny_run, array, message):
+    with pytest.raises(InputError, match=message):
+        negclap.load(tiny_run).encode_audio(array)
 
 
 class FakeClapModule(torch.nn.Module):
-    """The calls of LAION's `CLAP_Module` that are used."""
+    """The used part of LAION's `CLAP_Module`."""
 
     def __init__(self, enable_fusion, amodel):
         super().__init__()
@@ -169,8 +176,8 @@ class FakeClapModule(torch.nn.Module):
 
     def get_text_embedding(self, x, use_tensor):
         assert use_tensor
-        found = self.model(torch.stack([torch.full((512,), float(len(text))) for text in x]))
-        return found.squeeze(0)  # as theirs does with one text
+        features = self.model(torch.stack([torch.full((512,), float(len(text))) for text in x]))
+        return features.squeeze(0)  # as the original does for a single text
 
 
 @pytest.fixture
@@ -180,7 +187,7 @@ def laion_clap(monkeypatch):
     monkeypatch.setitem(sys.modules, "laion_clap", module)
 
 
-def test_a_laion_checkpoint_is_loaded_into_their_own_code(laion_clap, tmp_path):
+def test_a_laion_checkpoint_is_loaded_into_laions_module(laion_clap, tmp_path):
     weights = torch.nn.Linear(512, 512).state_dict()
     path = tmp_path / "music_audioset_epoch_15.pt"
     state = {f"module.{name}": value for name, value in weights.items()}
@@ -193,17 +200,17 @@ def test_a_laion_checkpoint_is_loaded_into_their_own_code(laion_clap, tmp_path):
     np.testing.assert_allclose(one, F.normalize(expected, dim=-1).numpy(), atol=1e-6)
     np.testing.assert_allclose(np.linalg.norm(model.encode_audio(noise(1.0)), axis=1), 1, atol=1e-5)
     torch.save({"state_dict": {"module.other": torch.ones(1)}}, path)
-    with pytest.raises(InputError, match="not the model of its name"):
+    with pytest.raises(InputError, match="weights do not fit HTSAT-base, which the name implies"):
         negclap.load(path)
 
 
-def test_without_laions_package_the_message_says_what_to_install(tmp_path, monkeypatch):
+def test_a_missing_laion_clap_package_is_reported(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "laion_clap", None)
     with pytest.raises(InputError, match="pip install laion_clap"):
         negclap.load(tmp_path / "x.pt")
 
 
-def test_a_malicious_pickle_is_refused(laion_clap, tiny_run, clap_folder, tmp_path):
+def test_a_malicious_pickle_is_rejected(laion_clap, tiny_run, clap_folder, tmp_path):
     harm = Path("/tmp/negclap-was-here")
     harm.unlink(missing_ok=True)
     run = tmp_path / "run"
@@ -219,15 +226,15 @@ def test_a_malicious_pickle_is_refused(laion_clap, tiny_run, clap_folder, tmp_pa
         (clap, clap / "pytorch_model.bin"),
         (tmp_path / "laion.pt", tmp_path / "laion.pt"),
     ):
-        file.write_bytes(pickle.dumps({"state_dict": Evil()}))
+        file.write_bytes(pickle.dumps({"state_dict": Malicious()}))
         with pytest.raises(InputError):
             negclap.load(victim)
-        torch.save({"state_dict": Evil()}, file)
+        torch.save({"state_dict": Malicious()}, file)
         with pytest.raises(InputError):
             negclap.load(victim)
     assert not harm.exists()
     torch.load(tmp_path / "run" / "checkpoints" / "best.ckpt", weights_only=False)
-    assert harm.exists()  # the pickle does harm where it is read carelessly
+    assert harm.exists()  # the same pickle runs its code if it is read without weights_only
     harm.unlink()
 
 
@@ -235,13 +242,13 @@ def test_a_malicious_pickle_is_refused(laion_clap, tiny_run, clap_folder, tmp_pa
     ("files", "message"),
     [
         ({}, "neither a run folder .* nor a model"),
-        ({"config.json": "{"}, "not a model's configuration"),
-        ({"config.json": '{"model_type": "bert"}'}, "a model of type 'bert'"),
+        ({"config.json": "{"}, "not the configuration of a model"),
+        ({"config.json": '{"model_type": "bert"}'}, "model_type is 'bert'"),
         ({"config.json": '{"model_type": "clap"}'}, "not a ClapModel with its processor"),
         ({"config.json": '{"model_type": "negclap"}'}, "not an exported model"),
     ],
 )
-def test_what_is_no_model_is_one_line(tmp_path, files, message):
+def test_invalid_sources_are_reported_in_one_line(tmp_path, files, message):
     for name, text in files.items():
         (tmp_path / name).write_text(text)
     with pytest.raises(InputError, match=message) as error:
@@ -249,6 +256,6 @@ def test_what_is_no_model_is_one_line(tmp_path, files, message):
     assert "\n" not in str(error.value)
 
 
-def test_a_name_that_is_nowhere_is_one_line():
-    with pytest.raises(InputError, match=r"nobody/nothing: no such folder here, and not from"):
+def test_an_unknown_name_is_reported_in_one_line():
+    with pytest.raises(InputError, match=r"nobody/nothing: no such folder, and no such model"):
         negclap.load("nobody/nothing")

@@ -1,5 +1,6 @@
-"""Two writers, a killed writer and a full disk lose nothing; the approximate search finds it."""
+"""An index survives concurrent and killed writers; approximate search has the expected recall."""
 
+import json
 import os
 import resource
 import shutil
@@ -7,7 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,11 +17,11 @@ import soundfile as sf
 from negclap.errors import InputError
 from negclap.progress import quiet
 from negclap.search import Index
-from negclap.search.store import Indexed, Stamp, Store
-from negclap.search.vectors import current, make, near_index, rescored, tuned
+from negclap.search.store import IndexedTrack, Stamp, Store
+from negclap.search.vectors import build, build_ivf, load_newest, rescore, tune_nprobe
 from tests.music import RATE, tone
 
-TRACKS = 300
+TRACKS = 300  # five transactions
 
 
 @pytest.fixture
@@ -32,27 +33,64 @@ def many(tmp_path):
     return folder
 
 
-def writer(folder, out, tone_model, delay=0.0, limit=None):
-    """A process of `negclap index`; with a limit it can write no larger file."""
-    arguments = ["index", str(folder), "--out", str(out), "--model", tone_model, "--jobs", "1"]
+class Writer:
+    """A process of ``negclap index``; see writer.py for its options."""
 
-    def confine():
-        if limit:
-            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    def __init__(self, arguments, **options):
+        self._arrived, arrived = os.pipe()
+        opened, self._opened = os.pipe()
+        options |= {"arrived": arrived, "opened": opened}
+        script = Path(__file__).with_name("writer.py")
+        self.process = subprocess.Popen(
+            [sys.executable, str(script), json.dumps(options), *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            pass_fds=(arrived, opened),
+        )
+        os.close(arrived)
+        os.close(opened)
 
-    return subprocess.Popen(
-        [sys.executable, "-m", "negclap.cli", *arguments],
-        env=os.environ | {"NEGCLAP_TEST_DELAY": str(delay)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=confine,
-    )
+    def wait_at_gate(self):
+        """Return when the process has stopped at its gate; fail if it has ended instead."""
+        assert os.read(self._arrived, 1), self.process.communicate()
+
+    def open_gate(self):
+        os.write(self._opened, b"x")
+
+    def send_signal(self, number):
+        self.process.send_signal(number)
+
+    def end(self):
+        """Wait for the end of the process; return its exit status and error lines."""
+        _, error = self.process.communicate()
+        return self.process.returncode, error.strip().splitlines()
+
+    def close(self):
+        self.process.kill()
+        self.process.communicate()
+        os.close(self._arrived)
+        os.close(self._opened)
+
+
+@pytest.fixture
+def start(many, tmp_path, tone_model):
+    """Start writers; their index is ``tmp_path / "index"``."""
+    arguments = ["index", str(many), "--out", str(tmp_path / "index")]
+    arguments += ["--model", tone_model, "--jobs", "1"]
+    writers = []
+
+    def start_one(**options):
+        writers.append(Writer(arguments, **options))
+        return writers[-1]
+
+    yield start_one
+    for writer in writers:
+        writer.close()
 
 
 def content(out):
-    """What is in the store, whatever the order it came in."""
+    """Return what the store contains, in an order that does not depend on the writers."""
     database = sqlite3.connect(out / "index.sqlite")
     query = "SELECT path, size, mtime_ns, duration_s, problem, starts, embeddings FROM tracks"
     rows = sorted(database.execute(query))
@@ -60,86 +98,93 @@ def content(out):
     return rows
 
 
-def assert_whole(out):
+def assert_intact(out):
     database = sqlite3.connect(out / "index.sqlite")
     assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     database.close()
 
 
 @pytest.fixture
-def straight(many, tmp_path, tone_model):
-    """What an index is that nothing happened to."""
-    Index.create(tmp_path / "straight", many, tone_model).update()
-    return content(tmp_path / "straight")
+def undisturbed(many, tmp_path, tone_model):
+    """Content of an index that was written without any disturbance."""
+    Index.create(tmp_path / "undisturbed", many, tone_model).update()
+    return content(tmp_path / "undisturbed")
 
 
-def test_two_writers_at_once_give_what_one_gives(many, tmp_path, tone_model, straight):
-    out = tmp_path / "index"
-    writers = [writer(many, out, tone_model, delay=0.1) for _ in range(2)]
-    for one in writers:
-        _, error = one.communicate(timeout=120)
-        assert one.returncode == 0, error
-    assert content(out) == straight
-    assert len(Index(out).search("3", top=TRACKS)) == TRACKS
+def test_two_concurrent_writers_give_the_same_index_as_one(start, tmp_path, undisturbed):
+    writers = [start(gate="before") for _ in range(2)]
+    for writer in writers:
+        writer.wait_at_gate()
+    for writer in writers:  # now each is in the middle of its update
+        writer.open_gate()
+    for writer in writers:
+        status, error = writer.end()
+        assert status == 0, error
+    assert content(tmp_path / "index") == undisturbed
+    assert len(Index(tmp_path / "index").search("3", top=TRACKS)) == TRACKS
 
 
-def test_a_killed_writer_leaves_whole_tracks_and_the_next_goes_on(
-    many, tmp_path, tone_model, straight
+@pytest.mark.parametrize("gate", ["before", "within"])
+def test_a_killed_writer_leaves_complete_tracks_and_the_next_one_continues(
+    start, tmp_path, undisturbed, gate
 ):
     out = tmp_path / "index"
     found = 0
-    for least in (1, 100, 200):
-        killed = writer(many, out, tone_model, delay=1.0)
-        while not (out / "index.sqlite").is_file() or len(content_or_nothing(out)) < least:
-            time.sleep(0.02)
-            assert killed.poll() is None, killed.communicate()
-        killed.send_signal(signal.SIGKILL)
-        killed.wait()
+    for _ in range(3):
+        writer = start(gate=gate)
+        writer.wait_at_gate()
+        writer.send_signal(signal.SIGKILL)
+        writer.end()
         rows = content(out)
-        assert found <= len(rows) < TRACKS
-        assert set(rows) <= set(straight)
+        assert found < len(rows) < TRACKS
+        assert set(rows) <= set(undisturbed)
         found = len(rows)
-    hits = Index(out).search("3", top=TRACKS)  # a search between two writers
-    assert len(hits) == found
-    last = writer(many, out, tone_model)
-    printed, error = last.communicate(timeout=120)
-    assert last.returncode == 0, error
-    assert f"{TRACKS - found} heard now, {found} unchanged" in " ".join(printed.split())
-    assert content(out) == straight
+    assert len(Index(out).search("3", top=TRACKS)) == found
+    update = Index(out).update()
+    assert (update.processed, update.unchanged) == (TRACKS - found, found)
+    assert content(out) == undisturbed
 
 
-def content_or_nothing(out):
-    try:
-        return content(out)
-    except sqlite3.OperationalError:  # the table is about to be made
-        return []
+@pytest.mark.parametrize("gate", ["before", "within"])
+def test_an_interrupted_writer_keeps_complete_tracks_and_prints_one_line(
+    start, tmp_path, undisturbed, gate
+):
+    writer = start(gate=gate)
+    writer.wait_at_gate()
+    writer.send_signal(signal.SIGINT)
+    status, error = writer.end()
+    assert status == 130
+    assert error[-1].startswith("negclap: ")
+    assert not any("Traceback" in line for line in error)
+    rows = content(tmp_path / "index")
+    assert 0 < len(rows) < TRACKS
+    assert set(rows) <= set(undisturbed)
 
 
-def test_a_full_disk_loses_nothing(many, tmp_path, tone_model, straight):
+def test_a_full_disk_loses_nothing(start, tmp_path, undisturbed):
     out = tmp_path / "index"
-    full = writer(many, out, tone_model, limit=40_000)
-    _, error = full.communicate(timeout=120)
-    assert full.returncode == 2
-    assert error.strip().splitlines()[-1].endswith("what was in the index before is still there")
+    status, error = start(limit=40_000).end()
+    assert status == 2
+    assert error[-1].endswith("earlier content of the index is unchanged")
     rows = content(out)
     assert 0 < len(rows) < TRACKS
-    assert set(rows) <= set(straight)
-    assert_whole(out)
+    assert set(rows) <= set(undisturbed)
+    assert_intact(out)
     assert len(Index(out).search("3", top=TRACKS)) == len(rows)
     Index(out).update()
-    assert content(out) == straight
+    assert content(out) == undisturbed
 
 
-def test_a_full_disk_under_the_matrix_leaves_the_index(many, tmp_path, tone_model):
+def test_a_full_disk_while_building_the_matrix_keeps_the_index(many, tmp_path, tone_model):
     index = Index.create(tmp_path / "index", many, tone_model)
     index.update()
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     (many / "000.wav").unlink()
     try:
-        index.store.drop(["000.wav"])
+        index.store.remove(["000.wav"])
         resource.setrlimit(resource.RLIMIT_FSIZE, (4_000, hard))
-        with pytest.raises(InputError, match="the index itself is whole"):
+        with pytest.raises(InputError, match="the index itself is intact"):
             index.search("3")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
@@ -149,14 +194,13 @@ def test_a_full_disk_under_the_matrix_leaves_the_index(many, tmp_path, tone_mode
 
 
 def stored(folder, vectors, per_track=4):
-    """A store of these windows, some a track."""
-    about = {"dim": str(vectors.shape[1]).encode()}
-    store = Store.create(folder, about)
+    """Store windows, ``per_track`` of them per track."""
+    store = Store.create(folder, {"dim": str(vectors.shape[1]).encode()})
     groups = np.split(vectors, range(per_track, len(vectors), per_track))
     starts = np.arange(per_track, dtype=np.float32)
     store.put(
         [
-            Indexed(f"{i}", Stamp(1, 1), 9.0, starts[: len(group)], group)
+            IndexedTrack(f"{i}", Stamp(1, 1), 9.0, starts[: len(group)], group)
             for i, group in enumerate(groups)
         ]
     )
@@ -165,41 +209,41 @@ def stored(folder, vectors, per_track=4):
 
 @pytest.fixture(scope="module")
 def clustered():
-    """Unit vectors in a few hundred clouds, and queries that lie beside them."""
-    draw = np.random.default_rng(0)
-    clouds = draw.standard_normal((200, 32))
-    vectors = clouds[draw.integers(200, size=20_000)] + 0.3 * draw.standard_normal((20_000, 32))
-    queries = clouds[:60] + 0.8 * draw.standard_normal((60, 32))
+    """Unit vectors in 200 clusters, and queries near the clusters."""
+    rng = np.random.default_rng(0)
+    centres = rng.standard_normal((200, 32))
+    vectors = centres[rng.integers(200, size=20_000)] + 0.3 * rng.standard_normal((20_000, 32))
+    queries = centres[:60] + 0.8 * rng.standard_normal((60, 32))
     return [
         (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32)
         for x in (vectors, queries)
     ]
 
 
-def test_the_approximate_search_keeps_the_recall_that_it_measures(clustered):
+def test_approximate_search_has_the_recall_it_is_tuned_for(clustered):
     vectors, queries = clustered
-    index = near_index(vectors, quiet)
-    index.nprobe = tuned(index, vectors, queries[:30])
+    index = build_ivf(vectors, quiet)
+    index.nprobe = tune_nprobe(index, vectors, queries[:30])
     assert index.nprobe < index.nlist / 4
     hits = 0
-    for query in queries[30:]:  # others than it was tuned on
+    for query in queries[30:]:  # not used for tuning
         _, rows = index.search(query[None], 40)
-        rows, scores = rescored(vectors, query, rows[0])
+        rows, scores = rescore(vectors, query, rows[0])
         exact = np.sort(vectors @ query)[::-1][:10]
         np.testing.assert_allclose(scores, vectors[rows] @ query, atol=1e-6)
         hits += int((scores[:10] >= exact[-1] - 1e-6).sum())
     assert hits >= 0.98 * 10 * 30
 
 
-def test_tracks_by_the_approximate_search_are_those_of_the_exact_one(clustered, tmp_path):
+def test_approximate_and_exact_search_find_the_same_tracks(clustered, tmp_path):
     vectors, queries = clustered
     store = stored(tmp_path, vectors)
-    make(tmp_path, store, lambda: queries[:30], quiet)
-    made = current(tmp_path, store)
-    assert made.is_approximate
+    build(tmp_path, store, lambda: queries[:30], quiet)
+    matrix = load_newest(tmp_path, store)
+    assert matrix.is_approximate
     same = 0
     for query in queries[30:]:
-        near, exact = (made.rank(query, 10, exact) for exact in (False, True))
+        near, exact = (matrix.rank(query, 10, exact) for exact in (False, True))
         assert len(set(near.tracks.tolist())) == 10
         assert (np.diff(near.scores) <= 0).all()
         same += len(set(near.tracks.tolist()) & set(exact.tracks.tolist()))
@@ -208,28 +252,28 @@ def test_tracks_by_the_approximate_search_are_those_of_the_exact_one(clustered, 
         rows = (exact.tracks - 1) * 4 + exact.starts.astype(int)
         np.testing.assert_allclose(vectors[rows] @ query, exact.scores, atol=1e-6)
     assert same >= 0.98 * 10 * 30
-    everything = made.rank(queries[0], 10_000, exact=False)
+    everything = matrix.rank(queries[0], 10_000, exact=False)
     assert len(everything.tracks) <= 5_000
 
 
-def test_an_index_stays_approximate(many, tmp_path, tone_model):
+def test_an_index_stays_approximate_until_it_is_switched_off(many, tmp_path, tone_model):
     index = Index.create(tmp_path / "index", many, tone_model)
     index.update(approximate=True)
     (many / "000.wav").unlink()
     index.update()
-    made = current(index.folder, index.store)
-    assert made.is_approximate
-    assert len(made.windows) == TRACKS - 1
+    matrix = load_newest(index.folder, index.store)
+    assert matrix.is_approximate
+    assert len(matrix.windows) == TRACKS - 1
     exact, near = (index.search("3", top=5, exact=exact) for exact in (True, False))
     np.testing.assert_allclose([h.score for h in near], [h.score for h in exact], atol=1e-6)
     index.update(approximate=False)
     shutil.rmtree(index.folder / "vectors")
     assert len(Index(index.folder).search("3", top=5)) == 5
-    assert not current(index.folder, index.store).is_approximate
+    assert not load_newest(index.folder, index.store).is_approximate
 
 
 @pytest.mark.parametrize("damage", ["starts.npy", "windows.npy", "tracks.npy", "near.npy"])
-def test_a_damaged_matrix_is_made_again(many, tmp_path, tone_model, damage):
+def test_a_damaged_matrix_is_rebuilt(many, tmp_path, tone_model, damage):
     index = Index.create(tmp_path / "index", many, tone_model)
     index.update(approximate=True)
     expected = index.search("3", top=5, exact=True)
@@ -240,10 +284,26 @@ def test_a_damaged_matrix_is_made_again(many, tmp_path, tone_model, damage):
     (folder / damage).unlink()
     Index(tmp_path / "index").update()
     assert Index(tmp_path / "index").search("3", top=5, exact=True) == expected
-    assert current(index.folder, index.store).is_approximate
+    assert load_newest(index.folder, index.store).is_approximate
 
 
-def test_a_folder_that_cannot_be_read_is_not_forgotten(many, tmp_path, tone_model, monkeypatch):
+def test_two_writers_may_finish_the_same_matrix(clustered, tmp_path, monkeypatch):
+    vectors, _ = clustered
+    store = stored(tmp_path, vectors)
+    rename = Path.rename
+
+    def rename_second(path, target):
+        monkeypatch.setattr(Path, "rename", rename)
+        build(tmp_path, store, None, quiet)  # another writer finishes first
+        return path.rename(target)
+
+    monkeypatch.setattr(Path, "rename", rename_second)
+    assert len(build(tmp_path, store, None, quiet).windows) == len(vectors)
+    assert len(load_newest(tmp_path, store).windows) == len(vectors)
+    assert len(list((tmp_path / "vectors").iterdir())) == 1
+
+
+def test_tracks_are_kept_if_their_folder_cannot_be_read(many, tmp_path, tone_model, monkeypatch):
     index = Index.create(tmp_path / "index", many, tone_model)
     index.update()
 
@@ -255,19 +315,3 @@ def test_a_folder_that_cannot_be_read_is_not_forgotten(many, tmp_path, tone_mode
     with pytest.raises(InputError, match="many: Permission denied"):
         index.update()
     assert len(index.search("3", top=TRACKS)) == TRACKS
-
-
-def test_a_stopped_writer_says_so_in_one_line(many, tmp_path, tone_model):
-    stopped = writer(many, tmp_path / "index", tone_model, delay=5.0)  # a batch; there are five
-    while not content_or_nothing_there(tmp_path / "index"):
-        time.sleep(0.02)
-    stopped.send_signal(signal.SIGINT)
-    _, error = stopped.communicate(timeout=60)
-    assert stopped.returncode == 130
-    assert error.strip().splitlines()[-1] == "negclap: stopped; what was finished is kept"
-    assert "Traceback" not in error
-    assert content(tmp_path / "index")
-
-
-def content_or_nothing_there(out):
-    return content_or_nothing(out) if (out / "index.sqlite").is_file() else []

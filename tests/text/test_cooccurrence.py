@@ -16,7 +16,7 @@ def lifts() -> Cooccurrence:
     return Cooccurrence.count(LISTS, VOCABULARY)
 
 
-def test_lift_is_the_exponential_of_pmi_counted_by_hand(lifts):
+def test_lift_is_the_exponential_of_pmi(lifts):
     def pmi(one, other):
         n = len(LISTS)
         both = sum(one in tags and other in tags for tags in LISTS) / n
@@ -31,7 +31,7 @@ def test_lift_is_the_exponential_of_pmi_counted_by_hand(lifts):
     assert lifts.lift[place("unseen"), place("rock")] == 1
 
 
-def test_tags_that_go_together_are_kept_at_one_in_the_lift(lifts):
+def test_thin_keeps_tags_with_probability_one_over_lift(lifts):
     kept = Counter()
     for seed in range(4000):
         kept.update(lifts.thin(VOCABULARY.names, ["rock"], str(seed)))
@@ -42,12 +42,12 @@ def test_tags_that_go_together_are_kept_at_one_in_the_lift(lifts):
     )
 
 
-def test_something_always_stays(lifts):
+def test_thin_keeps_at_least_one_tag(lifts):
     assert all(lifts.thin(["guitar"], ["guitar"], str(seed)) == ("guitar",) for seed in range(50))
     assert lifts.thin(["guitar", "harp"], [], "0") == ("guitar", "harp")
 
 
-def test_insertions_prefer_what_does_not_go_with_the_caption(lifts):
+def test_insertions_avoid_tags_that_co_occur_with_the_caption(lifts):
     drawn = {name: Counter() for name in ("plain", "thinned")}
     for seed in range(3000):
         for name, cooccurrence in (("plain", None), ("thinned", lifts)):

@@ -79,7 +79,7 @@ LABELS = Path(__file__).with_name("natural_negation.jsonl")
         ("a minor piano note in unison, instrumental and notable", []),
     ],
 )  # fmt: skip
-def test_negations_are_found(caption, expected):
+def test_find_negations(caption, expected):
     found = find_negations(caption)
     assert [(n.cue, n.phrase, n.kind, n.tag) for n in found] == expected
     for negation in found:
@@ -87,7 +87,7 @@ def test_negations_are_found(caption, expected):
         assert caption[slice(*negation.phrase_span)] == negation.phrase
 
 
-def test_a_vocabulary_maps_phrases_to_its_tags(vocabulary):
+def test_find_negations_maps_phrases_to_the_vocabulary(vocabulary):
     found = find_negations("slow piano, no drum or singing", vocabulary)
     assert [negation.tag for negation in found] == ["drums"]
 
@@ -111,19 +111,19 @@ def test_a_vocabulary_maps_phrases_to_its_tags(vocabulary):
         ("neither drums", None, None),
     ],
 )  # fmt: skip
-def test_absences_are_made_affirmative_and_removed(caption, affirmed, removed):
+def test_affirm_and_remove(caption, affirmed, removed):
     (negation,) = find_negations(caption)
     assert affirm(caption, negation) == affirmed
     if removed is not None:
         assert remove(caption, negation) == removed
 
 
-def test_only_absences_are_made_affirmative():
+def test_only_absences_are_affirmed():
     (negation,) = find_negations("The audio is not clear.")
     assert affirm("The audio is not clear.", negation) is None
 
 
-def test_the_labels_are_many_and_in_order():
+def test_the_labels_are_valid():
     entries = [json.loads(line) for line in LABELS.read_text().splitlines()]
     assert len(entries) >= 200
     assert len({entry["ytid"] for entry in entries}) == len(entries)

@@ -1,4 +1,4 @@
-"""Captions and tags as no one expects them: any Unicode, cues and tags wherever they fall."""
+"""Fuzz tests of the text engine: any Unicode, with cues and tags in any order."""
 
 from contextlib import suppress
 from typing import get_args
@@ -14,7 +14,9 @@ from negclap.text.tag_list import read_tag_list
 from negclap.text.vocabulary import Tag, Vocabulary, words
 
 NAMES = ("drums", "electric guitar", "guitar", "r&b", "straße", "ﬁddle", "İstanbul", "no wave")
-any_text = st.text(st.characters(), max_size=12)  # surrogates, too: Python's strings hold them
+any_text = st.text(
+    st.characters(), max_size=12
+)  # includes surrogates, which Python strings may contain
 pieces = st.one_of(
     st.sampled_from([*NAMES, *PSEUDO, "neither", "nor", "or", "isn't any", "instead of", "none"]),
     st.sampled_from([cue.template for cue in (*CUES, *MORE_CUES)]),
@@ -28,7 +30,7 @@ tags = st.lists(st.one_of(st.sampled_from(NAMES), any_text), max_size=6, unique=
 
 
 def vocabulary_of(names: list[str]) -> Vocabulary:
-    """Of those names that can be tags together."""
+    """Return a vocabulary of the names that do not conflict."""
     vocabulary = Vocabulary(())
     for name in names:
         with suppress(InputError):
@@ -42,8 +44,8 @@ def disjoint(spans: list[tuple[int, int]], length: int) -> bool:
 
 
 @given(captions, tags)
-@settings(max_examples=100, deadline=None)
-def test_mentions_are_whole_names_in_order(caption, names):
+@settings(max_examples=100)
+def test_mentions_are_whole_tags_in_order(caption, names):
     vocabulary = vocabulary_of(names)
     mentions = vocabulary.find(caption)
     assert disjoint([(start, end) for _, start, end in mentions], len(caption))
@@ -53,26 +55,32 @@ def test_mentions_are_whole_names_in_order(caption, names):
 
 
 @given(captions, st.none() | tags.map(vocabulary_of))
-@settings(max_examples=100, deadline=None)
-def test_negations_say_where_they_stand(caption, vocabulary):
+@settings(max_examples=100)
+def test_negation_spans_match_the_caption(caption, vocabulary):
     found = find_negations(caption, vocabulary)
-    assert disjoint([one.span for one in found], len(caption))
-    for one in found:
-        assert one.cue == caption[slice(*one.span)] != ""
-        assert one.phrase == caption[slice(*one.phrase_span)]
-        assert disjoint([one.phrase_span], len(caption))
-        assert one.kind in get_args(Kind)
-        assert vocabulary is None or one.tag is None or one.tag in vocabulary
+    assert disjoint([negation.span for negation in found], len(caption))
+    for negation in found:
+        assert negation.cue == caption[slice(*negation.span)] != ""
+        assert negation.phrase == caption[slice(*negation.phrase_span)]
+        assert disjoint([negation.phrase_span], len(caption))
+        assert negation.kind in get_args(Kind)
+        assert vocabulary is None or negation.tag is None or negation.tag in vocabulary
 
 
 @given(captions, tags, st.integers(), st.sampled_from(["caption", "tags", "absent_tags"]))
-@settings(max_examples=100, deadline=None)
-def test_what_is_put_into_a_caption_is_all_that_changes(caption, names, seed, absent_from):
+@settings(max_examples=100)
+def test_insertions_and_levels_change_nothing_else(caption, names, seed, absent_from):
     vocabulary = vocabulary_of(names)
-    held = set(vocabulary.names[::2])
+    present = set(vocabulary.names[::2])
     try:
         inserted = insert_negation(
-            caption, vocabulary, seed, p=1.0, absent_from=absent_from, tags=held, absent_tags=names
+            caption,
+            vocabulary,
+            seed,
+            p=1.0,
+            absent_from=absent_from,
+            tags=present,
+            absent_tags=names,
         )
         levels = negation_levels(caption, vocabulary, seed)
     except InputError:
@@ -82,7 +90,7 @@ def test_what_is_put_into_a_caption_is_all_that_changes(caption, names, seed, ab
     assert inserted.text[:start] + inserted.text[end:] == caption
     mentions = vocabulary.find(caption)
     assert inserted.tag not in {mention.tag for mention in mentions}
-    assert absent_from != "tags" or inserted.tag not in held
+    assert absent_from != "tags" or inserted.tag not in present
     denied = negated_mentions(caption, mentions)
     affirmed = {m.tag for m, negated in zip(mentions, denied, strict=True) if not negated}
     assert set(levels.fully.tags if levels.fully else ()) == affirmed
@@ -93,7 +101,7 @@ def test_what_is_put_into_a_caption_is_all_that_changes(caption, names, seed, ab
         assert text == caption
 
 
-def test_a_long_chain_of_alternatives_is_read_to_its_cue():
+def test_a_long_chain_of_alternatives_is_followed_to_its_cue():
     caption = "no " + " or ".join(["drums"] * 1200)
     mentions = vocabulary_of(["drums"]).find(caption)
     assert is_negated(caption, mentions, len(mentions) - 1)
@@ -101,8 +109,8 @@ def test_a_long_chain_of_alternatives_is_read_to_its_cue():
 
 
 @given(st.dictionaries(st.one_of(pieces, any_text), st.integers(1, 9), max_size=8))
-@settings(max_examples=100, deadline=None)
-def test_every_raw_tag_is_a_tag_or_left_out_for_a_reason(counts):
+@settings(max_examples=100)
+def test_every_raw_tag_is_mapped_or_left_out_with_a_reason(counts):
     read = read_tag_list(counts)
     read_as = [raw in read.present for raw in counts], [raw in read.denied for raw in counts]
     left = [raw in read.left_out for raw in counts]

@@ -1,7 +1,7 @@
 from negclap.text.inspection import inspect_insertions
 
 
-def test_counts_add_up(tracks, chorales):
+def test_counts_are_consistent(tracks, chorales):
     from negclap.text.vocabulary import Vocabulary
 
     vocabulary = Vocabulary.load(chorales / "vocabulary.json")

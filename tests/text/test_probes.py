@@ -15,13 +15,13 @@ def chorale_vocabulary(chorales):
     return Vocabulary.load(chorales / "vocabulary.json")
 
 
-def test_claims_follow_polarity(vocabulary):
+def test_statement_claims_have_the_polarity_of_the_text(vocabulary):
     text = "slow piano, no drums or vocals"
     expected = {"slow": True, "piano": True, "drums": False, "vocals": False}
     assert dict(statement(text, vocabulary).claims) == expected
 
 
-def test_couples_are_matched_and_their_texts_decide_nothing(chorales, tracks):
+def test_couples_have_complementary_tags_and_balanced_texts(chorales, tracks):
     vocabulary = chorale_vocabulary(chorales)
     clips, captions = by_split(tracks, "train")
     couples = match_couples(clips, vocabulary, seed=0)
@@ -40,32 +40,34 @@ def test_couples_are_matched_and_their_texts_decide_nothing(chorales, tracks):
             assert not vocabulary.excludes(tag, y)
     # Each pair of texts is asked twice, once with either answer: the text alone is worth 1/2.
     probes = build_probes(clips, captions, couples, vocabulary, 0)
-    asked = Counter((p["absence_true"].text, p["absence_false"].text) for p in probes
-                    if "absence_true" in p)  # fmt: skip
+    found = [probe.absence for probe in probes if probe.absence]
+    asked = Counter((absence.true.text, absence.false.text) for absence in found)
     assert all(asked[true, false] == asked[false, true] for true, false in asked)
     assert couples == match_couples(clips, vocabulary, seed=0)
 
 
-def test_probes_claim_what_they_say(chorales, tracks):
+def test_claims_of_probes_match_their_texts(chorales, tracks):
     vocabulary = chorale_vocabulary(chorales)
     clips, captions = by_split(tracks, "test")
     couples = match_couples(clips, vocabulary, 0)
     probes = build_probes(clips, captions, couples, vocabulary, 0)
     for clip, probe in zip(clips, probes, strict=True):
-        assert all(clip_has == (tag in clip.tags) for tag, clip_has in probe["original"].claims)
-        assert not any(present for _, present in probe["fully"].claims)
-        for role in ("absence_true", "absence_false"):
-            if role in probe:
-                text, claims = probe[role]
+        assert all(clip_has == (tag in clip.tags) for tag, clip_has in probe.original.claims)
+        assert not any(present for _, present in probe.fully.claims)
+        if probe.absence:
+            for statement_, expected in ((probe.absence.true, True), (probe.absence.false, False)):
+                text, claims = statement_
                 assert claims_by_cue(text, vocabulary) == dict(claims)
                 truth = all(present == (tag in clip.tags) for tag, present in claims)
-                assert truth == (role == "absence_true")
+                assert truth == expected
 
 
-def test_unknown_absence_gives_no_absence_probe(vocabulary):
+def test_tracks_with_unknown_absent_tags_have_no_absence_probe(vocabulary):
     class Unknown:
         track_id, tags, absent_tags = "t", ("piano",), None
 
     assert match_couples([Unknown(), Unknown()], vocabulary, 0) == []
     probe = build_probes([Unknown()], ["slow piano"], [], vocabulary, 0)[0]
-    assert set(probe) == {"original", "half", "fully"}
+    assert probe.half
+    assert probe.fully
+    assert probe.absence is None

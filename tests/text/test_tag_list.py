@@ -37,21 +37,21 @@ def tags() -> TagList:
         ("10s", "10s"),
     ],
 )
-def test_variants_are_one_tag_and_genres_stay_genres(tags, raw, name):
+def test_spelling_variants_are_merged_and_genres_are_not_negations(tags, raw, name):
     assert tags.present[raw] == name
 
 
-def test_tags_that_deny_become_the_absence_of_another(tags):
+def test_negated_tags_become_the_absence_of_a_tag(tags):
     assert tags.denied == {"noVocals": "vocals", "no voice": "vocals"}
     assert tags.left_out == {
-        "no other instruments": "negates, but not a tag",
-        "no melody": "negates, but not a tag",
-        "barely audible bass": "negates, but not a tag",
+        "no other instruments": "negation, but not of a tag",
+        "no melody": "negation, but not of a tag",
+        "barely audible bass": "negation, but not of a tag",
         "???": "no word",
     }
 
 
-def test_relations_come_from_last_words_and_from_what_everybody_knows(tags):
+def test_broader_tags_come_from_last_words_and_the_table(tags):
     vocabulary = tags.vocabulary
     assert vocabulary["electric guitar"].broader == ("guitar",)
     assert vocabulary["female vocals"].broader == ("vocals",)
@@ -62,7 +62,7 @@ def test_relations_come_from_last_words_and_from_what_everybody_knows(tags):
     assert vocabulary.ancestors("free jazz") == {"jazz"}
 
 
-def test_captions_are_read_with_plurals_hyphens_and_aliases(tags):
+def test_find_handles_plurals_hyphens_and_aliases(tags):
     caption = "Hip-hop with female vocals, a singer, drum fills, guitars and R&B; no wave, synthpop"
     assert [mention.tag for mention in tags.vocabulary.find(caption)] == [
         *("hip hop", "female vocals", "vocals", "drums", "guitar", "r&b", "no wave", "synth pop"),
@@ -78,20 +78,20 @@ def test_parts_of_speech_and_categories(tags):
     assert kinds["10s"][1] == "era"
 
 
-def test_a_track_reads_without_contradiction(tags):
-    reading = tags.read(["guitar", "guitars", "no voice", "calm", "unknown"])
-    assert reading == (("guitar", "calm"), ("vocals",), ())
+def test_read_resolves_contradictions(tags):
+    canonical = tags.read(["guitar", "guitars", "no voice", "calm", "unknown"])
+    assert canonical == (("guitar", "calm"), ("vocals",), ())
     assert tags.read(["femaleVocal", "noVocals"]) == (("female vocals",), (), ("vocals",))
 
 
-def test_rare_tags_are_left_out_and_denials_bring_what_they_deny():
+def test_rare_tags_are_left_out_and_negated_tags_are_added():
     tags = read_tag_list({"no drums": 1, "piano": 3, "harp": 1}, min_count=2)
     assert set(tags.vocabulary.names) == {"piano", "drums"}
     assert tags.denied == {"no drums": "drums"}
     assert tags.left_out == {"harp": "on fewer than 2 tracks"}
 
 
-def test_a_vocabulary_that_is_there_already_reads_raw_tags():
+def test_raw_tags_are_mapped_to_an_existing_vocabulary():
     own = Vocabulary((Tag("voice", aliases=("vocals",)), Tag("drums")))
     tags = TagList.of(own, ["Vocals", "no drums", "drum kit", "no rain"])
     assert tags.present == {"Vocals": "voice"}
@@ -99,12 +99,12 @@ def test_a_vocabulary_that_is_there_already_reads_raw_tags():
     assert set(tags.left_out) == {"drum kit", "no rain"}
 
 
-def test_everyday_terms_find_instruments_voices_and_genres():
+def test_everyday_terms_include_instruments_voices_and_genres():
     found = [m.tag for m in everyday_terms().find("a jazz piano, female vocals and violins")]
     assert found == ["jazz", "piano", "female vocals", "violin"]
 
 
-def test_camel_case_and_underscores_are_spelled_as_people_would():
+def test_surface_splits_camel_case_and_underscores():
     assert [surface(t) for t in ("noVocals", "newAge", "lo_fi", "IDM", " Big  Band ")] == [
         *("no vocals", "new age", "lo fi", "idm", "big band"),
     ]

@@ -31,15 +31,15 @@ def found(vocabulary, caption):
         ("drum beats, percussion", [("drums", "drum"), ("drums", "percussion")]),
         ("piano piano", [("piano", "piano"), ("piano", "piano")]),
         ("no wave", [("no wave", "no wave")]),
-        ("piano\u0301", []),  # an accented last letter is another word
+        ("piano\u0301", []),  # an accent on the last letter makes another word
         ("\u201cpiano\u201d\u2014drums\u2026", [("piano", "piano"), ("drums", "drums")]),
     ],
 )
-def test_finds_whole_words_longest_first(vocabulary, caption, expected):
+def test_find_matches_whole_words_and_the_longest_tag(vocabulary, caption, expected):
     assert found(vocabulary, caption) == expected
 
 
-def test_casefold_that_changes_length_keeps_offsets():
+def test_offsets_are_right_when_case_folding_changes_the_length():
     vocabulary = Vocabulary((Tag("straße"), Tag("piano")))
     caption = "STRASSE İ piano"
     assert found(vocabulary, caption)[-1] == ("piano", "piano")
@@ -53,7 +53,7 @@ def test_mentions_are_ordered_and_disjoint(text):
         assert one.start < one.end <= other.start
 
 
-def test_relations_close_upwards_and_downwards():
+def test_related_tags_are_transitive_in_both_directions():
     vocabulary = Vocabulary(
         (Tag("a"), Tag("b", broader=("a",)), Tag("c", broader=("b",)), Tag("d"))
     )
@@ -62,19 +62,19 @@ def test_relations_close_upwards_and_downwards():
     assert vocabulary.related("d") == {"d"}
 
 
-def test_a_text_holds_the_tags_whose_words_it_holds():
+def test_tags_overlap_with_tags_whose_words_they_contain():
     vocabulary = Vocabulary((Tag("guitar"), Tag("bass guitar"), Tag("bass"), Tag("guitar hero")))
-    assert vocabulary.held_by(["bass guitar"]) == {"bass guitar", "guitar", "bass"}
-    assert vocabulary.held_by(["guitar"]) == {"guitar"}
+    assert vocabulary.overlapping(["bass guitar"]) == {"bass guitar", "guitar", "bass"}
+    assert vocabulary.overlapping(["guitar"]) == {"guitar"}
 
 
-def test_excludes_within_exclusive_categories_and_relations(vocabulary):
+def test_tags_exclude_others_of_an_exclusive_category_and_related_tags(vocabulary):
     assert vocabulary.excludes("slow", "fast")
     assert vocabulary.excludes("guitar", "electric guitar")
     assert not vocabulary.excludes("piano", "drums")
 
 
-def test_a_cycle_of_broader_tags_ends():
+def test_a_cycle_of_broader_tags_does_not_loop_forever():
     vocabulary = Vocabulary((Tag("a", broader=("b",)), Tag("b", broader=("a",))))
     assert vocabulary.related("a") == {"a", "b"}
 
@@ -82,18 +82,18 @@ def test_a_cycle_of_broader_tags_ends():
 @pytest.mark.parametrize(
     ("tags", "message"),
     [
-        ((Tag("a"), Tag("A")), "already names"),
-        ((Tag("a", aliases=("b",)), Tag("b")), "already names"),
-        ((Tag("!"),), "holds no word"),
+        ((Tag("a"), Tag("A")), "is also one of"),
+        ((Tag("a", aliases=("b",)), Tag("b")), "is also one of"),
+        ((Tag("!"),), "has no words"),
         ((Tag("a", broader=("b",)),), "not in the vocabulary"),
     ],
 )
-def test_bad_vocabularies_are_refused(tags, message):
+def test_invalid_vocabularies_are_rejected(tags, message):
     with pytest.raises(InputError, match=message):
         Vocabulary(tags)
 
 
-def test_saved_and_loaded_again(vocabulary, tmp_path):
+def test_save_and_load_round_trip(vocabulary, tmp_path):
     vocabulary.save(tmp_path / "v.json")
     assert Vocabulary.load(tmp_path / "v.json") == vocabulary
 
@@ -101,7 +101,7 @@ def test_saved_and_loaded_again(vocabulary, tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "no vocabulary there"),
+        (None, "vocabulary file not found"),
         ("{", ":1: not JSON"),
         ("{}", "not a vocabulary"),
         ("[]", "not a vocabulary"),
@@ -110,7 +110,7 @@ def test_saved_and_loaded_again(vocabulary, tmp_path):
         (json.dumps({"tags": [{"name": "a"}], "exclusive": "tempo"}), "exclusive is 'tempo'"),
     ],
 )
-def test_bad_files_are_named(tmp_path, content, message):
+def test_load_errors_name_the_problem_in_one_line(tmp_path, content, message):
     path = tmp_path / "v.json"
     if content is not None:
         path.write_text(content)

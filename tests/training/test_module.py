@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from negclap.data.batch import Clip, collate
+from negclap.data.batch import Clip, ClipTexts, ExclusionTexts, collate
 from negclap.errors import InputError
 from negclap.losses import (
     ContrastiveTerm,
@@ -15,7 +15,7 @@ from negclap.losses import (
     GradedMarginTerm,
     LossTerms,
     Term,
-    contrastive,
+    one_direction,
 )
 from negclap.models.audio_encoders import ConvEncoder
 from negclap.models.clap import NegClap
@@ -46,8 +46,7 @@ def make_batch(module):
             i,
             f"t{i}",
             rng.normal(0, 0.1, 32_000).astype(np.float32),
-            {"caption": f"{text}, no harp", "original": text}
-            | ({"fully": f"not {text}"} if i < 3 else {}),
+            ClipTexts(f"{text}, no harp", text, fully=f"not {text}" if i < 3 else None),
         )
         for i, text in enumerate(CAPTIONS)
     ]
@@ -58,7 +57,7 @@ def combined(weight=0.1):
     return LossTerms(dissimilarity=DissimilarityTerm(weight=weight))
 
 
-def test_the_step_is_the_weighted_sum_of_its_terms():
+def test_training_step_is_the_weighted_sum_of_its_terms():
     module = make_module(combined(0.1))
     batch = make_batch(module)
     total = module.training_step(batch, 0)
@@ -70,8 +69,8 @@ def test_the_step_is_the_weighted_sum_of_its_terms():
     inserted = text([f"{caption}, no harp" for caption in CAPTIONS])
     keys = torch.arange(4)
     scale = module.model.scale
-    clap = contrastive(audio, inserted, scale, keys, keys)
-    clap = (clap + contrastive(inserted, audio, scale, keys, keys)) / 2
+    clap = one_direction(audio, inserted, scale, keys, keys)
+    clap = (clap + one_direction(inserted, audio, scale, keys, keys)) / 2
     named = CAPTIONS[:3]  # "music" names no tag
     cosine = F.cosine_similarity(text(named), text([f"not {caption}" for caption in named])).mean()
     torch.testing.assert_close(total, clap + 0.1 * cosine)
@@ -89,66 +88,81 @@ EVERYTHING = LossTerms(
 
 
 def full_batch(module):
-    """Four clips with all roles but where a clip lacks one."""
+    """Return four clips with texts of all roles, some of them missing, and their batch."""
     rng = np.random.default_rng(0)
     texts = [
-        {
-            "caption": "slow piano",
-            "original": "slow piano",
-            "half": "slow no piano",
-            "fully": "not slow no piano",
-            "absence_true": "slow piano, no harp",
-            "absence_false": "slow piano, no drums",
-            "exclusion 0": "piano, no harp",
-            "denied 0": "no piano, no harp",
-            "affirmed 0": "piano, harp",
-            "swapped 0": "no piano, harp",
-        },
-        {
-            "caption": "fast drums",
-            "original": "fast drums",
-            "fully": "not fast no drums",
-            "exclusion 0": "drums, not slow",
-            "denied 0": "no drums, not slow",
-            "affirmed 0": "drums, slow",
-            "swapped 0": "no drums, slow",
-        },
-        {"caption": "music", "original": "music", "exclusion 0": "music"},
-        {
-            "caption": "flute and harp",
-            "original": "flute and harp",
-            "half": "flute and no harp",
-            "fully": "no flute and no harp",
-            "exclusion 0": "flute without piano",
-            "denied 0": "without flute or piano",
-            "affirmed 0": "flute and piano",
-            "swapped 0": "piano without flute",
-        },
+        ClipTexts(
+            "slow piano",
+            "slow piano",
+            "slow no piano",
+            "not slow no piano",
+            "slow piano, no harp",
+            "slow piano, no drums",
+            (
+                ExclusionTexts(
+                    "piano, no harp", ("no piano, no harp", "piano, harp", "no piano, harp")
+                ),
+            ),
+        ),
+        ClipTexts(
+            "fast drums",
+            "fast drums",
+            fully="not fast no drums",
+            exclusions=(
+                ExclusionTexts(
+                    "drums, not slow", ("no drums, not slow", "drums, slow", "no drums, slow")
+                ),
+            ),
+        ),
+        ClipTexts("music", "music", exclusions=(ExclusionTexts("music"),)),
+        ClipTexts(
+            "flute and harp",
+            "flute and harp",
+            "flute and no harp",
+            "no flute and no harp",
+            exclusions=(
+                ExclusionTexts(
+                    "flute without piano",
+                    ("without flute or piano", "flute and piano", "piano without flute"),
+                ),
+            ),
+        ),
     ]
     clips = [
-        Clip(i, f"t{i}", rng.normal(0, 0.1, 32_000).astype(np.float32), given)
-        for i, given in enumerate(texts)
+        Clip(i, f"t{i}", rng.normal(0, 0.1, 32_000).astype(np.float32), clip_texts)
+        for i, clip_texts in enumerate(texts)
     ]
     return clips, collate(clips, module.model.text_encoder.tokenize)
 
 
-def test_every_term_is_what_a_naive_loop_makes_of_the_texts():
+def test_all_terms_match_naive_loops():
     module = make_module(EVERYTHING)
     clips, batch = full_batch(module)
     total = module.training_step(batch, 0)
+
+    def of(i, role):
+        """Return a text of clip i: a field, its exclusion caption, or a false form of it."""
+        (exclusion,) = clips[i].texts.exclusions
+        match role:
+            case "exclusion":
+                return exclusion.true
+            case int():
+                return exclusion.false[role]
+        return getattr(clips[i].texts, role)
+
     with torch.no_grad():
         audio = module.model.embed_audio(batch.waveform)
         tokenize = module.model.text_encoder.tokenize
 
         def s(i, role, j=None):
-            text = clips[i if j is None else j].texts[role]
+            text = of(i if j is None else j, role)
             return float(audio[i] @ module.model.embed_text(tokenize([text]))[0])
 
         def t(i, role):
-            return module.model.embed_text(tokenize([clips[i].texts[role]]))[0]
+            return module.model.embed_text(tokenize([of(i, role)]))[0]
 
         sigma = float(module.model.scale)
-    false = ("denied 0", "affirmed 0", "swapped 0")
+    false = range(3)
 
     def nll(own, others):
         return -math.log(math.exp(sigma * own) / sum(math.exp(sigma * x) for x in (own, *others)))
@@ -159,7 +173,7 @@ def test_every_term_is_what_a_naive_loop_makes_of_the_texts():
             nll(
                 s(i, role),
                 [s(i, role, j) for j in rows if j != i]
-                + ([s(i, kind) for kind in extra if kind in clips[i].texts]),
+                + ([s(i, kind) for kind in extra] if i in (0, 1, 3) else []),
             )
             for i in rows
         ]
@@ -180,8 +194,8 @@ def test_every_term_is_what_a_naive_loop_makes_of_the_texts():
         "dissimilarity": sum(float(t(i, "original") @ t(i, "fully")) for i in (0, 1, 3)) / 3,
         "graded_margin": sum(graded) / 2,
         "absence": nll(s(0, "absence_true"), [s(0, "absence_false")]),
-        "exclusion": clap("exclusion 0", false),
-        "choice": sum(nll(s(i, "exclusion 0"), [s(i, k) for k in false]) for i in (0, 1, 3)) / 3,
+        "exclusion": clap("exclusion", false),
+        "choice": sum(nll(s(i, "exclusion"), [s(i, k) for k in false]) for i in (0, 1, 3)) / 3,
     }
     for name, value in expected.items():
         assert module.logged[f"train/loss/{name}"] == pytest.approx(value, abs=1e-5), name
@@ -191,7 +205,7 @@ def test_every_term_is_what_a_naive_loop_makes_of_the_texts():
     assert all(p.grad is None or torch.isfinite(p.grad).all() for p in module.parameters())
 
 
-def test_shared_negatives_are_seen_by_every_row():
+def test_shared_negatives_raise_the_loss_most():
     shared = make_module(LossTerms(exclusion=ExclusionTerm(weight=1.0, negatives="shared")))
     own = make_module(LossTerms(exclusion=ExclusionTerm(weight=1.0, negatives="own")))
     none = make_module(LossTerms(exclusion=ExclusionTerm(weight=1.0)))
@@ -202,14 +216,14 @@ def test_shared_negatives_are_seen_by_every_row():
 
 
 def in_form(form, negatives="own", block=3):
-    """Every term, the contrastive ones in a form."""
+    """Return all loss terms, the contrastive ones in a form."""
     contrastive_term = ContrastiveTerm(1.0, form=form, block=block)
     exclusion = ExclusionTerm(1.0, negatives=negatives)
     return replace(EVERYTHING, contrastive=contrastive_term, exclusion=exclusion)
 
 
 @pytest.mark.parametrize("negatives", ["own", "shared", "none"])
-def test_tiles_give_the_loss_and_the_gradients_of_the_dense_form(negatives):
+def test_tiled_form_has_the_loss_and_gradients_of_the_dense_form(negatives):
     modules = [make_module(in_form(form, negatives)) for form in ("dense", "tiled")]
     losses = [module.training_step(full_batch(module)[1], 0) for module in modules]
     for loss in losses:
@@ -218,11 +232,11 @@ def test_tiles_give_the_loss_and_the_gradients_of_the_dense_form(negatives):
     torch.testing.assert_close(*losses, atol=1e-5, rtol=0)
     assert tiled.logged == pytest.approx(dense.logged, abs=1e-5)
     assert tiled.state_dict().keys() == dense.state_dict().keys()
-    for (name, mine), theirs in zip(tiled.named_parameters(), dense.parameters(), strict=True):
-        torch.testing.assert_close(mine.grad, theirs.grad, atol=1e-5, rtol=0, msg=name)
+    for (name, actual), expected in zip(tiled.named_parameters(), dense.parameters(), strict=True):
+        torch.testing.assert_close(actual.grad, expected.grad, atol=1e-5, rtol=0, msg=name)
 
 
-def test_the_sigmoid_form_has_a_learned_bias():
+def test_sigmoid_form_has_a_learned_bias():
     module = make_module(in_form("sigmoid", "none"))
     _, batch = full_batch(module)
     module.training_step(batch, 0).backward()
@@ -231,7 +245,7 @@ def test_the_sigmoid_form_has_a_learned_bias():
     assert module.logit_bias.grad != 0
     with torch.no_grad():
         audio = module.model.embed_audio(batch.waveform)
-        text = module.model.embed_text(batch.tokens)[batch.rows["caption"]]
+        text = module.model.embed_text(batch.tokens)[batch.rows.caption]
         sign = 2 * torch.eye(4) - 1
         logits = sign * (module.model.scale * audio @ text.T - 10.0)
         expected = -F.logsigmoid(logits).sum() / 4
@@ -241,7 +255,7 @@ def test_the_sigmoid_form_has_a_learned_bias():
 
 
 @pytest.mark.parametrize("losses", [LossTerms(), combined(), EVERYTHING])
-def test_all_texts_of_a_step_go_through_the_encoder_once(losses, monkeypatch):
+def test_texts_of_a_step_are_encoded_in_one_call(losses, monkeypatch):
     module = make_module(losses)
     _, batch = full_batch(module)
     calls = []
@@ -256,7 +270,7 @@ def test_all_texts_of_a_step_go_through_the_encoder_once(losses, monkeypatch):
     assert len(calls) == 1
 
 
-def test_a_weight_of_zero_switches_its_term_off():
+def test_term_with_weight_zero_is_off():
     module = make_module(LossTerms())
     module.training_step(make_batch(module), 0)
     assert "train/loss/dissimilarity" not in module.logged
@@ -264,7 +278,7 @@ def test_a_weight_of_zero_switches_its_term_off():
     assert make_module(combined()).text_kinds == {"levels"}
 
 
-def test_nan_is_an_error_that_names_the_term():
+def test_nan_loss_is_an_error_that_names_the_term():
     module = make_module(combined())
     with torch.no_grad():
         module.model.log_scale.fill_(float("nan"))
@@ -272,7 +286,7 @@ def test_nan_is_an_error_that_names_the_term():
         module.training_step(make_batch(module), 0)
 
 
-def test_only_matrices_decay():
+def test_only_matrices_have_weight_decay():
     module = make_module(LossTerms(ContrastiveTerm(1.0, form="sigmoid")))
     groups = module.parameter_groups()
     decayed = {id(p) for group in groups if group["weight_decay"] for p in group["params"]}
@@ -283,7 +297,7 @@ def test_only_matrices_decay():
     assert not {id(module.model.log_scale), id(module.logit_bias)} & decayed
 
 
-def test_pretrained_towers_have_their_own_rate():
+def test_pretrained_encoders_have_their_own_learning_rate():
     module = NegClapModule(
         ConvEncoder(dim=8, widths=(8, 8, 8, 8), depths=(1, 1, 1, 1)),
         TextEncoder(layers=1),
@@ -296,7 +310,7 @@ def test_pretrained_towers_have_their_own_rate():
 
 
 @pytest.mark.parametrize("micro_batch_size", [1, 3, 4, 100])
-def test_micro_batches_give_the_gradients_of_the_whole_batch(micro_batch_size):
+def test_micro_batches_have_the_gradients_of_the_whole_batch(micro_batch_size):
     gradients = []
     for size in (None, micro_batch_size):
         module = make_module(EVERYTHING)
@@ -308,7 +322,7 @@ def test_micro_batches_give_the_gradients_of_the_whole_batch(micro_batch_size):
         torch.testing.assert_close(parts, whole, atol=1e-5, rtol=1e-4)
 
 
-def test_micro_batches_draw_the_same_random_numbers_when_made_again():
+def test_micro_batches_draw_the_same_random_numbers_in_both_passes():
     def gradients(embed):
         torch.manual_seed(0)
         model = NegClap(
@@ -321,13 +335,15 @@ def test_micro_batches_draw_the_same_random_numbers_when_made_again():
         (embed(model, waveform, tokens)).square().sum(dim=0).prod().log().backward()
         return [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
 
-    def kept(model, waveform, tokens):
+    def without_recomputation(model, waveform, tokens):
         audio = [model.embed_audio(part) for part in waveform.split(2)]
         texts = [{name: t[rows] for name, t in tokens.items()} for rows in ([0, 1], [2, 3])]
         return torch.cat([*audio, *(model.embed_text(part) for part in texts)])
 
-    def made_again(model, waveform, tokens):
+    def with_recomputation(model, waveform, tokens):
         return torch.cat((model.embed_audio(waveform, 2), model.embed_text(tokens, 2)))
 
-    for one, other in zip(gradients(kept), gradients(made_again), strict=True):
-        torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-4)
+    for expected, actual in zip(
+        gradients(without_recomputation), gradients(with_recomputation), strict=True
+    ):
+        torch.testing.assert_close(actual, expected, atol=1e-6, rtol=1e-4)

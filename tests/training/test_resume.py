@@ -1,4 +1,4 @@
-"""A run that is killed anywhere and goes on is the run that was never killed, bit for bit."""
+"""A run that is killed and resumed equals an uninterrupted run, bit for bit."""
 
 import csv
 import errno
@@ -15,13 +15,19 @@ import yaml
 
 from negclap.commands.training import run
 from negclap.errors import InputError
-from negclap.training.callbacks import FailureSigns
+from negclap.training.callbacks import HealthCheck
 from negclap.training.module import NegClapModule
-from negclap.training.resume import RunLog, WholeCheckpoints, goes_on, is_whole, newest_point
+from negclap.training.resume import (
+    AtomicCheckpointIO,
+    ResumableCSVLogger,
+    is_intact,
+    is_resuming,
+    newest_checkpoint,
+)
 from tests.conftest import CONFIGS
 
 STEPS, EPOCHS = 4, 3
-POINTS = ("step", "after step", "save", "validation", "best")
+KILL_POINTS = ("step", "after step", "save", "validation", "best")
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +48,7 @@ def die(*_, **__):
 
 
 def kill_at(point, count):
-    """Kill this process when it comes to a point for the count-th time."""
+    """Kill this process when it has reached a point ``count`` times."""
     left = iter(range(count, -1, -1))
 
     def before(original, act=die):
@@ -68,11 +74,11 @@ def kill_at(point, count):
         case "validation":
             NegClapModule.validation_step = before(NegClapModule.validation_step)
         case "best":
-            FailureSigns.on_validation_end = before(FailureSigns.on_validation_end)
+            HealthCheck.on_validation_end = before(HealthCheck.on_validation_end)
 
 
 def train(arguments, folder, every, point=None, count=0):
-    """`negclap fit` in a process of its own that may be killed; its exit code."""
+    """Run `negclap fit` in its own process, which may be killed; return its exit code."""
 
     def body():
         torch.set_num_threads(1)
@@ -82,12 +88,12 @@ def train(arguments, folder, every, point=None, count=0):
 
     process = multiprocessing.get_context("fork").Process(target=body)
     process.start()
-    process.join(timeout=300)
+    process.join()
     return process.exitcode
 
 
 def outcome(folder):
-    """The rows of the log but for what the clock says, and the weights at the end."""
+    """Return the rows of the log without timings, the last weights and the best ones."""
     with (folder / "metrics.csv").open() as file:
         rows = [
             {key: value for key, value in row.items() if value and key != "train/data_wait"}
@@ -112,140 +118,142 @@ def check_same(one, other):
 
 
 @pytest.fixture(scope="module")
-def straight(arguments, tmp_path_factory):
-    """The run that was never killed."""
-    folder = tmp_path_factory.mktemp("straight")
+def uninterrupted(arguments, tmp_path_factory):
+    """The folder of an uninterrupted run."""
+    folder = tmp_path_factory.mktemp("uninterrupted")
     assert train(arguments, folder, 1) == 0
     return folder
 
 
 @pytest.mark.parametrize(("point", "count"), [("step", 6), ("save", 2), ("validation", 1)])
-def test_a_killed_run_goes_on_as_if_it_had_not_been(straight, arguments, tmp_path, point, count):
+def test_resumed_run_equals_uninterrupted_run(uninterrupted, arguments, tmp_path, point, count):
     assert train(arguments, tmp_path, 1, point, count) == -signal.SIGKILL
     assert train(arguments, tmp_path, 1) == 0
-    check_same(tmp_path, straight)
+    check_same(tmp_path, uninterrupted)
+    assert not list((tmp_path / "checkpoints").glob("*.partial"))
 
 
 @pytest.mark.slow
-def test_twenty_kills_at_random_points(straight, arguments, tmp_path):
-    """Each run gets some steps ahead and is killed; points to go on from every two steps."""
+def test_twenty_kills_at_random_points(uninterrupted, arguments, tmp_path):
+    """Each run makes some progress and is killed; checkpoints are saved every two steps."""
     rng = random.Random(0)
     kills = 0
     while kills < 20:
-        code = train(arguments, tmp_path, 2, rng.choice(POINTS), rng.randrange(4))
+        code = train(arguments, tmp_path, 2, rng.choice(KILL_POINTS), rng.randrange(4))
         assert code in (0, -signal.SIGKILL)
         kills += code != 0
-        if code == 0:  # it came to its end before: begin anew
-            check_same(tmp_path, straight)
+        if code == 0:  # the run finished first: start a new one
+            check_same(tmp_path, uninterrupted)
             for path in (tmp_path / "checkpoints").glob("*.ckpt"):
                 path.unlink()
     assert train(arguments, tmp_path, 2) == 0
-    check_same(tmp_path, straight)
+    check_same(tmp_path, uninterrupted)
 
 
-def test_a_kill_in_a_validation_within_an_epoch(arguments, tmp_path):
+def test_kill_during_validation_within_an_epoch(arguments, tmp_path):
     often = [*arguments, "--trainer.val_check_interval=0.5"]
-    assert train(often, tmp_path / "straight", 1) == 0
+    assert train(often, tmp_path / "uninterrupted", 1) == 0
     assert train(often, tmp_path / "killed", 1, "validation", 2) == -signal.SIGKILL
     assert train(often, tmp_path / "killed", 1) == 0
-    check_same(tmp_path / "killed", tmp_path / "straight")
+    check_same(tmp_path / "killed", tmp_path / "uninterrupted")
 
 
-def test_a_run_that_went_on_is_tested_on_its_best_checkpoint(arguments, tmp_path):
+def test_saved_configuration_does_not_name_the_resumed_checkpoint(arguments, tmp_path):
     assert train(arguments, tmp_path, 1, "step", 6) == -signal.SIGKILL
     assert train(arguments, tmp_path, 1) == 0
     assert yaml.safe_load((tmp_path / "config.yaml").read_text())["ckpt_path"] is None
 
 
-def test_a_new_run_forgets_the_one_before_it_at_once(straight, arguments, tmp_path):
-    shutil.copytree(straight, tmp_path / "run")
+def test_new_run_deletes_files_of_the_earlier_run_at_the_start(uninterrupted, arguments, tmp_path):
+    shutil.copytree(uninterrupted, tmp_path / "run")
     (tmp_path / "run" / "results.json").write_text("{}")
-    anew = [argument for argument in arguments if argument != "--ckpt_path=last"]
-    assert train(anew, tmp_path / "run", 100, "step", 1) == -signal.SIGKILL
+    fresh = [argument for argument in arguments if argument != "--ckpt_path=last"]
+    assert train(fresh, tmp_path / "run", 100, "step", 1) == -signal.SIGKILL
     assert not list((tmp_path / "run" / "checkpoints").glob("*.ckpt"))
     assert not (tmp_path / "run" / "results.json").exists()
     assert not (tmp_path / "run" / "validation.json").exists()
 
 
-def test_without_a_checkpoint_nothing_is_tested(arguments, tmp_path):
-    with pytest.raises(InputError, match="no whole checkpoint there"):
+def test_testing_without_a_checkpoint_is_an_error(arguments, tmp_path):
+    with pytest.raises(InputError, match="no intact checkpoint"):
         run(["test", *arguments[1:], f"--run_dir={tmp_path}"])
 
 
-def test_a_log_that_a_kill_has_cut_is_read(tmp_path):
+def test_log_with_a_truncated_row_is_read(tmp_path):
     (tmp_path / "metrics.csv").write_text("step,train/loss\n0,1.5\n1,1.25\n2,")
-    log = RunLog(tmp_path, "", goes_on=True)
+    log = ResumableCSVLogger(tmp_path, "", resume=True)
     log.experiment.save()
-    log.go_on_at(2)
+    log.resume_at(2)
     assert (tmp_path / "metrics.csv").read_text().split() == ["step,train/loss", "0,1.5", "1,1.25"]
 
 
-def test_a_run_that_is_done_is_left_as_it_is(straight, arguments):
-    before = outcome(straight)[0]
-    assert train(arguments, straight, 1) == 0
-    assert outcome(straight)[0] == before
+def test_resuming_a_finished_run_changes_nothing(uninterrupted, arguments):
+    before = outcome(uninterrupted)[0]
+    assert train(arguments, uninterrupted, 1) == 0
+    assert outcome(uninterrupted)[0] == before
 
 
-def test_of_torn_checkpoints_the_one_before_is_taken(straight, tmp_path):
-    whole = (straight / "checkpoints" / "last.ckpt").read_bytes()
-    assert newest_point(tmp_path) is None
-    (tmp_path / "previous.ckpt").write_bytes(whole)
-    torn = bytearray(whole)
-    torn[len(torn) // 2] ^= 1
-    (tmp_path / "last.ckpt").write_bytes(torn)
-    assert is_whole(tmp_path / "previous.ckpt")
-    assert not is_whole(tmp_path / "last.ckpt")
-    assert newest_point(tmp_path) == tmp_path / "previous.ckpt"
+def test_damaged_checkpoint_is_skipped(uninterrupted, tmp_path):
+    intact = (uninterrupted / "checkpoints" / "last.ckpt").read_bytes()
+    assert newest_checkpoint(tmp_path) is None
+    (tmp_path / "previous.ckpt").write_bytes(intact)
+    damaged = bytearray(intact)
+    damaged[len(damaged) // 2] ^= 1
+    (tmp_path / "last.ckpt").write_bytes(damaged)
+    assert is_intact(tmp_path / "previous.ckpt")
+    assert not is_intact(tmp_path / "last.ckpt")
+    with pytest.warns(UserWarning, match=r"last\.ckpt is damaged"):
+        assert newest_checkpoint(tmp_path) == tmp_path / "previous.ckpt"
 
 
-def test_a_full_disk_is_named_and_loses_nothing(tmp_path, monkeypatch):
+def test_full_disk_is_an_error_and_earlier_checkpoints_are_kept(tmp_path, monkeypatch):
     target = tmp_path / "last.ckpt"
-    WholeCheckpoints().save_checkpoint({"a": 1}, target)
+    AtomicCheckpointIO().save_checkpoint({"a": 1}, target)
     monkeypatch.setattr(
         torch, "save", lambda *_: (_ for _ in ()).throw(OSError(errno.ENOSPC, "No space left"))
     )
     with pytest.raises(InputError, match=r"last.ckpt: cannot be written \(No space left"):
-        WholeCheckpoints().save_checkpoint({"a": 2}, target)
+        AtomicCheckpointIO().save_checkpoint({"a": 2}, target)
     assert [path.name for path in tmp_path.iterdir()] == ["last.ckpt"]
     assert torch.load(target, weights_only=True) == {"a": 1}
 
 
-def test_points_need_steps(arguments, tmp_path):
+def test_zero_steps_between_checkpoints_is_an_error(arguments, tmp_path):
     with pytest.raises(InputError, match="save_every_n_steps is 0"):
         run([*arguments, f"--run_dir={Path(tmp_path)}", "--save_every_n_steps=0"])
 
 
-def test_a_run_that_was_moved_goes_on(straight, arguments, tmp_path):
+def test_moved_run_is_resumed(uninterrupted, arguments, tmp_path):
     assert train(arguments, tmp_path / "was", 1, "step", 6) == -signal.SIGKILL
     (tmp_path / "was").rename(tmp_path / "is")
-    with pytest.raises(InputError, match="was it moved"):
+    with pytest.raises(InputError, match="if the folder was moved"):
         run(["test", f"--config={tmp_path / 'is' / 'config.yaml'}"])
     assert train(arguments, tmp_path / "is", 1) == 0
-    check_same(straight, tmp_path / "is")
+    check_same(uninterrupted, tmp_path / "is")
 
 
-def test_however_the_checkpoint_is_called_it_is_the_runs(tmp_path, monkeypatch):
+def test_checkpoint_is_recognised_by_any_form_of_its_path(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert goes_on(Path("runs/mine"), tmp_path / "runs" / "mine" / "checkpoints" / "last.ckpt")
-    assert goes_on(tmp_path / "runs" / "mine", "runs/other/../mine/checkpoints/last.ckpt")
-    assert not goes_on(Path("runs/mine"), "runs/other/checkpoints/last.ckpt")
+    assert is_resuming(Path("runs/mine"), tmp_path / "runs" / "mine" / "checkpoints" / "last.ckpt")
+    assert is_resuming(tmp_path / "runs" / "mine", "runs/other/../mine/checkpoints/last.ckpt")
+    assert not is_resuming(Path("runs/mine"), "runs/other/checkpoints/last.ckpt")
 
 
-def test_in_an_epoch_batches_stay_as_they_are(arguments, tmp_path):
+def test_batch_size_cannot_change_within_an_epoch(arguments, tmp_path):
     assert train(arguments, tmp_path, 1, "step", 6) == -signal.SIGKILL
     with pytest.raises(InputError, match=r"middle of an epoch with .*'batch_size'"):
         run([*arguments, f"--run_dir={tmp_path}", "--data.batch_size=8"])
 
 
-def test_to_try_the_code_costs_no_run(straight, arguments, tmp_path):
-    shutil.copytree(straight, tmp_path / "run")
-    anew = [argument for argument in arguments if argument != "--ckpt_path=last"]
+def test_fast_dev_run_leaves_the_run_folder_unchanged(uninterrupted, arguments, tmp_path):
+    shutil.copytree(uninterrupted, tmp_path / "run")
+    fresh = [argument for argument in arguments if argument != "--ckpt_path=last"]
     before = contents(tmp_path / "run" / "checkpoints")
     assert {"best.ckpt", "last.ckpt"} <= before.keys()
-    run([*anew, f"--run_dir={tmp_path / 'run'}", "--trainer.fast_dev_run=true"])
+    run([*fresh, f"--run_dir={tmp_path / 'run'}", "--trainer.fast_dev_run=true"])
     assert contents(tmp_path / "run" / "checkpoints") == before
     for name in ("validation.json", "metrics.csv", "environment.json", "config.yaml"):
-        assert (tmp_path / "run" / name).read_bytes() == (straight / name).read_bytes()
+        assert (tmp_path / "run" / name).read_bytes() == (uninterrupted / name).read_bytes()
 
 
 def contents(folder):

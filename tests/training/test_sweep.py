@@ -1,4 +1,4 @@
-"""The sweep over loss weights: every combination parses, one trial runs, an old sweep goes on."""
+"""Sweeps over loss weights, with W&B's agent and on this machine."""
 
 import json
 import os
@@ -12,14 +12,14 @@ import yaml
 from negclap.cli import main
 from negclap.commands.training import parse
 from negclap.errors import InputError
-from negclap.training.sweep import Sweep, pareto_front, run_sweep
+from negclap.training.sweep import LocalSweep, Sweep
 from tests.conftest import CONFIGS
 
 SWEEP = CONFIGS / "sweeps" / "loss_weights.yaml"
 
 
 def corners(parameters):
-    """Each parameter's values or bounds, one at a time around a base."""
+    """Yield a base and variants of it that set one parameter to one of its values or bounds."""
     ends = {
         name: [spec["value"]]
         if "value" in spec
@@ -34,7 +34,7 @@ def corners(parameters):
             yield base | {name: value}
 
 
-def test_every_combination_is_parsed_as_the_agent_would_call_it(chorales, tmp_path, monkeypatch):
+def test_agent_arguments_are_parsed_for_all_values(chorales, tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_SWEEP_ID", "abc")
     data = yaml.safe_load(SWEEP.read_text())
     assert data["method"] == "bayes"
@@ -57,15 +57,15 @@ def test_every_combination_is_parsed_as_the_agent_would_call_it(chorales, tmp_pa
     assert len(folders) > 10
 
 
-def test_one_trial_runs_and_an_old_sweep_goes_on(tiny_args, tmp_path, monkeypatch):
+def test_local_sweep_runs_a_trial_and_is_resumed(tiny_args, tmp_path, monkeypatch):
     out = tmp_path / "sweep"
     monkeypatch.chdir(CONFIGS.parent)
     arguments = ["sweep", str(SWEEP), "--out", str(out), "--fit", *tiny_args]
     assert main([*arguments[:2], "--trials", "1", *arguments[2:]]) == 0
     trials = json.loads((out / "trials.json").read_text())
     assert len(trials) == 1
-    figures = json.loads((out / "trial-0000" / "validation.json").read_text())
-    assert trials[0]["score"] == pytest.approx(figures["understanding"])
+    metrics = json.loads((out / "trial-0000" / "validation.json").read_text())
+    assert trials[0]["score"] == pytest.approx(metrics["understanding"])
     assert trials[0]["parameters"].keys() == yaml.safe_load(SWEEP.read_text())["parameters"].keys()
     assert (out / "pareto.png").stat().st_size > 5_000
     before = (out / "trial-0000" / "validation.json").stat().st_mtime_ns
@@ -74,13 +74,24 @@ def test_one_trial_runs_and_an_old_sweep_goes_on(tiny_args, tmp_path, monkeypatc
     assert not (out / "trial-0001").exists()
     other = tmp_path / "other.yaml"
     other.write_text(SWEEP.read_text().replace("max: 0.5", "max: 0.6"))
-    with pytest.raises(InputError, match="holds trials of another sweep"):
-        run_sweep(Sweep.read(other), out, 2, [])
+    with pytest.raises(InputError, match="contains trials of another sweep"):
+        LocalSweep(Sweep.read(other), out)
 
 
-def test_a_run_of_the_agent_logs_offline_into_a_folder_of_its_own(tiny_args, tmp_path):
-    """What `wandb agent` starts, in a process of its own, without an account."""
-    # wandb leaves variables of its own behind where another test has used it
+def test_repeated_failures_stop_a_local_sweep(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "executable", "false")  # a command that fails
+    sweep = LocalSweep(Sweep.read(SWEEP), tmp_path)
+    assert not sweep.train(sweep.draw())
+    assert not sweep.train(sweep.draw())
+    with pytest.raises(InputError, match=r"3 trials failed in a row; see .*output\.log"):
+        sweep.train(sweep.draw())
+    assert sweep.finished == 0
+    assert sweep.save() == []
+
+
+def test_agent_run_logs_offline_into_its_own_folder(tiny_args, tmp_path):
+    """The command that `wandb agent` starts, in its own process, without an account."""
+    # wandb sets environment variables when another test uses it
     environment = {name: v for name, v in os.environ.items() if not name.startswith("WANDB")}
     environment |= {"WANDB_SWEEP_ID": "abc", "WANDB_RUN_ID": "r1", "WANDB_MODE": "offline"}
     environment |= {"PYTHONPATH": str(CONFIGS.parent)}
@@ -90,11 +101,6 @@ def test_a_run_of_the_agent_logs_offline_into_a_folder_of_its_own(tiny_args, tmp
     folder = tmp_path / "runs" / "sweeps" / "abc" / "r1"
     assert "understanding" in json.loads((folder / "validation.json").read_text())
     assert list((folder / "wandb").glob("offline-run-*-r1/*.wandb"))
-
-
-def test_the_front_holds_what_no_other_point_beats():
-    points = [(0.1, 0.9), (0.5, 0.5), (0.4, 0.4), (0.9, 0.1), (0.5, 0.2), (0.1, 0.9)]
-    assert pareto_front(points) == [(0.1, 0.9), (0.5, 0.5), (0.9, 0.1)]
 
 
 @pytest.mark.parametrize(
@@ -108,7 +114,7 @@ def test_the_front_holds_what_no_other_point_beats():
         ({"command": None}, "not a sweep"),
     ],
 )
-def test_bad_sweeps_are_one_line(tmp_path, change, message):
+def test_invalid_sweep_is_an_error(tmp_path, change, message):
     path = tmp_path / "sweep.yaml"
     path.write_text(yaml.safe_dump(yaml.safe_load(SWEEP.read_text()) | change))
     with pytest.raises(InputError, match=message):

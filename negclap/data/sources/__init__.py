@@ -1,1 +1,1 @@
-"""One file per source: what its data set comes with, read into entries (or, built in, made)."""
+"""Sources: one module per data set format; `chorales` renders the built-in set."""

@@ -1,4 +1,4 @@
-"""A folder of music, with captions from a table, or with what is written inside the files."""
+"""A folder of music with captions from a table, or with metadata from the files."""
 
 import os
 from collections.abc import Iterator
@@ -23,18 +23,18 @@ _SLOW, _FAST = 80.0, 120.0  # beats per minute
 
 @dataclass(frozen=True)
 class Folder:
-    """A folder of audio files (wav, flac, mp3, ogg, opus, aiff, npy), found at any depth.
+    """A folder of audio files at any depth (wav, flac, mp3, ogg, opus, aiff, npy).
 
-    Bring: the folder as --audio. Captions come from a table, --captions: CSV with a column `file`
-    (relative to the folder) and `caption`, and if you like `tags` (separated by ; or ,) and
-    `split`; or JSON lines with the same names, `caption` or `captions`, `tags` a list. Without a
-    table, the genre inside the files (ID3, Vorbis comments) and librosa's tempo estimate (slow
-    below 80, fast above 120 beats a minute) are the tags, captions are written from them, and
-    meta.estimated names what was estimated. Splits that the table does not give are drawn by
-    folder, so that an album stays together.
+    Input: the folder as --audio, and optionally a table of captions as --captions. The table is
+    CSV with the columns `file` (relative to the folder) and `caption`, and optionally `tags`
+    (separated by ; or ,) and `split`; or JSON Lines with the same names, where `captions` and
+    `tags` may be lists. Without a table, the tags are the genre from the files' metadata (ID3,
+    Vorbis comments) and librosa's tempo estimate (slow below 80 BPM, fast above 120 BPM), captions
+    are written from them, and meta.estimated lists what was estimated. Splits that are not in the
+    table are drawn by folder, so that albums stay together.
 
     Args:
-        captions: CSV or JSONL with captions; None takes what is inside the files.
+        captions: CSV or JSON Lines file with captions; by default the files' metadata is used.
     """
 
     captions: Path | None = None
@@ -43,44 +43,44 @@ class Folder:
     writes_captions: ClassVar[bool] = True
 
     def entries(self, audio: str) -> Iterator[Entry | Rejection]:
-        """All files of the folder, and all rows of the table."""
+        """Yield all rows of the table and all other files of the folder."""
         root = Path(audio)
         if not root.is_dir():
-            raise InputError(f"{root}: no folder there")
+            raise InputError(f"{root}: folder not found")
         if self.captions is None:
-            yield from (_from_inside(root, file) for file in walk_audio(root))
+            yield from (_from_metadata(root, file) for file in walk_audio(root))
             return
-        told: set[str] = set()
+        listed: set[str] = set()
         for row in _read_table(self.captions):
             entry = row if isinstance(row, Rejection) else _from_row(row)
-            told |= {entry.track_id}
+            listed.add(entry.track_id)
             yield entry
         for file in walk_audio(root):
-            if file not in told:
+            if file not in listed:
                 yield Rejection(str(root / file), file, "not in the table")
 
 
 def walk_audio(root: Path) -> Iterator[str]:
-    """Audio files relative to the root, in order; links to folders are not followed.
+    """Yield audio files relative to the root, sorted; links to folders are not followed.
 
     Raises:
         InputError: If a folder cannot be read.
     """
-    for folder, folders, files in os.walk(root, onerror=_refuse, followlinks=False):
+    for folder, folders, files in os.walk(root, onerror=_fail, followlinks=False):
         folders.sort()
         for name in sorted(files):
             if name.lower().endswith(SUFFIXES):
                 yield str(Path(folder, name).relative_to(root))
 
 
-def _refuse(error: OSError) -> None:
+def _fail(error: OSError) -> None:
     raise InputError(f"{error.filename}: {error.strerror}")
 
 
 def _read_table(path: Path) -> Iterator[Row | Rejection]:
     first, *more = find_files(path, [".csv", ".jsonl"])
     if more:
-        raise InputError(f"{path}: {len(more) + 1} tables there, expected one")
+        raise InputError(f"{path}: found {len(more) + 1} tables, expected one")
     return _rows(first)
 
 
@@ -88,7 +88,7 @@ def _rows(path: Path) -> Iterator[Row | Rejection]:
     return read_csv(path, ["file", "caption"]) if path.suffix == ".csv" else read_json_lines(path)
 
 
-def _listed(value: Any) -> tuple[str, ...]:
+def _names(value: Any) -> tuple[str, ...]:
     if isinstance(value, str):
         return tuple(part.strip() for part in value.replace(";", ",").split(",") if part.strip())
     return tuple(str(part) for part in value) if isinstance(value, list) else ()
@@ -102,29 +102,31 @@ def _from_row(row: Row) -> Entry | Rejection:
     file = os.path.normpath(named)
     texts = values.get("captions", [values.get("caption")])
     if not isinstance(texts, list):
-        return Rejection(row.place, file, "malformed row", "captions is no list")
+        return Rejection(row.place, file, "malformed row", "captions is not a list")
     return Entry(
         row.place,
         file,
         (Candidate(file),),
         tuple(Caption(str(text or ""), "human") for text in texts),
-        _listed(values.get("tags")),
+        _names(values.get("tags")),
         str(values.get("split") or ""),
         group=_album(file),
     )
 
 
 def _album(file: str) -> str:
-    """The folder of a file; "" of one at the top, which belongs to no other."""
+    """Return the folder of a file; "" for files at the top, which are single tracks."""
     return file.rpartition("/")[0]
 
 
-def _from_inside(root: Path, file: str) -> Entry | Rejection:
-    """Tags from what is written inside the file, and from its tempo."""
+def _from_metadata(root: Path, file: str) -> Entry | Rejection:
+    """Return an entry with tags from the file's metadata and its estimated tempo."""
     path = root / file
-    told = _read_inside(path)
+    metadata = _read_metadata(path)
     estimated = {"tempo": tempo} if (tempo := _estimate_tempo(path)) else {}
-    genres = [part for value in told.get("genre", []) for part in _listed(value.replace("/", ","))]
+    genres = [
+        name for value in metadata.get("genre", []) for name in _names(value.replace("/", ","))
+    ]
     return Entry(
         str(path),
         file,
@@ -132,16 +134,16 @@ def _from_inside(root: Path, file: str) -> Entry | Rejection:
         tags=(*genres, *estimated.values()),
         group=_album(file),
         categories=dict.fromkeys(genres, "genre") | dict.fromkeys(estimated.values(), "tempo"),
-        meta={name: values[0] for name, values in told.items() if name != "genre"}
+        meta={name: values[0] for name, values in metadata.items() if name != "genre"}
         | {"estimated": sorted(estimated)},
     )
 
 
-def _read_inside(path: Path) -> dict[str, list[str]]:
-    """Genre, title, artist and album, whatever the file's format calls them."""
+def _read_metadata(path: Path) -> dict[str, list[str]]:
+    """Read genre, title, artist and album."""
     try:
         found = mutagen.File(path, easy=True)
-    except Exception:  # it raises what it likes on broken files; the audio is what counts
+    except Exception:  # mutagen raises many types on corrupt files; the audio may be fine
         return {}
     if not found:
         return {}
@@ -150,7 +152,7 @@ def _read_inside(path: Path) -> dict[str, list[str]]:
 
 
 def _estimate_tempo(path: Path) -> str | None:
-    """The first minute is "slow", "fast", or neither."""
+    """Return "slow", "fast" or None for the first minute."""
     try:
         length_s = min(_TEMPO_S, probe(path).duration_s)
         samples = read_excerpt(path, 0.0, length_s, _TEMPO_RATE)

@@ -1,8 +1,7 @@
-"""LP-MusicCaps: captions that a language model wrote from tags (Doh et al., ISMIR 2023).
+"""LP-MusicCaps: captions written from tags by a language model.
 
-    Doh, Choi, Lee, Nam: LP-MusicCaps: LLM-Based Pseudo Music Captioning. ISMIR 2023.
-
-Captions are CC BY-NC 4.0, for research. Audio comes with none of them.
+Doh, Choi, Lee, Nam: LP-MusicCaps: LLM-Based Pseudo Music Captioning. ISMIR 2023. The captions are
+CC BY-NC 4.0, for research. No audio is included.
 """
 
 import json
@@ -18,7 +17,7 @@ from negclap.errors import InputError
 
 Kind = Literal["writing", "summary", "paraphrase", "attribute_prediction"]
 KINDS: tuple[Kind, ...] = ("writing", "summary", "paraphrase")
-"""The kinds that say what the tags say; "attribute_prediction" invents attributes."""
+"""The kinds that state only the tags; "attribute_prediction" makes up attributes."""
 
 _SPLITS = ("train", "valid", "test")
 _ECALS = {
@@ -30,36 +29,34 @@ _ECALS = {
 
 
 def captions_of(values: dict[str, Any], kinds: Sequence[str]) -> tuple[Caption, ...]:
-    """The chosen captions of a row, empty ones included, so that they are counted."""
+    """Return the chosen captions of a row, including empty ones, so that they are counted."""
     return tuple(Caption(str(values.get(f"caption_{kind}") or ""), kind) for kind in kinds)
 
 
 def check_kinds(kinds: Sequence[Kind]) -> None:
-    """Refuse no captions at all.
-
-    Raises:
-        InputError: If ``kinds`` is empty.
-    """
+    """Raise an InputError if no kind of caption is chosen."""
     if not kinds:
         raise InputError(f"captions is empty, expected some of {(*KINDS, 'attribute_prediction')}")
 
 
 def names(value: Any) -> tuple[str, ...]:
-    """A list of strings, whatever came instead."""
+    """Convert a list to strings; other values become an empty tuple."""
     listed = value if isinstance(value, list) else []
     return tuple(str(name) for name in listed if name is not None)
 
 
 def split_of(path: Path) -> str:
-    """The split that a Parquet file, or its folder, is named after ("train-00000.parquet")."""
+    """Return the split in the name of a Parquet file or its folder ("train-00000.parquet")."""
     for split in _SPLITS:
         if path.name.startswith(split) or path.parent.name == split:
             return split
-    raise InputError(f"{path}: its name begins with none of {_SPLITS}, so its split is not known")
+    raise InputError(
+        f"{path}: unknown split; expected a file name that starts with one of {_SPLITS}"
+    )
 
 
 def with_npy(path: str) -> tuple[Candidate, ...]:
-    """The audio file of a path, or samples at the same place (float, 16 kHz)."""
+    """Return candidates for an audio file, or .npy samples (float, 16 kHz) with its name."""
     if not PurePosixPath(path).name:
         return ()
     bare = str(PurePosixPath(path).with_suffix(""))
@@ -70,19 +67,20 @@ def with_npy(path: str) -> tuple[Candidate, ...]:
 class LpMusicCapsMsd:
     """LP-MusicCaps-MSD: the Million Song Dataset with captions (514,000 tracks).
 
-    Bring: the Parquet files of `LP-MusicCaps-MSD` (gated on its hub) as --metadata, and the 30 s
-    previews of 7digital as --audio, which nobody may hand on. Their layout is found out:
-    `8/1/8134074.clip.mp3` as the column `path` says, `.npy` at the same place (float, 16 kHz), or
-    `{id[2]}/{id[3]}/{id[4]}/{id}.mp3` by track id. Licence of the captions: CC BY-NC 4.0, research.
-    Source: Doh et al., LP-MusicCaps, ISMIR 2023; Bertin-Mahieux et al., The Million Song Dataset,
-    ISMIR 2011; the ECALS split: Doh et al., Toward Universal Text-to-Music Retrieval, ICASSP 2023.
+    Input: the Parquet files of `LP-MusicCaps-MSD` (gated on the hub) as --metadata, and the 30 s
+    previews from 7digital, which may not be redistributed, as --audio. The layout of the audio is
+    detected: `8/1/8134074.clip.mp3` as in the column `path`, `.npy` with the same name (float, 16
+    kHz), or `{id[2]}/{id[3]}/{id[4]}/{id}.mp3` by track id. Licence of the captions: CC BY-NC 4.0,
+    research. Source: Doh et al., LP-MusicCaps, ISMIR 2023; Bertin-Mahieux et al., The Million Song
+    Dataset, ISMIR 2011; ECALS split: Doh et al., Toward Universal Text-to-Music Retrieval, ICASSP
+    2023.
 
     Args:
-        metadata: Folder of train*.parquet, valid*.parquet and test*.parquet, or one of them.
-        ecals: ECALS split JSON (train_track, extra_track, valid_track, test_track); takes the place
-            of the splits of the Parquet files.
-        captions: Kinds of captions. "attribute_prediction" invents tags, so training with negation
-            refuses it.
+        metadata: Folder of train*.parquet, valid*.parquet and test*.parquet, or one of these files.
+        ecals: ECALS split JSON (train_track, extra_track, valid_track, test_track); overrides the
+            splits of the Parquet files.
+        captions: Kinds of captions. "attribute_prediction" makes up attributes, so training with
+            negation rejects it.
     """
 
     metadata: Path
@@ -93,23 +91,23 @@ class LpMusicCapsMsd:
     writes_captions: ClassVar[bool] = False
 
     def entries(self, audio: str) -> Iterator[Entry | Rejection]:
-        """The rows, split by split."""
+        """Yield the rows, split by split."""
         check_kinds(self.captions)
         splits = _read_ecals(self.ecals) if self.ecals else None
         for path in find_files(self.metadata, [".parquet"]):
-            named = "" if splits else split_of(path)
+            split = "" if splits else split_of(path)
             for row in read_parquet(path, ["track_id", "tag", "path"]):
-                yield self._entry(row, named, splits)
+                yield self._entry(row, split, splits)
 
     def _entry(self, row: Row, split: str, splits: dict[str, str] | None) -> Entry | Rejection:
         values = row.values
         track_id, path = str(values["track_id"] or ""), str(values["path"] or "")
         if splits is not None:
             if track_id not in splits:
-                return Rejection(row.place, track_id, "in no split", f"of {self.ecals}")
+                return Rejection(row.place, track_id, "not in any split", f"of {self.ecals}")
             split = splits[track_id]
         by_id = f"{'/'.join(track_id[2:5])}/{track_id}.mp3"
-        told = ("title", "artist_name", "release", "year")
+        kept = ("title", "artist_name", "release", "year")
         return Entry(
             row.place,
             track_id,
@@ -117,12 +115,12 @@ class LpMusicCapsMsd:
             captions_of(values, self.captions),
             names(values["tag"]),
             split,
-            meta={name: _plain(values[name]) for name in told if values.get(name)},
+            meta={name: _plain(values[name]) for name in kept if values.get(name)},
         )
 
 
 def _plain(value: Any) -> str | int | float:
-    """What JSON has; of dates and bytes how they are written."""
+    """Convert dates and bytes to strings, for JSON."""
     return value if isinstance(value, str | int | float) else str(value)
 
 
@@ -134,7 +132,7 @@ def _read_ecals(path: Path) -> dict[str, str]:
     lists = {key: data.get(key) for key in _ECALS} if isinstance(data, dict) else {}
     found = {key: tracks for key, tracks in lists.items() if isinstance(tracks, list)}
     if not found:
-        raise InputError(f"{path}: no ECALS split, expected lists {list(_ECALS)}")
+        raise InputError(f"{path}: not an ECALS split, expected the lists {list(_ECALS)}")
     return {str(track): _ECALS[key] for key, tracks in found.items() for track in tracks}
 
 
@@ -142,16 +140,16 @@ def _read_ecals(path: Path) -> dict[str, str]:
 class LpMusicCapsMtt:
     """LP-MusicCaps-MTT: MagnaTagATune with captions (26,000 clips of 29 s).
 
-    Bring: the Parquet files of `LP-MusicCaps-MTT` as --metadata, and the mp3 files of MagnaTagATune
-    as --audio. "no vocals" and the like are tags there; they become what a track is known to lack.
-    Licence of the captions: CC BY-NC 4.0, research. Source: Doh et al., LP-MusicCaps, ISMIR 2023;
-    Law et al., Evaluation of Algorithms Using Games, ISMIR 2009.
+    Input: the Parquet files of `LP-MusicCaps-MTT` as --metadata, and the mp3 files of MagnaTagATune
+    as --audio. Negated tags such as "no vocals" become absent tags. Licence of the captions: CC
+    BY-NC 4.0, research. Source: Doh et al., LP-MusicCaps, ISMIR 2023; Law et al., Evaluation of
+    Algorithms Using Games, ISMIR 2009.
 
     Args:
-        metadata: Folder of train*.parquet, valid*.parquet and test*.parquet, or one of them.
-        captions: Kinds of captions. "attribute_prediction" invents tags, so training with negation
-            refuses it.
-        tags: Which tags: the 50 or the 188 most frequent.
+        metadata: Folder of train*.parquet, valid*.parquet and test*.parquet, or one of these files.
+        captions: Kinds of captions. "attribute_prediction" makes up attributes, so training with
+            negation rejects it.
+        tags: Column of tags: the 50 or the 188 most frequent.
     """
 
     metadata: Path
@@ -162,7 +160,7 @@ class LpMusicCapsMtt:
     writes_captions: ClassVar[bool] = False
 
     def entries(self, audio: str) -> Iterator[Entry | Rejection]:
-        """The rows, split by split."""
+        """Yield the rows, split by split."""
         check_kinds(self.captions)
         for path in find_files(self.metadata, [".parquet"]):
             for row in read_parquet(path, ["track_id", self.tags, "path"]):

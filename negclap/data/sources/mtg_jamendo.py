@@ -1,4 +1,4 @@
-"""MTG-Jamendo: tags of genre, instrument and mood of full songs."""
+"""MTG-Jamendo: full songs with genre, instrument and mood tags."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,16 +14,16 @@ _SPLITS = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class MtgJamendo:
-    """MTG-Jamendo: 55,000 full songs with tags; captions are written from them.
+    """MTG-Jamendo: 55,000 full songs with tags; captions are written from the tags.
 
-    Bring: a TSV of the data set (`autotagging_instrument.tsv`, ...) or a folder of its split files
+    Input: a TSV of the data set (`autotagging_instrument.tsv`, ...) or a folder of its split files
     (`split-0/autotagging-train.tsv`, ...) as --metadata, and the audio as --audio
     (`48/948.mp3` or `48/948.low.mp3`). Without split files, splits are drawn by artist. Licence of
-    the metadata: CC BY-NC-SA 4.0 (audio: Creative Commons, by track). Source: Bogdanov et al., The
-    MTG-Jamendo Dataset for Automatic Music Tagging, ICML Workshop ML4MD, 2019.
+    the metadata: CC BY-NC-SA 4.0 (audio: Creative Commons, differs by track). Source: Bogdanov et
+    al., The MTG-Jamendo Dataset for Automatic Music Tagging, ICML Workshop ML4MD, 2019.
 
     Args:
-        metadata: A TSV file, or a folder of them.
+        metadata: A TSV file, or a folder of TSV files.
     """
 
     metadata: Path
@@ -32,7 +32,7 @@ class MtgJamendo:
     writes_captions: ClassVar[bool] = True
 
     def entries(self, audio: str) -> Iterator[Entry | Rejection]:
-        """The rows; a tag is written `category---name`, each in a column of its own."""
+        """Yield the rows; each tag is `category---name` in a column of its own."""
         for path in find_files(self.metadata, [".tsv"]):
             split = next((name for name in _SPLITS if path.stem.endswith(name)), "")
             for row, tags in read_ragged_tsv(path, _COLUMNS):

@@ -1,4 +1,4 @@
-"""MusicCaps: captions that musicians wrote of ten seconds of YouTube videos."""
+"""MusicCaps: captions by musicians of 10 s excerpts from YouTube videos."""
 
 import ast
 from collections.abc import Iterator
@@ -21,18 +21,18 @@ Kind = Literal["ground_truth", "writing", "summary", "paraphrase", "attribute_pr
 
 @dataclass(frozen=True)
 class MusicCaps:
-    """MusicCaps, as Google published it (CSV) or as LP-MusicCaps-MC (Parquet): 5,500 clips of 10 s.
+    """MusicCaps from Google's CSV or from LP-MusicCaps-MC (Parquet): 5,500 clips of 10 s.
 
-    Bring: the table as --metadata, and as --audio a folder with the clips or with whole videos'
-    audio, named `[ytid]-[30-40].wav` or `ytid_30_40.wav` (the clip) or `ytid.wav` (the clip, or a
-    whole video, of which the ten seconds are taken); also flac, mp3, ogg, opus. Rows of AudioSet's
-    evaluation split are "test", others "train". Licence of the captions: CC BY-SA 4.0
+    Input: the table as --metadata, and a folder with the audio of the clips or of whole videos as
+    --audio, named `[ytid]-[30-40].wav` or `ytid_30_40.wav` (the clip) or `ytid.wav` (the clip, or a
+    whole video, from which the 10 s are cut); also flac, mp3, ogg, opus. Rows of AudioSet's
+    evaluation split are "test", all others "train". Licence of the captions: CC BY-SA 4.0
     (LP-MusicCaps-MC: CC BY-NC 4.0). Source: Agostinelli et al., MusicLM, 2023; Doh et al.,
     LP-MusicCaps, ISMIR 2023.
 
     Args:
-        metadata: The CSV or Parquet file, or a folder of them.
-        captions: Kinds of captions; the CSV has "ground_truth" only.
+        metadata: The CSV or Parquet file, or a folder of such files.
+        captions: Kinds of captions; the CSV has only "ground_truth".
     """
 
     metadata: Path
@@ -42,7 +42,7 @@ class MusicCaps:
     writes_captions: ClassVar[bool] = False
 
     def entries(self, audio: str) -> Iterator[Entry | Rejection]:
-        """The rows."""
+        """Yield the rows."""
         for path in find_files(self.metadata, _TABLES):
             if path.suffix == ".csv":
                 needed = ["ytid", "start_s", "end_s", "aspect_list", "caption", "is_audioset_eval"]
@@ -79,10 +79,10 @@ class MusicCaps:
 
 
 def _seconds(start: str, end: str) -> tuple[int, int]:
-    """Raise a ValueError where they are no part of a video."""
+    """Parse the offsets; raise a ValueError if they are out of range."""
     start_s, end_s = int(start), int(end)
     if not 0 <= start_s < end_s < _LONGEST_S:
-        raise ValueError(f"from {start_s} s to {end_s} s")
+        raise ValueError(f"invalid excerpt from {start_s} s to {end_s} s")
     return start_s, end_s
 
 

@@ -1,4 +1,4 @@
-"""Song Describer: captions that many people wrote of two minutes of MTG-Jamendo tracks."""
+"""Song Describer: crowdsourced captions of two-minute excerpts of MTG-Jamendo tracks."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,17 +12,17 @@ from negclap.data.tables import Row, read_csv
 
 @dataclass(frozen=True)
 class SongDescriber:
-    """Song Describer: 1,106 captions of 706 tracks, for tests.
+    """Song Describer: 1,106 captions of 706 tracks, for testing.
 
-    Bring: `song_describer.csv` as --metadata and its audio folder as --audio (`06/1004706.mp3` or
-    `06/1004706.2min.mp3`). It has no tags: instruments, voices and genres that captions name are
-    taken (or those of your own --vocabulary). All tracks are "test". Licence: CC BY-SA 4.0 (audio:
-    Creative Commons, by track). Source: Manco et al., The Song Describer Dataset, NeurIPS
+    Input: `song_describer.csv` as --metadata and the audio folder as --audio (`06/1004706.mp3` or
+    `06/1004706.2min.mp3`). There are no tags: instruments, voices and genres (or the tags of
+    --vocabulary) are found in the captions. All tracks are "test". Licence: CC BY-SA 4.0 (audio:
+    Creative Commons, differs by track). Source: Manco et al., The Song Describer Dataset, NeurIPS
     Workshop on Machine Learning for Audio, 2023.
 
     Args:
         metadata: song_describer.csv.
-        valid_only: Only captions of the validated subset.
+        valid_only: Use only captions of the validated subset.
     """
 
     metadata: Path
@@ -32,7 +32,7 @@ class SongDescriber:
     writes_captions: ClassVar[bool] = False
 
     def entries(self, audio: str) -> Iterator[Entry | Rejection]:
-        """The tracks, each with all its captions."""
+        """Yield the tracks, each with all its captions."""
         tracks: dict[str, list[Row]] = {}
         for row in read_csv(self.metadata, ["track_id", "caption", "path", "is_valid_subset"]):
             if isinstance(row, Rejection):

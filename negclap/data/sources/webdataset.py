@@ -1,4 +1,4 @@
-"""WebDataset tar shards in the form of LAION's audio sets: `key.flac` and `key.json`."""
+"""WebDataset tar shards in the format of LAION-Audio: `key.flac` and `key.json`."""
 
 import io
 import tarfile
@@ -20,7 +20,7 @@ _SPLITS = {"train": "train", "valid": "validation", "validation": "validation", 
 
 
 class Member(NamedTuple):
-    """A file in a tar: its bytes are ``[start, start + size)`` of the shard."""
+    """A file in a tar: bytes ``[start, start + size)`` of the shard."""
 
     name: str
     start: int
@@ -28,11 +28,11 @@ class Member(NamedTuple):
 
 
 def scan(location: str) -> Iterator[tuple[Member, bytes | None]]:
-    """The files of a shard in order, headers alone; of texts also what they hold.
+    """Yield the files of a shard in order, with the contents of text files only.
 
     Raises:
-        StorageError: If the shard cannot be had.
-        tarfile.TarError: If it is no tar, or ends before its end.
+        StorageError: If the shard cannot be opened.
+        tarfile.TarError: If it is not a tar or is truncated.
     """
     with open_binary(location) as file, tarfile.open(fileobj=file, mode="r:") as tar:
         for info in tar:
@@ -57,17 +57,17 @@ class _Sample:
 
 @dataclass(frozen=True)
 class WebDataset:
-    """Tar shards of anybody (LAION-Audio and the like): audio and texts side by side, no index.
+    """Existing WebDataset tar shards (LAION-Audio and similar), without an index.
 
-    Bring: the folder or URL of the shards as --audio (`s3://`, `http://`, `pipe:` need no copy).
-    Of each sample: one of .flac .wav .mp3 .ogg .opus, and .json with `text` (a text or a list of
-    them) and perhaps `tag` (a list), or .txt. Their headers are read once; training then reads
-    ranges of the shards, each file once, in any order. A folder train, valid(ation) or test in
-    a shard's path is its split; else splits are drawn by sample. Licence: the shards'. Source of
-    the form: Wu et al., Large-Scale Contrastive Language-Audio Pretraining, ICASSP 2023.
+    Input: the folder or URL of the shards as --audio (`s3://` and `http://` are read in place).
+    Each sample has one of .flac .wav .mp3 .ogg .opus, and either .json with `text` (a string or a
+    list) and optionally `tag` (a list), or .txt. The headers are read once; training then reads
+    ranges of the shards in any order. A folder train, valid(ation) or test in a shard's path is its
+    split; otherwise splits are drawn by sample. Licence: that of the shards. Format: Wu et al.,
+    Large-Scale Contrastive Language-Audio Pretraining, ICASSP 2023.
 
     Args:
-        shards: Their names below --audio: a glob, or numbers in braces ("{000..012}.tar").
+        shards: Names of the shards below --audio: a glob, or a number range ("{000..012}.tar").
     """
 
     shards: str = "**/*.tar"
@@ -76,10 +76,10 @@ class WebDataset:
     writes_captions: ClassVar[bool] = False
 
     def entries(self, audio: str) -> Iterator[Entry | Rejection]:
-        """The samples, shard by shard."""
+        """Yield the samples, shard by shard."""
         shards = list_files(audio, self.shards)
         if not shards:
-            raise InputError(f"{join(audio, self.shards)}: no shards there")
+            raise InputError(f"{join(audio, self.shards)}: no shards found")
         for shard in shards:
             yield from _samples(audio, shard)
 
@@ -115,24 +115,24 @@ def _samples(root: str, shard: str) -> Iterator[Entry | Rejection]:
         yield Rejection(location, "", "broken shard", f"{failure}; {len(samples)} samples before")
 
 
-def _add(sample: _Sample, member: Member, extension: str, text: bytes | None) -> None:
+def _add(sample: _Sample, member: Member, extension: str, data: bytes | None) -> None:
     last = extension.rpartition(".")[2]
     if last in _AUDIO:
         sample.audio.append(member)
     elif last == "txt":
-        sample.captions.append(Caption((text or b"").decode(errors="surrogateescape"), "text"))
+        sample.captions.append(Caption((data or b"").decode(errors="surrogateescape"), "text"))
     elif last == "json":
-        values = parse_json(text or b"")
+        values = parse_json(data or b"")
         if isinstance(values, dict):
-            sample.captions += [Caption(one, "text") for one in _texts(values.get("text"))]
+            sample.captions += [Caption(text, "text") for text in _texts(values.get("text"))]
             sample.tags += _texts(values.get("tag"))
         else:
-            sample.broken = f"{member.name} is no JSON object"
+            sample.broken = f"{member.name} is not a JSON object"
 
 
 def _texts(value: Any) -> list[str]:
     listed = value if isinstance(value, list) else [value]
-    return [one for one in listed if isinstance(one, str)]
+    return [text for text in listed if isinstance(text, str)]
 
 
 def _window(shard: str, member: Member) -> str:

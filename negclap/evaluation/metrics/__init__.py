@@ -1,6 +1,21 @@
-"""Negation metrics: a functional core and torchmetrics classes over it.
+"""Negation metrics: torchmetrics classes on top of pure functions.
 
-Conventions: embeddings are unit length and scored in float32; ``sim[query, item]`` is their cosine;
-scores that differ by at most `TIE` are tied and share credit; NaN is an error. Items are kept by
-id, so that one that a sampler repeats counts once.
+- `streaming`: the torchmetrics classes, for any LightningModule.
+- `retrieval`: ranks, Recall@K, mAP@K and median rank over random galleries.
+- `pairwise`: pairwise accuracy, chain, and the similarity threshold.
+- `exclusion`: the query "A without B", choices between two texts, counterfactual twins.
+- `scores`: values per track, their mean and bootstrap interval, paired differences.
+- `toys`: six toy models that show how each metric can be gamed.
+
+Embeddings have unit length and are scored in float32; ``sim[query, item]`` is their cosine. Scores
+that differ by at most `scores.TIE` are tied and share credit. NaN is an error. The functions return
+`Scores`, one value per query with its track, from which mean and interval follow.
 """
+
+from negclap.evaluation.metrics.streaming import (
+    ClipEmbeddings,
+    NegationRetrieval,
+    PairwiseAccuracy,
+)
+
+__all__ = ["ClipEmbeddings", "NegationRetrieval", "PairwiseAccuracy"]

@@ -1,7 +1,7 @@
 """Exclusion retrieval "A without B", choices between two texts, and counterfactual twins.
 
-All take unit embeddings. Ties share credit, as everywhere: a place in the top K that several tied
-items may take counts as the share of them that is good.
+All functions take unit embeddings. Ties share credit: items that are tied for the last places of
+the top K each count as a fraction.
 """
 
 import torch
@@ -10,15 +10,15 @@ from torch import Tensor
 from negclap.evaluation.metrics.scores import TIE, Scores, beats
 
 
-def places_in_top(sim: Tensor, k: int) -> Tensor:
-    """How much of a place in the top k each item has: 1, 0, or a share where it is tied.
+def top_k_credit(sim: Tensor, k: int) -> Tensor:
+    """Return the credit of each item for being in the top k: 1, 0, or a fraction among ties.
 
     Args:
         sim: ``(q, n)`` scores of the items.
-        k: At most n.
+        k: Number of items in the top, at most n.
 
     Returns:
-        ``(q, n)`` float32, rows sum to k.
+        ``(q, n)`` float32; each row sums to k.
     """
     last = sim.topk(k, dim=1).values[:, -1:]
     above = sim > last + TIE
@@ -32,63 +32,76 @@ def exclusion_scores(
     texts: Tensor,
     wanted: Tensor,
     unwanted: Tensor,
-    lacked: Tensor,
+    absent: Tensor,
     galleries: list[Tensor],
     k: int,
     with_auc: bool = True,
 ) -> dict[str, Scores]:
-    """Exclusion retrieval over random galleries.
+    """Score exclusion queries over random galleries.
 
-    A query is asked of the clips of a gallery that are known to have or to lack B, if at least k
-    of them have A and B, and k have A and lack B.
+    A query ranks the clips of a gallery for which it is known whether they have B. It counts in a
+    gallery if at least k clips have A and B, and at least k have A and not B.
 
     Args:
-        audio: ``(n, d)`` clips.
-        texts: ``(q, d)`` the queries "A without B".
-        wanted: ``(q, n)`` bool, the clip has A.
-        unwanted: ``(q, n)`` bool, it has B.
-        lacked: ``(q, n)`` bool, it lacks B.
+        audio: ``(n, d)`` embeddings of clips.
+        texts: ``(q, d)`` embeddings of the queries "A without B".
+        wanted: ``(q, n)`` bool, whether the clip has A.
+        unwanted: ``(q, n)`` bool, whether the clip has B.
+        absent: ``(q, n)`` bool, whether B is known to be absent.
         galleries: Rows of the clips of each gallery.
         k: Depth.
-        with_auc: Whether the AUC is wanted, which takes longest.
+        with_auc: Whether to compute the AUC, which takes longest.
 
     Returns:
-        By name: ``joint@k`` (has A and lacks B), ``violation@k`` (has B), ``precision@k`` (has A):
-        one value per clip in a top k, weighted by its share of the place; ``auc``: one value per
-        clip with A and not B, how many with A and B it beats. Every query weighs the same; the
-        items are the clips, so that intervals resample tracks.
+        By name: ``joint@k`` (A and not B), ``violation@k`` (B) and ``precision@k`` (A), with one
+        value per clip in a top k, weighted by its credit; ``auc``, with one value per clip with A
+        and not B, the fraction of clips with A and B that rank below it. All queries have the same
+        weight. The items are the clips, so intervals resample tracks.
     """
-    found: dict[str, list[Scores]] = {}
+    parts: dict[str, list[Scores]] = {}
     for gallery in galleries:
         members = gallery.to(audio.device)
-        a, b, no_b = wanted[:, members], unwanted[:, members], lacked[:, members]
-        asked = ((a & b).sum(dim=1) >= k) & ((a & no_b).sum(dim=1) >= k)
-        if not asked.any():
+        a, b, no_b = wanted[:, members], unwanted[:, members], absent[:, members]
+        valid = ((a & b).sum(dim=1) >= k) & ((a & no_b).sum(dim=1) >= k)
+        if not valid.any():
             continue
-        a, b, no_b = a[asked], b[asked], no_b[asked]
-        sim = texts[asked].float() @ audio[members].float().T
-        places = places_in_top(sim.masked_fill(~(b | no_b), float("-inf")), k)
-        rows, columns = places.nonzero(as_tuple=True)
-        shares, items = places[rows, columns] / k, members[columns]
+        a, b, no_b = a[valid], b[valid], no_b[valid]
+        sim = texts[valid].float() @ audio[members].float().T
+        credit = top_k_credit(sim.masked_fill(~(b | no_b), float("-inf")), k)
+        rows, columns = credit.nonzero(as_tuple=True)
+        weights, items = credit[rows, columns] / k, members[columns]
         for name, truth in (("joint", a & no_b), ("violation", b), ("precision", a)):
             values = truth[rows, columns].float()
-            found.setdefault(f"{name}@{k}", []).append(Scores(values, items, shares))
+            parts.setdefault(f"{name}@{k}", []).append(Scores(values, items, weights))
         for row, good, bad in zip(sim, a & no_b, a & b, strict=True) if with_auc else ():
             wins = beats(row[good].unsqueeze(1), row[bad]).mean(dim=1)
-            weights = torch.full_like(wins, 1 / len(wins))
-            found.setdefault("auc", []).append(Scores(wins, members[good], weights))
-    return {name: Scores.pooled(parts) for name, parts in found.items()}
+            equal = torch.full_like(wins, 1 / len(wins))
+            parts.setdefault("auc", []).append(Scores(wins, members[good], equal))
+    return {name: Scores.pooled(each) for name, each in parts.items()}
 
 
 def choice_scores(audio: Tensor, true: Tensor, false: Tensor, items: Tensor) -> Scores:
-    """How often the true text is closer to the clip, all ``(n, d)``; items ``(n,)`` are tracks."""
+    """Score choices: 1 where the true text is closer to the clip than the false one.
+
+    Args:
+        audio: ``(n, d)`` embeddings of clips.
+        true: ``(n, d)`` embeddings of the true texts.
+        false: ``(n, d)`` embeddings of the false texts.
+        items: ``(n,)`` rows of the clips' tracks.
+    """
     return Scores(beats((audio * true).sum(dim=-1), (audio * false).sum(dim=-1)), items)
 
 
 def paired_scores(
     has: Tensor, lacks: Tensor, affirmed: Tensor, negated: Tensor
 ) -> dict[str, Scores]:
-    """Counterfactual twins, all ``(n, d)``: each text must be closer to its own twin.
+    """Score counterfactual twins: each of two texts must be closer to its own clip.
+
+    Args:
+        has: ``(n, d)`` embeddings of the clips with the tag.
+        lacks: ``(n, d)`` embeddings of the clips without it.
+        affirmed: ``(n, d)`` embeddings of the texts that affirm the tag.
+        negated: ``(n, d)`` embeddings of the texts that negate it.
 
     Returns:
         ``paired`` (both right, chance 1/4), ``paired/with`` and ``paired/without`` (chance 1/2).
@@ -104,7 +117,7 @@ def paired_scores(
 
 
 def effective_rank(embeddings: Tensor) -> float:
-    """Exp of the entropy of the normalised singular values (Roy and Vetterli 2007)."""
+    """Return exp of the entropy of the normalised singular values (Roy and Vetterli 2007)."""
     values = torch.linalg.svdvals(embeddings.double())
     share = values / values.sum().clamp(min=1e-12)
     return float(torch.exp(-(share * share.clamp(min=1e-12).log()).sum()))

@@ -1,19 +1,54 @@
-"""Which of several texts is closer to the audio: pairwise, chain, and a similarity threshold."""
+"""Compare texts of the same clip: pairwise accuracy, chain, and the similarity threshold."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from negclap.evaluation.metrics.scores import TIE
+from negclap.evaluation.metrics.scores import TIE, Scores, beats
+from negclap.text.probes import LEVELS, Level
 
-PAIRS = (("original", "fully"), ("original", "half"), ("half", "fully"))
+PAIRS: tuple[tuple[Level, Level], ...] = (
+    ("original", "fully"),
+    ("original", "half"),
+    ("half", "fully"),
+)
+
+
+def pairwise_scores(levels: Mapping[Level, tuple[Tensor, Tensor]]) -> dict[str, Scores]:
+    """Compare the cosines of clips with their captions at the negation levels.
+
+    Args:
+        levels: By level, ``(n,)`` cosines of clips with their captions, and ``(n,)`` bool, whether
+            the clip has the caption.
+
+    Returns:
+        One value per clip for ``pairwise/a_vs_b``, ``margin/a_vs_b`` and ``chain``; keys without
+        any value are left out.
+    """
+    scores: dict[str, Scores] = {}
+    for one, other in PAIRS:
+        (a, has_a), (b, has_b) = levels[one], levels[other]
+        clips = (has_a & has_b).nonzero().flatten()
+        scores[f"pairwise/{one}_vs_{other}"] = Scores(beats(a[clips], b[clips]), clips)
+        scores[f"margin/{one}_vs_{other}"] = Scores(a[clips] - b[clips], clips)
+    has_all = torch.stack([has for _, has in levels.values()]).all(dim=0)
+    clips = has_all.nonzero().flatten()
+    scores["chain"] = Scores(chain(*(levels[level][0][clips] for level in LEVELS)), clips)
+    return {key: each for key, each in scores.items() if each.n}
 
 
 def chain(original: Tensor, half: Tensor, fully: Tensor) -> Tensor:
-    """Whether original > half > fully; among ties 1 / number of orders that they leave open.
+    """Return 1 where original > half > fully, else 0; ties share credit among possible orders.
 
-    All ``(n,)`` cosines with the same audio; returns ``(n,)`` float32.
+    Args:
+        original: ``(n,)`` cosines of clips with their original captions.
+        half: ``(n,)`` cosines with the half negated captions.
+        fully: ``(n,)`` cosines with the fully negated captions.
+
+    Returns:
+        ``(n,)`` float32.
     """
     first, second = original.float() - half.float(), half.float() - fully.float()
     ordered = (first >= -TIE) & (second >= -TIE)
@@ -23,29 +58,29 @@ def chain(original: Tensor, half: Tensor, fully: Tensor) -> Tensor:
 
 
 class Threshold(NamedTuple):
-    """A similarity threshold and the F1 of "fits" that it reaches where it was chosen."""
+    """A similarity threshold, and its F1 on the data that it was chosen on."""
 
     value: float
     f1: float
 
 
-def f1_at(threshold: float, fits: Tensor, does_not_fit: Tensor) -> float:
-    """F1 of calling everything at or above the threshold a fit.
+def f1_at(threshold: float, true: Tensor, false: Tensor) -> float:
+    """Return the F1 score of classifying texts as true at or above a threshold.
 
     Args:
         threshold: Cosine.
-        fits: ``(m,)`` cosines of texts that are true of their clip.
-        does_not_fit: ``(n,)`` cosines of texts that are false of it.
+        true: ``(m,)`` cosines of texts that are true of their clip.
+        false: ``(n,)`` cosines of texts that are false of their clip.
     """
-    hits, false_alarms = int((fits >= threshold).sum()), int((does_not_fit >= threshold).sum())
-    return 2 * hits / max(1, hits + false_alarms + len(fits))
+    hits, false_alarms = int((true >= threshold).sum()), int((false >= threshold).sum())
+    return 2 * hits / max(1, hits + false_alarms + len(true))
 
 
-def choose_threshold(fits: Tensor, does_not_fit: Tensor) -> Threshold:
-    """The threshold, one of the fitting scores, of the best F1; the arguments are `f1_at`'s."""
-    candidates, _ = fits.sort()
-    above = len(does_not_fit) - torch.searchsorted(does_not_fit.sort().values, candidates)
-    hits = len(fits) - torch.searchsorted(candidates, candidates)
-    f1 = 2 * hits / (hits + above + len(fits))
+def choose_threshold(true: Tensor, false: Tensor) -> Threshold:
+    """Return the threshold with the best F1 score; the arguments are as for `f1_at`."""
+    candidates, _ = true.sort()  # the best threshold is one of these
+    false_alarms = len(false) - torch.searchsorted(false.sort().values, candidates)
+    hits = len(true) - torch.searchsorted(candidates, candidates)
+    f1 = 2 * hits / (hits + false_alarms + len(true))
     best = int(f1.argmax())
     return Threshold(float(candidates[best]), float(f1[best]))

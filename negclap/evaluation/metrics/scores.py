@@ -1,6 +1,6 @@
-"""Values per item, their mean and its bootstrap interval; and checks that all metrics share."""
+"""Scores per track, their mean and bootstrap interval; checks that all metrics share."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -15,12 +15,12 @@ _CHUNK = 256  # bootstrap resamples at once
 
 
 class Scores(NamedTuple):
-    """Values with the item (the track) that each belongs to.
+    """Values of a metric, each with its track.
 
     Attributes:
         values: ``(m,)`` float32.
-        items: ``(m,)`` int64; a track may stand there several times, once per gallery.
-        weights: ``(m,)``; None weighs all alike.
+        items: ``(m,)`` int64, the track of each value; tracks may repeat, once per gallery.
+        weights: ``(m,)``; None for equal weights.
     """
 
     values: Tensor
@@ -32,8 +32,13 @@ class Scores(NamedTuple):
         """Number of distinct tracks."""
         return int(self.items.unique().numel())
 
+    def cpu(self) -> "Scores":
+        """Return the same scores on the CPU."""
+        weights = None if self.weights is None else self.weights.cpu()
+        return Scores(self.values.cpu(), self.items.cpu(), weights)
+
     def mean(self) -> Tensor:
-        """The weighted mean over all values; NaN where there is none."""
+        """Return the weighted mean of all values; NaN if there are none."""
         values = self.values.cpu().double()
         if self.weights is None:
             return values.mean()
@@ -41,14 +46,14 @@ class Scores(NamedTuple):
         return (weights * values).sum() / weights.sum()
 
     def interval(self, resamples: int = 1000, seed: int = 0) -> tuple[float, float]:
-        """95 % percentile bootstrap interval of the mean, tracks resampled."""
+        """Return the 95 % percentile bootstrap interval of the mean, resampling tracks."""
         if not len(self.values):
             return float("nan"), float("nan")
         sums = self._sums(self.items.cpu().unique())
         return _percentiles(_resampled_means(sums, resamples, seed))
 
     def _sums(self, items: Tensor) -> Tensor:
-        """``(2, n)`` per item the sum of weighted values and of weights."""
+        """Return ``(2, n)`` sums per item: of weighted values, and of weights."""
         place = torch.searchsorted(items, self.items.cpu())
         weights = torch.ones_like(self.values) if self.weights is None else self.weights
         columns = torch.stack((weights * self.values, weights)).cpu().double()
@@ -56,13 +61,21 @@ class Scores(NamedTuple):
 
     @classmethod
     def pooled(cls, parts: Sequence["Scores"]) -> "Scores":
-        """All parts in one; either all of them have weights, or none."""
+        """Concatenate scores; either all of them have weights, or none."""
         weights = [part.weights for part in parts if part.weights is not None]
         return cls(
             torch.cat([part.values for part in parts]),
             torch.cat([part.items for part in parts]),
             torch.cat(weights) if weights else None,
         )
+
+
+def summarise(scores: Mapping[str, Scores]) -> dict[str, Tensor]:
+    """Return one scalar per key: the mean, or the median for ``median_rank``."""
+    return {
+        key: each.values.cpu().double().quantile(0.5) if "median_rank" in key else each.mean()
+        for key, each in scores.items()
+    }
 
 
 class Difference(NamedTuple):
@@ -76,14 +89,14 @@ class Difference(NamedTuple):
 def paired_difference(
     one: Scores, other: Scores, resamples: int = 1000, seed: int = 0
 ) -> Difference:
-    """One mean minus the other, the same tracks resampled in both."""
+    """Return the difference of two means, resampling the same tracks in both."""
     items = torch.cat((one.items, other.items)).cpu().unique()
     means = [_resampled_means(each._sums(items), resamples, seed) for each in (one, other)]
     return Difference(float(one.mean() - other.mean()), *_percentiles(means[0] - means[1]))
 
 
 def _resampled_means(sums: Tensor, resamples: int, seed: int) -> Tensor:
-    """``(resamples,)`` ratios of the sums over tracks that are drawn with replacement."""
+    """Return ``(resamples,)`` means over tracks drawn with replacement."""
     generator = torch.Generator().manual_seed(seed)
     n = sums.shape[1]
     means = []
@@ -95,21 +108,24 @@ def _resampled_means(sums: Tensor, resamples: int, seed: int) -> Tensor:
 
 
 def _percentiles(means: Tensor) -> tuple[float, float]:
-    wanted = torch.tensor([0.025, 0.975], dtype=torch.float64)
-    low, high = means[means.isfinite()].quantile(wanted)
+    quantiles = torch.tensor([0.025, 0.975], dtype=torch.float64)
+    low, high = means[means.isfinite()].quantile(quantiles)
     return float(low), float(high)
 
 
 def check_embeddings(name: str, embeddings: Tensor) -> None:
-    """Raise an InputError if an embedding holds NaN or is not of unit length."""
+    """Raise an InputError if embeddings are not finite or not of unit length."""
     if not torch.isfinite(embeddings).all():
-        raise InputError(f"{name} embeddings hold NaN or infinite values")
+        raise InputError(f"{name} embeddings have NaN or infinite values")
     lengths = embeddings.norm(dim=-1)
     if len(lengths) and (lengths - 1).abs().max() > 1e-3:
-        raise InputError(f"{name} embeddings are not of unit length (up to {lengths.max():.3f})")
+        raise InputError(
+            f"{name} embeddings have lengths from {lengths.min():.3f} to {lengths.max():.3f}, "
+            "expected unit length"
+        )
 
 
 def beats(one: Tensor, other: Tensor) -> Tensor:
-    """1 where ``one`` is greater than ``other``, 1/2 where they are tied, else 0; float32."""
+    """Return 1 where ``one`` is greater than ``other``, 1/2 where they are tied, else 0."""
     difference = one.float() - other.float()
     return (difference > TIE).float() + 0.5 * (difference.abs() <= TIE).float()

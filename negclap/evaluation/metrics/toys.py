@@ -1,7 +1,7 @@
-"""Six toy models that show what each figure can and cannot be gamed by.
+"""Six toy models that show how each metric can be gamed.
 
-They look at the truth about a clip and at the claims of a text instead of sound and words. A vector
-has one place per tag and two more.
+They read the tags of a clip and the claims of a text instead of audio and words. A vector has one
+component per tag, and two more.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,11 +14,11 @@ from torch import Tensor
 from negclap.text.probes import Statement, Subject
 
 Columns = Mapping[str, int]
-"""The place of each tag."""
+"""The component of each tag."""
 
 
 class Toy(NamedTuple):
-    """A model of a clip and of a text: unit vectors of ``len(columns) + 2``."""
+    """A toy model: functions from a clip and from a text to unit vectors ``(tags + 2,)``."""
 
     clip: Callable[[Subject, Columns], Tensor]
     text: Callable[[Statement, Columns], Tensor]
@@ -29,7 +29,7 @@ def _blank(columns: Columns) -> Tensor:
 
 
 def _unit(vector: Tensor) -> Tensor:
-    """The vector at unit length; where it says nothing, a direction of its own."""
+    """Normalise a vector; a zero vector becomes the direction of the last but one component."""
     if not vector.any():
         vector[-2] = 1.0
     return F.normalize(vector, dim=0)
@@ -53,9 +53,9 @@ def _truth(track: Subject, columns: Columns) -> Tensor:
 
 
 def _signed_claims(statement: Statement, columns: Columns) -> Tensor:
-    """For one text, its product with clips orders them by the share of its claims that are true.
+    """Score clips by the fraction of the text's claims that are true of them.
 
-    Among texts that are all true of a clip, it prefers the one that says most.
+    Of several texts that are true of a clip, the one with most claims is closest to it.
     """
     vector = _blank(columns)
     for tag, present in statement.claims:
@@ -84,7 +84,7 @@ def _repelled(statement: Statement, columns: Columns) -> Tensor:
 
 
 def _counted(statement: Statement, columns: Columns) -> Tensor:
-    """Less and less like any clip, the more cues there are, whatever they negate."""
+    """Lower the similarity to every clip with the number of cues, whatever they negate."""
     vector = _blank(columns)
     cosine = 1.0 / (1 + sum(not present for _, present in statement.claims))
     vector[-2], vector[-1] = cosine, (1 - cosine**2) ** 0.5
@@ -96,9 +96,9 @@ def _flipped(statement: Statement, columns: Columns) -> Tensor:
 
 
 CONSTANT = Toy(lambda _, c: _one_direction(c), lambda _, c: _one_direction(c))
-"""Takes everything for the same: chance."""
+"""Embeds everything as the same vector: chance."""
 ORACLE = Toy(_truth, _signed_claims)
-"""Orders clips by the share of the text's claims that are true of them: the texts' ceiling."""
+"""Scores clips by the fraction of the text's claims that are true: the upper bound."""
 TOYS: dict[str, Toy] = {
     "constant": CONSTANT,
     "bag of words": Toy(_tags, _mentions),
@@ -107,6 +107,12 @@ TOYS: dict[str, Toy] = {
     "flipper": Toy(_tags, _flipped),
     "oracle": ORACLE,
 }
-"""By name: what takes every text for the same; what hears tags and ignores cues; what puts every
-text with a cue far from every clip; what counts cues; what turns a text with a cue around; and what
-knows the truth."""
+"""Toy models by name.
+
+- constant: embeds everything as the same vector
+- bag of words: recognises tags and ignores cues
+- repeller: moves every text with a cue away from all clips
+- cue counter: only counts cues
+- flipper: inverts the whole text if it has a cue
+- oracle: knows the truth
+"""

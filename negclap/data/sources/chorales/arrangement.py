@@ -1,7 +1,7 @@
-"""What a clip plays: the tags of the built-in set, and the random arrangement of a chorale.
+"""The vocabulary of the built-in data set, and random arrangements of chorales.
 
-An arrangement is a list of stems, one per sounding tag. Its tags follow from it exactly, so every
-tag that is not listed is truly absent.
+An arrangement is a list of stems, one per instrument tag. It determines the tags exactly, so every
+other tag of the vocabulary is absent.
 """
 
 import random
@@ -15,7 +15,7 @@ from negclap.text.vocabulary import Tag, Vocabulary
 
 CLIP_S = 5.0
 MIN_WINDOW_S = 4.0
-"""The shortest window that training may cut; every tag is audible in each such window."""
+"""The shortest excerpt for training; every tag is audible in all excerpts of this length."""
 _MIN_SOUNDING_S = 1.0
 
 Tempo = Literal["slow", "medium", "fast"]
@@ -32,15 +32,15 @@ PROGRAMS: dict[str, int] = {
     "electric guitar": 30,
     "violin": 40,
     "trumpet": 56,
-    "saxophone": 66,  # the SoundFont's alto (65) has no E4
+    "saxophone": 66,  # the alto (65) of the SoundFont lacks E4
     "flute": 73,
     "synthesizer": 81,
 }
-"""General MIDI programs (from 0) of the melodic instruments."""
+"""General MIDI programs (numbered from 0) of the melodic instruments."""
 
 EXTRA_PROGRAMS = {"vocals": 52, "bass guitar": 33}
 EXTRA_PARTS: dict[str, tuple[int, ...]] = {"vocals": (0, 1), "bass guitar": (3,), "drums": ()}
-"""Tags that come on top of the melodic instruments, and the parts that they double."""
+"""Tags added to the melodic instruments, and the parts that they double."""
 
 BPM: dict[Tempo, tuple[int, int]] = {"slow": (44, 56), "medium": (76, 96), "fast": (136, 164)}
 _TRANSPOSE: dict[Register, int] = {"low-pitched": -12, "middle": 0, "high-pitched": 12}
@@ -92,7 +92,7 @@ VOCABULARY = Vocabulary(
 
 @dataclass(frozen=True, slots=True)
 class Stem:
-    """One sounding tag and the parts (0 soprano to 3 bass) that it plays; drums play none."""
+    """An instrument tag and the parts that it plays (0 soprano to 3 bass); none for drums."""
 
     tag: str
     parts: tuple[int, ...]
@@ -100,11 +100,12 @@ class Stem:
 
 @dataclass(frozen=True, slots=True)
 class Arrangement:
-    """Everything that determines the sound of a clip, but for the notes.
+    """Everything that determines the sound of a clip besides the notes.
 
-    ``start`` is the excerpt's first beat in quarter notes, ``bpm`` quarter notes a minute,
-    ``transpose`` semitones besides the register's octave. ``mode`` is no tag: in a clip of some
-    seconds it is not to be heard (a supervised classifier stays at chance).
+    ``start`` is the first beat of the excerpt in quarter notes, ``bpm`` is in quarter notes per
+    minute, and ``transpose`` is in semitones, in addition to the octave of the register. ``mode``
+    is not a tag, because it is inaudible in a clip of a few seconds (a supervised classifier stays
+    at chance).
     """
 
     score: str
@@ -120,21 +121,21 @@ class Arrangement:
 
     @property
     def tags(self) -> tuple[str, ...]:
-        """All tags that hold, in the vocabulary's order."""
-        holds = {stem.tag for stem in self.stems} | {self.tempo, self.dynamics, self.register}
-        holds |= {"staccato"} if self.staccato else set()
-        holds |= {up for name in holds if name in VOCABULARY for up in VOCABULARY[name].broader}
-        return tuple(name for name in VOCABULARY.names if name in holds)
+        """All present tags, in the vocabulary's order."""
+        present = {stem.tag for stem in self.stems} | {self.tempo, self.dynamics, self.register}
+        present |= {"staccato"} if self.staccato else set()
+        present |= {up for name in present if name in VOCABULARY for up in VOCABULARY[name].broader}
+        return tuple(name for name in VOCABULARY.names if name in present)
 
     @property
     def absent_tags(self) -> tuple[str, ...]:
-        """All tags of the vocabulary that do not hold."""
+        """All other tags of the vocabulary."""
         present = set(self.tags)
         return tuple(name for name in VOCABULARY.names if name not in present)
 
 
 def draw_arrangement(score: Score, rng: random.Random) -> Arrangement:
-    """A random arrangement of a random excerpt in which every stem is audible."""
+    """Draw an arrangement of a random excerpt in which every stem is audible."""
     while True:
         arrangement = _draw(score, rng)
         if is_audible(score, arrangement):
@@ -142,7 +143,7 @@ def draw_arrangement(score: Score, rng: random.Random) -> Arrangement:
 
 
 def is_audible(score: Score, arrangement: Arrangement) -> bool:
-    """Whether every stem sounds in every window of `MIN_WINDOW_S` seconds."""
+    """Whether every stem is audible in every window of `MIN_WINDOW_S` seconds."""
     return all(_stem_is_audible(score, arrangement, stem) for stem in arrangement.stems)
 
 
@@ -171,7 +172,7 @@ def _draw(score: Score, rng: random.Random) -> Arrangement:
 
 
 def _draw_melodic(rng: random.Random) -> list[Stem]:
-    """One to three instruments that share the four parts, each with at least one."""
+    """Draw one to three instruments that share the four parts, each with at least one."""
     instruments = rng.sample(sorted(PROGRAMS), rng.choices((1, 2, 3), (0.35, 0.45, 0.2))[0])
     parts = rng.sample(range(N_PARTS), N_PARTS)
     owners = [*range(len(instruments))]
@@ -186,10 +187,10 @@ def _draw_melodic(rng: random.Random) -> list[Stem]:
 
 
 def toggle(score: Score, arrangement: Arrangement, rng: random.Random) -> tuple[str, Arrangement]:
-    """The counterfactual twin: the same arrangement with exactly one tag toggled.
+    """Draw the counterfactual twin: the same arrangement with exactly one tag toggled.
 
-    Drums, vocals or the bass guitar come or go, or a melodic instrument goes whose removal
-    removes no broader tag and leaves another one.
+    Drums, vocals or bass guitar are added or removed, or a melodic instrument is removed, if it has
+    no broader tag and is not the only one.
 
     Returns:
         The toggled tag and the twin.
@@ -207,7 +208,7 @@ def toggle(score: Score, arrangement: Arrangement, rng: random.Random) -> tuple[
 
 
 def stem_notes(score: Score, arrangement: Arrangement, stem: Stem) -> list[Note]:
-    """The stem's notes within the clip: onset and duration in seconds, sounding MIDI pitch."""
+    """Return the stem's notes in the clip: onset and duration in seconds, sounding MIDI pitch."""
     per_beat = 60 / arrangement.bpm
     shift = arrangement.transpose + _TRANSPOSE[arrangement.register]
     notes: list[Note] = []
@@ -224,7 +225,7 @@ def stem_notes(score: Score, arrangement: Arrangement, stem: Stem) -> list[Note]
 
 
 def _sounding_pitch(tag: str, pitch: int, shift: int) -> int:
-    # The bass guitar plays an octave below the bass part, whatever the register.
+    # The bass guitar plays an octave below the bass part in every register.
     pitch += -12 if tag == "bass guitar" else shift
     while pitch < _LOWEST_PITCH.get(tag, _DEFAULT_LOWEST_PITCH):
         pitch += 12
@@ -232,13 +233,13 @@ def _sounding_pitch(tag: str, pitch: int, shift: int) -> int:
 
 
 def _stem_is_audible(score: Score, arrangement: Arrangement, stem: Stem) -> bool:
-    """Whether the stem sounds for long enough in every window that training may cut."""
+    """Whether the stem sounds for at least 1 s in every window of `MIN_WINDOW_S` seconds."""
     if stem.tag == "drums":
         return True
     step = 0.05
     sounding = np.zeros(round(CLIP_S / step))
     for start, length, _ in stem_notes(score, arrangement, stem):
-        held = length / 0.3 if arrangement.staccato else length  # short notes still mark the beat
+        held = length / 0.3 if arrangement.staccato else length  # staccato notes count in full
         sounding[round(start / step) : round((start + held) / step)] = step
     window = round(MIN_WINDOW_S / step)
     return bool(np.convolve(sounding, np.ones(window), "valid").min() >= _MIN_SOUNDING_S)

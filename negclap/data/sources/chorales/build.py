@@ -1,8 +1,7 @@
-"""Puts the built-in set on disk: audio, manifest, vocabulary. Safe to interrupt and run again."""
+"""Write the built-in data set: audio, manifest and vocabulary. Interrupted builds resume."""
 
 import json
-import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -22,32 +21,32 @@ from negclap.data.sources.chorales.arrangement import (
 from negclap.data.sources.chorales.render import SAMPLE_RATE, SOUNDFONT, render
 from negclap.data.sources.chorales.scores import Score, corpus_files, load_scores
 from negclap.errors import InputError
+from negclap.progress import Progress
 from negclap.rng import derive_seed, stream
+from negclap.storage import atomic_write
 from negclap.text.templates import write_captions
 
 SPLIT_CLIPS = {"train": 4000, "validation": 512, "test": 2048}
 TWIN_SPLIT = "test_twin"
-_TWIN_EVERY = 4  # one test clip in four has a counterfactual twin
+_TWIN_EVERY = 4  # every fourth test clip has a counterfactual twin
 _SPLIT_SHARE = {"train": 0.7, "validation": 0.1, "test": 0.2}  # of the melodies
 _CAPTIONS_PER_CLIP = 3
-_CALLED = ("piece", "chorale", "track", "song", "recording", "tune")
-_FORMAT = 2  # of what is built; a folder of another format is refused
-
-Progress = Callable[[str, int, Iterable[object]], Iterable[object]]
+_NOUNS = ("piece", "chorale", "track", "song", "recording", "tune")
+_FORMAT = 2  # version of the data set; folders with another version are rejected
 
 
 @dataclass(frozen=True, slots=True)
 class BuildPlan:
-    """What to build: the arguments that the bytes on disk depend on.
+    """The options that determine the bytes of the data set.
 
     Attributes:
-        clips: Clips in all splits together, without twins; at least 13, so that each has some.
-        seed: All randomness.
-        chorales: Use only the first so many of the corpus (0: all).
-        train_clips: Size of the training split (0: in proportion). The other splits hold the same
-            clips whatever it is.
-        soundfont: What renders the clips (.sf2); of several, every part of a clip is played by
-            one, drawn at random.
+        clips: Clips in all splits together, without twins; at least 13, so that no split is empty.
+        seed: Seed for all random choices.
+        chorales: Use only the first N chorales of the corpus (0: all).
+        train_clips: Size of the training split (0: in proportion to clips). It does not change the
+            other splits.
+        soundfont: SoundFont files (.sf2) for rendering. With several, one is drawn for each stem of
+            a clip.
     """
 
     clips: int = sum(SPLIT_CLIPS.values())
@@ -57,7 +56,7 @@ class BuildPlan:
     soundfont: tuple[Path, ...] = (SOUNDFONT,)
 
     def __post_init__(self) -> None:
-        """Refuse sizes that leave a split empty."""
+        """Check the values."""
         if self.clips < 13:
             raise InputError(f"clips is {self.clips}, expected at least 13")
         if self.chorales < 0 or 0 < self.chorales < 20:
@@ -66,10 +65,10 @@ class BuildPlan:
             raise InputError(f"train_clips is {self.train_clips}, expected at least 0")
         for path in self.soundfont:
             if not path.is_file():
-                raise InputError(f"{path}: no SoundFont there")
+                raise InputError(f"{path}: SoundFont not found")
 
     def split_sizes(self) -> dict[str, int]:
-        """Clips per split, in the proportions of `SPLIT_CLIPS`."""
+        """Return the number of clips per split, in the proportions of `SPLIT_CLIPS`."""
         total = sum(SPLIT_CLIPS.values())
         sizes = {name: round(self.clips * n / total) for name, n in SPLIT_CLIPS.items()}
         sizes["train"] += self.clips - sum(sizes.values())
@@ -87,24 +86,24 @@ class _Job:
 
 
 def build(plan: BuildPlan, out: Path, jobs: int, progress: Progress) -> list[Track]:
-    """Build the set in ``out`` and return its manifest.
+    """Build the data set in ``out`` and return its tracks.
 
-    The bytes depend on ``plan`` alone, not on ``jobs`` or on interruptions: finished clips are
-    kept, a file under its final name is whole, and ``manifest.jsonl`` is written last.
+    The files depend only on ``plan``, not on ``jobs`` or interruptions. Finished clips are kept,
+    files are written atomically, and ``manifest.jsonl`` is written last.
 
     Args:
-        plan: What to build.
-        out: The folder, made if missing.
-        jobs: Processes.
-        progress: Wraps an iterable of (title, total, items) to show how far it is.
+        plan: The options.
+        out: The folder; created if missing.
+        jobs: Number of processes.
+        progress: Wraps an iterable to show progress.
 
     Raises:
-        InputError: If ``out`` holds a set of another plan, or ``jobs`` is not positive.
+        InputError: If ``out`` has a data set with other options, or ``jobs`` is not positive.
     """
     if jobs < 1:
         raise InputError(f"jobs is {jobs}, expected at least 1")
     (out / "audio").mkdir(parents=True, exist_ok=True)
-    _claim(out / "build.json", plan)
+    _check_folder(out / "build.json", plan)
     files = corpus_files()[: plan.chorales or None]
     parsed = progress("reading chorales", len(files), load_scores(out / "scores.json", files, jobs))
     scores = [score for score in parsed if isinstance(score, Score)]
@@ -119,27 +118,27 @@ def build(plan: BuildPlan, out: Path, jobs: int, progress: Progress) -> list[Tra
     return tracks
 
 
-def _claim(path: Path, plan: BuildPlan) -> None:
+def _check_folder(path: Path, plan: BuildPlan) -> None:
+    """Record the plan in a new folder; raise an InputError if the folder has another plan."""
     digests = [blake2b(file.read_bytes(), digest_size=8).hexdigest() for file in plan.soundfont]
-    mine = {"format": _FORMAT, **asdict(plan), "soundfont": "+".join(digests)}
+    wanted = {"format": _FORMAT, **asdict(plan), "soundfont": "+".join(digests)}
     if path.is_file():
         try:
             found = json.loads(path.read_text(encoding="utf-8"))
         except ValueError:
-            raise InputError(f"{path}: damaged; choose another folder") from None
-        if found != mine:
+            raise InputError(f"{path}: not valid JSON; choose another folder") from None
+        if found != wanted:
             raise InputError(
-                f"{path}: the folder holds a set of {found}, asked for {mine}; "
+                f"{path}: the folder has a data set with {found}, expected {wanted}; "
                 "choose another folder"
             )
         return
-    partial_path = path.with_name(path.name + ".partial")
-    partial_path.write_text(json.dumps(mine) + "\n", encoding="utf-8")
-    partial_path.replace(path)
+    with atomic_write(path) as file:
+        file.write(json.dumps(wanted) + "\n")
 
 
 def split_scores(scores: Iterable[Score]) -> dict[str, list[Score]]:
-    """Split by melody, so that no tune is in two splits; the same whatever the seed."""
+    """Split by melody, so that no melody is in two splits; independent of the seed."""
     by_melody: dict[str, list[Score]] = {}
     for score in scores:
         by_melody.setdefault(score.melody, []).append(score)
@@ -172,7 +171,9 @@ def _jobs(plan: BuildPlan, scores: list[Score]) -> Iterator[_Job]:
 
 
 def _long_enough(scores: list[Score]) -> list[Score]:
-    return [score for score in scores if score.length >= 20]  # quarter notes; fast clips need 14
+    return [
+        score for score in scores if score.length >= 20
+    ]  # quarter notes; the fastest clips need 14
 
 
 def _audio_name(track_id: str) -> str:
@@ -183,16 +184,15 @@ def _render_to_file(out: Path, soundfonts: Sequence[Path], job: _Job) -> None:
     target = out / _audio_name(job.track_id)
     if target.is_file():
         return
-    partial_path = target.with_name(f"{target.name}.{os.getpid()}.partial")
     audio = render(job.score, job.arrangement, job.level_key, soundfonts)
-    sf.write(partial_path, audio, SAMPLE_RATE, subtype="PCM_16", format="WAV")
-    partial_path.replace(target)
+    with atomic_write(target, "wb") as file:
+        sf.write(file, audio, SAMPLE_RATE, subtype="PCM_16", format="WAV")
 
 
 def _track(job: _Job, seed: int) -> Track:
     tags = job.arrangement.tags
     texts = write_captions(
-        tags, VOCABULARY, stream(seed, "caption", job.track_id), _CAPTIONS_PER_CLIP, _CALLED
+        tags, VOCABULARY, stream(seed, "caption", job.track_id), _CAPTIONS_PER_CLIP, _NOUNS
     )
     return Track(
         track_id=job.track_id,

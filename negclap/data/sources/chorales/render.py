@@ -1,4 +1,4 @@
-"""Arrangement to audio: every stem is rendered alone, levelled, and mixed."""
+"""Render arrangements: each stem is rendered alone, normalised in level, and mixed."""
 
 import io
 from collections.abc import Sequence
@@ -27,10 +27,10 @@ from negclap.errors import InputError
 from negclap.rng import stream
 
 SAMPLE_RATE = 16_000
-_TICKS_PER_S = 960  # 480 ticks a beat at 120 beats a minute
+_TICKS_PER_S = 960  # 480 ticks per beat at 120 BPM
 _DRUM_CHANNEL = 9
 _KICK, _SNARE, _HAT = 36, 38, 42
-_STEM_RMS = 0.05  # programs differ by tens of dB; every stem gets the same level, give or take 2 dB
+_STEM_RMS = 0.05  # programs differ by tens of dB, so stems are normalised, up to the jitter
 _JITTER_DB = 2.0
 _GAIN_DB: dict[Dynamics, float] = {"quiet": -24.0, "medium": -14.0, "loud": -4.0}
 _VELOCITY: dict[Dynamics, int] = {"quiet": 45, "medium": 80, "loud": 115}
@@ -38,7 +38,7 @@ _PEAK = 0.98
 
 
 SOUNDFONT = Path(pretty_midi.__file__).parent / "TimGM6mb.sf2"
-"""The SoundFont of the built-in set; it ships with `pretty_midi`."""
+"""The default SoundFont, from `pretty_midi`."""
 
 
 @cache
@@ -49,13 +49,13 @@ def _soundfont(path: Path) -> bytes:
 def render(
     score: Score, arrangement: Arrangement, key: str, soundfonts: Sequence[Path] = (SOUNDFONT,)
 ) -> Waveform:
-    """Mono audio of `CLIP_S` seconds at `SAMPLE_RATE`.
+    """Render `CLIP_S` seconds of mono audio at `SAMPLE_RATE`.
 
     Args:
-        score: What is played.
-        arrangement: By what, and how.
-        key: Seeds the levels' jitter, and who plays a stem.
-        soundfonts: Every stem is played by one of them.
+        score: The notes.
+        arrangement: The instruments and how they play.
+        key: Seed for the level jitter and the choice of SoundFonts.
+        soundfonts: One of them is drawn for each stem.
     """
     stems = []
     for stem in arrangement.stems:
@@ -87,13 +87,13 @@ def _render_stem(score: Score, arrangement: Arrangement, stem: Stem, soundfont: 
 def _level(stem: Waveform, key: str, tag: str) -> Waveform:
     jitter_db = stream(key, "level", tag).uniform(-_JITTER_DB, _JITTER_DB)
     rms = float(np.sqrt(np.mean(np.square(stem, dtype=np.float64))))
-    if rms == 0:  # arrangements are checked before, but not what another SoundFont has
-        raise InputError(f"clip {key}: {tag!r} is silent, the SoundFont lacks its program or notes")
+    if rms == 0:  # other SoundFonts may lack programs
+        raise InputError(f"clip {key}: {tag!r} is silent; the SoundFont lacks its program or notes")
     return stem * np.float32(_STEM_RMS * 10 ** (jitter_db / 20) / rms)
 
 
 def _drum_notes(arrangement: Arrangement) -> list[Note]:
-    """Kick and snare in turn on the beats, a hi-hat on every half beat."""
+    """Return alternating kick and snare on the beats, and a hi-hat on every half beat."""
     half_beat = 30 / arrangement.bpm
     notes: list[Note] = []
     for index in range(int(CLIP_S / half_beat)):

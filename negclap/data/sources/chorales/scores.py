@@ -1,4 +1,4 @@
-"""The chorales as plain notes, read once from the `music21` corpus and cached as JSON."""
+"""Read the chorales from the `music21` corpus as plain notes, cached as JSON."""
 
 import itertools
 import json
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from negclap.errors import InputError
+from negclap.storage import atomic_write
 
 Note = tuple[float, float, int]
 """Onset and duration in quarter notes, MIDI pitch."""
@@ -22,10 +23,10 @@ class Score:
     """A four-part chorale.
 
     Attributes:
-        name: The corpus file's stem ("bwv1.6").
-        mode: As the score says.
-        length: In quarter notes.
-        parts: Notes of soprano, alto, tenor, bass.
+        name: Stem of the corpus file ("bwv1.6").
+        mode: The mode in the score's key signature.
+        length: Length in quarter notes.
+        parts: Notes of soprano, alto, tenor and bass.
     """
 
     name: str
@@ -35,13 +36,13 @@ class Score:
 
     @property
     def melody(self) -> str:
-        """The opening intervals of the soprano: equal for settings of the same tune in any key."""
+        """The opening intervals of the soprano, equal for settings of one tune in any key."""
         pitches = [pitch for _, _, pitch in self.parts[0][:_MELODY_NOTES]]
         return " ".join(str(b - a) for a, b in itertools.pairwise(pitches))
 
 
 def corpus_files() -> list[Path]:
-    """The MusicXML files of Bach's works in the corpus, by name."""
+    """Return the MusicXML files of Bach's works in the corpus, sorted."""
     from music21 import corpus
 
     files = (Path(path) for path in corpus.getComposer("bach"))
@@ -49,7 +50,7 @@ def corpus_files() -> list[Path]:
 
 
 def parse(path: Path) -> Score | None:
-    """Read one file; None if it is no four-part chorale or names no mode."""
+    """Read one file; None if it is not a four-part chorale or has no mode."""
     from music21 import converter, key
 
     score = converter.parse(path)
@@ -72,10 +73,10 @@ def _notes(part: Any) -> Iterator[Note]:
 
 
 def load_scores(cache: Path, files: list[Path], jobs: int) -> Iterator[Score | None]:
-    """Yield a score per file, parsed by ``jobs`` processes; a whole run is cached in ``cache``.
+    """Yield a score per file, parsed by ``jobs`` processes; ``cache`` is written at the end.
 
     Raises:
-        InputError: If the cache is damaged or was made from other files.
+        InputError: If the cache is invalid or was built from other files.
     """
     names = [path.stem for path in files]
     if cache.is_file():
@@ -90,10 +91,9 @@ def load_scores(cache: Path, files: list[Path], jobs: int) -> Iterator[Score | N
 
 
 def _write_cache(cache: Path, names: list[str], scores: Iterable[Score | None]) -> None:
-    partial = cache.with_name(cache.name + ".partial")
     entries = [asdict(score) if score else None for score in scores]
-    partial.write_text(json.dumps({"files": names, "scores": entries}), encoding="utf-8")
-    partial.replace(cache)
+    with atomic_write(cache) as file:
+        file.write(json.dumps({"files": names, "scores": entries}))
 
 
 def _read_cache(cache: Path, names: list[str]) -> list[Score | None]:
@@ -101,11 +101,11 @@ def _read_cache(cache: Path, names: list[str]) -> list[Score | None]:
         data = json.loads(cache.read_text(encoding="utf-8"))
         if data["files"] != names:
             raise InputError(
-                f"{cache}: made from other chorales; delete it or choose another folder"
+                f"{cache}: built from other chorales; delete it or choose another folder"
             )
         return [_score(entry) if entry else None for entry in data["scores"]]
     except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise InputError(f"{cache}: damaged ({error!r}); delete it") from None
+        raise InputError(f"{cache}: invalid ({error!r}); delete it") from None
 
 
 def _score(entry: dict[str, Any]) -> Score:

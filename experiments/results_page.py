@@ -1,0 +1,308 @@
+"""Write docs/results.md and the results table of README.md from the JSON files of the experiments.
+
+    make results
+
+The prose is in results.md.template; {name} there is a table or number of this script.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from negclap.commands.tables import number
+from negclap.evaluation.metrics.toys import TOYS
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent
+PAGE = ROOT / "docs" / "results.md"
+README = ROOT / "README.md"
+BLOCK = re.compile(r"(?<=<!-- results:begin -->\n).*?(?=<!-- results:end -->)", re.DOTALL)
+
+RECIPES = ("baseline", "insert", "dissimilarity", "combined", "negclap")
+README_KEYS = (
+    "audio_ceiling",
+    "recall@10/original",
+    "recall@10/fully",
+    "pairwise/original_vs_fully",
+    "true_absence",
+    "exclusion/joint@10",
+    "scope/accuracy",
+    "cue/held_out/true_absence",
+)
+RECIPE_KEYS = (
+    "audio_ceiling",
+    "recall@10/original",
+    "recall@10/half",
+    "recall@10/fully",
+    "map@10/original",
+    "pairwise/original_vs_fully",
+    "chain",
+    "true_absence",
+    "true_absence/shuffled",
+    "exclusion/joint@10",
+    "exclusion/violation@10",
+    "exclusion/precision@10",
+    "exclusion/plain/joint@10",
+    "paired",
+    "scope/accuracy",
+    "double_negation",
+    "lexicalised/instrumental",
+    "pseudo/not_only",
+    "cue/seen/true_absence",
+    "cue/held_out/true_absence",
+)
+AXIS_KEYS = (
+    "audio_ceiling",
+    "recall@10/original",
+    "recall@10/half",
+    "recall@10/fully",
+    "pairwise/original_vs_fully",
+    "pairwise/original_vs_half",
+    "pairwise/half_vs_fully",
+    "chain",
+    "true_absence",
+    "exclusion/joint@10",
+    "exclusion/precision@10",
+    "paired",
+)
+ABLATION_KEYS = (
+    "audio_ceiling",
+    "recall@10/original",
+    "chain",
+    "true_absence",
+    "exclusion/joint@10",
+    "exclusion/violation@10",
+    "paired",
+    "scope/accuracy",
+    "double_negation",
+    "lexicalised/instrumental",
+)
+DIFFERENCE_KEYS = (
+    "recall@10/original",
+    "chain",
+    "true_absence",
+    "exclusion/joint@10",
+    "paired",
+    "scope/accuracy",
+)
+BENCHMARK_KEYS = (
+    "recall@10/original",
+    "pairwise/original_vs_fully",
+    "chain",
+    "true_absence",
+    "exclusion/joint@10",
+    "exclusion/violation@10",
+    "paired",
+    "scope/accuracy",
+    "cue/held_out/true_absence",
+)
+TEXT_ENCODER_KEYS = (
+    "audio_ceiling",
+    "recall@10/original",
+    "chain",
+    "true_absence",
+    "exclusion/joint@10",
+    "paired",
+    "scope/accuracy",
+    "double_negation",
+    "cue/seen/true_absence",
+    "cue/held_out/true_absence",
+)
+SHARES = ("share of Y", "share of X", "X and not Y")
+
+Metrics = Mapping[str, float]
+
+
+def read(path: str) -> Any:
+    """Return the content of a JSON file of the experiments."""
+    return json.loads((HERE / path).read_text(encoding="utf-8"))
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a Markdown table."""
+    first, *others = (f"| {' | '.join(cells)} |" for cells in (header, *rows))
+    return "\n".join((first, "|" + "---|" * len(header), *others))
+
+
+def by_key(
+    columns: Mapping[str, Metrics], keys: Sequence[str], half_widths: Mapping[str, Metrics]
+) -> str:
+    """Return a table with a row per key and a column per model, chance and oracle."""
+
+    def cell(name: str, key: str) -> str:
+        width = half_widths.get(name, {}).get(key)
+        return number(columns[name].get(key)) + ("" if width is None else f" ± {width:.3f}")
+
+    first = next(iter(columns.values()))
+    return table(
+        ("metric", *columns, "chance", "oracle"),
+        [
+            (
+                f"`{key}`",
+                *(cell(name, key) for name in columns),
+                *(number(first.get(f"{key}/{part}")) for part in ("chance", "oracle")),
+            )
+            for key in keys
+        ],
+    )
+
+
+def by_model(models: Mapping[str, Metrics], keys: Sequence[str]) -> str:
+    """Return a table with a row per model and a column per key."""
+    return table(
+        ("", *(f"`{key}`" for key in keys)),
+        [(name, *(number(found[key]) for key in keys)) for name, found in models.items()],
+    )
+
+
+def group(name: str, keys: Sequence[str], titles: Sequence[str], seeds: bool = True) -> str:
+    """Return the table of a group of the study; ``seeds`` writes their number into the header."""
+    means, widths = (read(f"study/{name}/{file}.json") for file in ("results", "half_widths"))
+    names = {title: f"{title} ({count(name, title)})" if seeds else title for title in titles}
+    return by_key(
+        {names[title]: means[title] for title in titles},
+        keys,
+        {names[title]: widths[title] for title in titles if title in widths},
+    )
+
+
+def count(name: str, title: str) -> int:
+    """Return the number of recorded seeds of a title."""
+    records = (HERE / "study" / "cells" / name).glob("*/cell.json")
+    return sum(json.loads(path.read_text())["title"] == title for path in records)
+
+
+def differences(name: str) -> str:
+    """Return the paired differences to the first title of a group."""
+
+    def cell(difference: Metrics) -> str:
+        value, low, high = (f"{difference[part]:+.3f}" for part in ("value", "low", "high"))
+        return f"{value} ({low} to {high})"
+
+    return table(
+        ("", *(f"`{key}`" for key in DIFFERENCE_KEYS)),
+        [
+            (title, *(cell(found[key]) for key in DIFFERENCE_KEYS))
+            for title, found in read(f"study/{name}/differences.json").items()
+        ],
+    )
+
+
+def study() -> dict[str, str]:
+    """Return the tables of the study."""
+    p, k = (read(f"study/{axis}/results.json") for axis in ("p", "k"))
+    return {
+        "recipes": group("recipes", RECIPE_KEYS, RECIPES),
+        "recipes_differences": differences("recipes"),
+        "p": by_key(p, AXIS_KEYS, {}),
+        "k": by_key(dict(sorted(k.items())), AXIS_KEYS, {}),
+        "ablations": by_model(read("study/ablations/results.json"), ABLATION_KEYS),
+        "ablations_differences": differences("ablations"),
+    }
+
+
+def text_encoders() -> dict[str, str]:
+    """Return the tables of the text encoders."""
+    columns = {
+        "convolutions (negclap)": read("study/recipes/results.json")["negclap"],
+        "bag of words": read("study/towers/results.json")["bag-of-words tower"],
+        "MiniLM": read("study/cells/towers/minilm-0/results.json"),
+    }
+    keys = [key for key in columns["MiniLM"] if re.fullmatch(r"cue/[^_]+/true_absence", key)]
+    cues = {key.split("/")[1]: key for key in keys if key != "cue/seen/true_absence"}
+    rows = [(f'"{c}"', *(number(of[key]) for of in columns.values())) for c, key in cues.items()]
+    return {
+        "text_encoders": by_key(columns, TEXT_ENCODER_KEYS, {}),
+        "cues": table(("cue", *columns), rows),
+    }
+
+
+def benchmark() -> dict[str, str]:
+    """Return the table of baselines without training, and toy models."""
+    found = read("study/benchmark/results.json")
+    named = {f"{name} (toy)" if name in TOYS else name: of for name, of in found.items()}
+    return {"benchmark": by_model(named, BENCHMARK_KEYS)}
+
+
+def search() -> dict[str, str]:
+    """Return the tables of the search."""
+    found = read("search/results.json")
+    rows = [
+        (model, query, *(number(of[key]) for key in SHARES))
+        for model, queries in found.items()
+        for query, of in queries.items()
+        if not query.startswith("validation")
+    ]
+    first = next(iter(found.values()))
+    weights = [
+        (query.rpartition(" ")[2], *(number(of[query]["X and not Y"]) for of in found.values()))
+        for query in first
+        if query.startswith("validation")
+    ]
+    return {
+        "search": table(("model", "query", *SHARES), rows),
+        "search_weights": table(("weight", *found), weights),
+        "pairs": str(first['"X"']["pairs"]),
+    }
+
+
+def soundfont() -> dict[str, str]:
+    """Return the table of the other SoundFont."""
+    runs = {
+        "": read("soundfont/results.json")["metrics"],
+        "one: ": read("soundfont/one/results.json")["metrics"],
+        "two: ": read("soundfont/two/results.json")["metrics"],
+    }
+
+    def cells(key: str, found: Mapping[str, Metrics]) -> tuple[str, str, str]:
+        own, other = found["own"][key], found["other"][key]
+        kept = (1 - other) / (1 - own) if "violation" in key else other / own
+        return number(own), number(other), number(kept)
+
+    header = [f"{name}{column}" for name in runs for column in ("own", "other", "kept")]
+    rows = [
+        (f"`{key}`", *(cell for found in runs.values() for cell in cells(key, found)))
+        for key in runs[""]["own"]
+    ]
+    return {"soundfont": table(("metric", *header), rows)}
+
+
+def natural_negation() -> dict[str, str]:
+    """Return the table and numbers of negation in human-written captions."""
+    found = read("natural_negation/results.json")
+    counts = found["musiccaps"]
+    rows = [
+        (row["captions"], row["rules"], number(row["precision"]), number(row["recall"]))
+        for row in found["absence"]
+    ]
+    return {
+        "natural_negation": table(("captions", "rules", "precision", "recall"), rows),
+        "captions": f"{counts['captions']:,}",
+        "negations": str(sum(counts["negations"].values())),
+        "negating": str(counts["negating captions"]),
+        "kinds": ", ".join(f"{n} {kind}" for kind, n in counts["negations"].items()),
+    }
+
+
+def page() -> str:
+    """Return the text of docs/results.md."""
+    parts = (study, text_encoders, benchmark, search, soundfont, natural_negation)
+    values = {name: value for part in parts for name, value in part().items()}
+    template = (HERE / "results.md.template").read_text(encoding="utf-8")
+    return template.format_map(values)
+
+
+def readme(text: str) -> str:
+    """Return the text of README.md with the current results between its markers."""
+    block = group("recipes", README_KEYS, RECIPES, seeds=False) + "\n"
+    text, found = BLOCK.subn(lambda _: block, text)
+    if found != 1:
+        raise SystemExit(f"{README}: expected one block results:begin ... results:end, got {found}")
+    return text
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
+    README.write_text(readme(README.read_text(encoding="utf-8")), encoding="utf-8")

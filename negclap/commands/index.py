@@ -1,0 +1,64 @@
+"""`negclap index`: make a folder of music searchable."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jsonargparse import ActionYesNo, ArgumentParser, Namespace
+from jsonargparse.typing import PositiveInt
+from rich.console import Console
+
+from negclap.commands.options import MODEL, new_parser, printable
+
+if TYPE_CHECKING:
+    from negclap.search import Index
+    from negclap.search.index import Update
+
+_SHOWN = 20  # problems to print; the index has all of them
+
+
+def parser() -> ArgumentParser:
+    """Return the parser of the command."""
+    parser = new_parser("index", "Make a folder of music searchable, or update its index.")
+    parser.add_argument("folder", type=Path, help="Folder of music, searched recursively.")
+    parser.add_argument("--out", type=Path, required=True, help="Folder of the index.")
+    parser.add_argument("--model", required=True, help=MODEL)
+    parser.add_argument(
+        "--hop",
+        type=float,
+        help="Seconds from one window to the next; by default, windows do not overlap.",
+    )
+    parser.add_argument(
+        "--approximate",
+        action=ActionYesNo(yes_prefix="", no_prefix="no_"),
+        help="Add approximate search, for hundreds of thousands of windows.",
+    )
+    parser.add_argument(
+        "--jobs", type=PositiveInt, default=os.cpu_count() or 1, help="Files to decode at a time."
+    )
+    return parser
+
+
+def run(options: Namespace) -> None:
+    """Run the command."""
+    from negclap.progress import progress
+    from negclap.search import Index
+
+    index = Index.create(options.out, options.folder, options.model, options.hop)
+    _print_update(index, index.update(options.jobs, options.approximate, progress))
+
+
+def _print_update(index: "Index", update: "Update") -> None:
+    console = Console(highlight=False, markup=False, emoji=False)
+    tracks, windows = index.store.counts()
+    console.print(
+        f"{printable(str(index.folder))}: {tracks} tracks, {windows} windows; "
+        f"{update.processed - len(update.problems)} encoded now, {update.unchanged} unchanged, "
+        f"{update.removed} removed"
+    )
+    if update.problems:
+        console.print(f"{len(update.problems)} files are not in the index, they cannot be read:")
+    for problem in list(update.problems.values())[:_SHOWN]:
+        console.print(f"  {printable(problem)}")
+    if len(update.problems) > _SHOWN:
+        console.print(f"  and {len(update.problems) - _SHOWN} more")

@@ -1,0 +1,106 @@
+"""`negclap inspect`: verify shards, preview Negation insert."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from jsonargparse import ArgumentParser, Namespace
+from rich.console import Console
+
+from negclap.commands.options import MANIFEST, add_subcommands, chosen, new_parser
+from negclap.commands.tables import print_table
+from negclap.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from negclap.data.shards import ShardCheck
+    from negclap.text.inspection import TextInspection
+
+
+def parser() -> ArgumentParser:
+    """Return the parser of the command."""
+    shards = new_parser("inspect shards", "Compare shards with their checksums.")
+    shards.add_argument("folder", help="Folder or URL that negclap prepare shards wrote.")
+    text = new_parser("inspect text", "Show what Negation insert does to the captions.")
+    text.add_argument("manifest", type=Path, help=MANIFEST)
+    text.add_argument("--p", type=float, default=0.6, help="Probability of an insertion.")
+    text.add_argument(
+        "--absent_from",
+        type=Literal["caption", "tags", "absent_tags"],
+        default="caption",
+        help="What decides which tags are absent, as in data.insert.absent_from.",
+    )
+    text.add_argument("--seed", type=int, default=0, help="Seed of the insertions.")
+    text.add_argument("--samples", type=int, default=50, help="Captions to print.")
+    text.add_argument("--json", type=Path, help="File to write the counts and samples to.")
+    parser = new_parser("inspect", "Look at training data.")
+    add_subcommands(parser, "SUBJECT", [shards, text])
+    return parser
+
+
+def run(options: Namespace) -> None:
+    """Run the command."""
+    subject, options = chosen(options)
+    if subject == "shards":
+        _inspect_shards(options.folder)
+    else:
+        _inspect_text(options)
+
+
+def _inspect_shards(folder: str) -> None:
+    from negclap.data.shards import verify_shards
+    from negclap.progress import progress
+
+    verdicts = verify_shards(folder, progress)
+    wrong = _print_verdicts(verdicts)
+    if wrong:
+        raise InputError(f"{folder}: {wrong} of {len(verdicts)} shards are broken")
+
+
+def _inspect_text(options: Namespace) -> None:
+    from negclap.data.tracks import read_manifest, read_vocabulary
+    from negclap.storage import write_json
+    from negclap.text.inspection import inspect_insertions
+
+    inspection = inspect_insertions(
+        read_manifest(options.manifest),
+        read_vocabulary(options.manifest),
+        p=options.p,
+        absent_from=options.absent_from,
+        seed=options.seed,
+        samples=options.samples,
+    )
+    _print_insertions(inspection)
+    if options.json:
+        write_json(options.json, inspection.as_dict())
+
+
+def _print_verdicts(verdicts: "Sequence[ShardCheck]") -> int:
+    """Print the problems, and return their number."""
+    console = Console(highlight=False, soft_wrap=True)
+    wrong = [verdict for verdict in verdicts if verdict.problem]
+    for shard, problem in wrong:
+        console.print(f"{shard}: {problem}")
+    console.print(f"{len(verdicts)} shards, {len(wrong)} broken")
+    return len(wrong)
+
+
+def _print_insertions(inspection: "TextInspection") -> None:
+    console = Console(highlight=False)
+    console.print(
+        f"{inspection.captions} captions, {inspection.without_tag} without a tag, "
+        f"{inspection.inserted} with an insertion; {inspection.prevented:.1f} draws rejected "
+        "because they would negate an alias, a broader or a narrower term of a present tag"
+    )
+    for title, counts in (
+        ("inserted tags", inspection.tags),
+        ("cues", inspection.cues),
+        ("positions", inspection.positions),
+    ):
+        shares = [
+            (name, f"{100 * count / inspection.inserted:.1f} %")
+            for name, count in counts.most_common()
+        ]
+        print_table(title, (title, "share"), shares)
+    for track_id, before, after in inspection.samples:
+        console.print(f"{track_id}: {before}\n  [bold]{after}[/bold]")

@@ -1,0 +1,139 @@
+"""The sampling plan, and the loader that turns its keys into batches."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from negclap.data.batch import Batch, Clip, Tokenize, collate
+from negclap.data.dataset import ClipDataset, Key
+from negclap.errors import InputError
+from negclap.rng import derive_seed
+
+
+class PlanSampler(Sampler[Key]):
+    """The sampling plan: which rank reads which item in which order.
+
+    A pure function of (seed, epoch, world size). In training every rank gets the same number of
+    items, and the global batch of step i is the same for any world size with the same global batch
+    size. In evaluation nothing is padded or dropped: rank r has the items r, r + world size, ...
+
+    Args:
+        n_items: Size of the split.
+        batch_size: Items per rank and step.
+        rank: Rank of this process.
+        world_size: Number of processes.
+        seed: Seed of the order; None keeps the manifest's order and every item.
+    """
+
+    def __init__(
+        self, n_items: int, batch_size: int, rank: int, world_size: int, seed: int | None
+    ) -> None:
+        if seed is not None and n_items < batch_size * world_size:
+            raise InputError(
+                f"{n_items} training tracks do not fill a batch of {batch_size} on {world_size} "
+                "processes; lower data.batch_size"
+            )
+        self.n_items = n_items
+        self.batch_size = batch_size
+        self.rank = rank
+        self.world_size = world_size
+        self.seed = seed
+        self.epoch = 0
+        self.begin = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Set the epoch; Lightning calls this at the start of each epoch."""
+        if epoch != self.epoch:
+            self.epoch, self.begin = epoch, 0
+
+    def begin_at(self, epoch: int, batch: int) -> None:
+        """Skip the first batches if this is the current epoch."""
+        if epoch == self.epoch:
+            self.begin = batch * self.batch_size
+
+    def _order(self) -> list[int]:
+        if self.seed is None:
+            return list(range(self.rank, self.n_items, self.world_size))
+        generator = torch.Generator().manual_seed(derive_seed(self.seed, self.epoch, "order"))
+        order = torch.randperm(self.n_items, generator=generator)
+        steps = self.n_items // (self.batch_size * self.world_size)
+        whole = order[: steps * self.batch_size * self.world_size]
+        mine = whole.view(steps, self.world_size, self.batch_size)[:, self.rank]
+        return [int(i) for i in mine.flatten()]
+
+    def __iter__(self) -> Iterator[Key]:
+        """Iterate over the keys of this rank's items."""
+        epoch = self.epoch
+        return ((epoch, index) for index in self._order()[self.begin :])
+
+    def __len__(self) -> int:
+        """Return the number of this rank's items in a whole epoch."""
+        return len(self._order())
+
+
+class ClipLoader(DataLoader[Clip]):
+    """Load batches of clips.
+
+    An `InputError` in a worker process is raised here as it was; torch would raise it with the
+    worker's traceback as its message.
+
+    Args:
+        dataset: The clips of a split.
+        sampler: The keys of this rank; its batch size is the loader's.
+        num_workers: Loader processes.
+        tokenize: Texts to tokens.
+    """
+
+    def __init__(
+        self, dataset: ClipDataset, sampler: PlanSampler, num_workers: int, tokenize: Tokenize
+    ) -> None:
+        super().__init__(
+            _Fetching(dataset),
+            batch_size=sampler.batch_size,
+            sampler=sampler,
+            num_workers=num_workers,
+            collate_fn=_Collate(tokenize),
+            persistent_workers=sampler.seed is not None and num_workers > 0,
+            pin_memory=torch.cuda.is_available(),
+        )
+
+    def __iter__(self) -> Any:
+        """Iterate over batches.
+
+        Raises:
+            InputError: If a clip cannot be made.
+        """
+        return _raise_errors(super().__iter__())  # begins now: workers load ahead
+
+
+def _raise_errors(batches: Any) -> Iterator[Batch]:
+    for batch in batches:
+        if isinstance(batch, InputError):
+            raise batch
+        yield batch
+
+
+class _Fetching(Dataset[Clip]):
+    """Fetch the clips of a batch, or the error of the first one that fails."""
+
+    def __init__(self, dataset: ClipDataset) -> None:
+        self.dataset = dataset
+
+    def __getitems__(self, keys: Sequence[Key]) -> list[Clip] | InputError:
+        try:
+            return [self.dataset[key] for key in keys]
+        except InputError as error:
+            return error
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+
+class _Collate:
+    def __init__(self, tokenize: Tokenize) -> None:
+        self.tokenize = tokenize
+
+    def __call__(self, clips: list[Clip] | InputError) -> Batch | InputError:
+        return clips if isinstance(clips, InputError) else collate(clips, self.tokenize)

@@ -1,0 +1,167 @@
+"""The model card of an export: data, recipe, results, limits, and how to use the model."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from negclap.errors import InputError
+from negclap.models.checkpoint import TrainedModel
+
+Format = Literal["negclap", "clap", "torch"]
+
+_USE = {
+    "negclap": """import negclap
+
+model = negclap.load("{name}")  # this folder, or its name on the hub
+texts = model.encode_text(["calm piano, no drums"])
+clips = model.encode_audio(["song.mp3"])
+print(texts @ clips.T)""",
+    "clap": """from transformers import AutoProcessor, ClapModel
+
+model = ClapModel.from_pretrained("{name}")
+processor = AutoProcessor.from_pretrained("{name}")""",
+    "torch": """import torch
+
+audio = torch.export.load("{name}/audio.pt2").module()  # (n, samples) at {sample_rate} Hz
+text = torch.export.load("{name}/text.pt2").module()  # input_ids, attention_mask of text/""",
+}
+_CARD = """\
+---
+library_name: {library}
+tags: [music, clap, audio-text, negation]
+---
+# {name}
+
+A joint audio-text model for music that was trained to understand negation ("rock without
+vocals") with negclap (arXiv 2601.13931 and extensions).
+
+```python
+{use}
+```
+
+## Model and data
+
+- {parameters:,} parameters, {dim} dimensions; clips of {excerpt_s:g} s at {sample_rate:,} Hz.
+- Audio encoder `{audio_encoder}`, text encoder `{text_encoder}`.
+- Trained on `{manifest}`, split `{split}`.
+
+## Recipe
+
+{recipe}
+- Revision `{revision}`, seed {seed}.
+
+## Results
+
+{results}
+
+## Limits
+
+{limits}
+"""
+
+
+def model_card(
+    trained: TrainedModel, run: Path, name: str, form: Format, keys: Sequence[str]
+) -> str:
+    """Return the model card as Markdown.
+
+    Args:
+        trained: The model.
+        run: Its run folder, for ``results.json`` and ``environment.json``, if they exist.
+        name: Name of the model.
+        form: Format of the export.
+        keys: Keys of ``results.json`` to show.
+
+    Raises:
+        InputError: If a file of the run folder is broken.
+    """
+    config, description = trained.config, trained.description
+    results = _read(run / "results.json")
+    sample_rate = trained.model.audio_encoder.sample_rate
+    return _CARD.format(
+        library="transformers" if form == "clap" else "negclap",
+        name=name,
+        use=_USE[form].format(name=name, sample_rate=sample_rate),
+        parameters=sum(p.numel() for p in trained.model.parameters()),
+        dim=description.embed_dim,
+        excerpt_s=description.excerpt_s,
+        sample_rate=sample_rate,
+        audio_encoder=_encoder(description.audio_encoder),
+        text_encoder=_encoder(description.text_encoder),
+        manifest=config["data"]["manifest"],
+        split=config["data"].get("train_split", "train"),
+        recipe="\n".join(f"- {line}" for line in _recipe(config)),
+        revision=_read(run / "environment.json").get("git_revision", "unknown"),
+        seed=config.get("seed_everything"),
+        results="\n".join(_results(results, keys)),
+        limits="\n".join(f"- {line}" for line in _limits(results, description.excerpt_s)),
+    )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Read a JSON object; empty if there is no file."""
+    try:
+        content: Any = json.loads(path.read_text("utf-8")) if path.is_file() else {}
+    except ValueError as error:
+        raise InputError(f"{path}: not JSON ({error})") from None
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: contains {type(content).__name__}, expected an object")
+    return content
+
+
+def _encoder(config: Mapping[str, Any]) -> str:
+    arguments = config.get("init_args", {})
+    source = arguments.get("path") or (not arguments.get("scratch") and arguments.get("name"))
+    kind = str(config["class_path"]).rpartition(".")[2]
+    return f"{kind} ({source})" if source else f"{kind}, from scratch"
+
+
+def _recipe(config: Mapping[str, Any]) -> Iterator[str]:
+    trainer, data, losses = config["trainer"], config["data"], config["model"]["losses"]
+    weights = {name: term["weight"] for name, term in losses.items() if term["weight"]}
+    yield "Loss: " + ", ".join(f"{name} {weight:g}" for name, weight in weights.items()) + "."
+    insert, exclude = data["insert"], data["exclude"]
+    yield f"Negation insert: p = {insert['p']:g}, absent from {insert['absent_from']}."
+    if weights.keys() & {"exclusion", "choice"}:
+        yield (
+            f"{exclude['per_clip']} exclusion captions per clip, cues: {exclude['words']}, "
+            f"absent from {exclude['absent_from']}."
+        )
+    yield f"At most {trainer['max_epochs']} epochs, batch size {data['batch_size']}."
+
+
+def _results(results: Mapping[str, float], keys: Sequence[str]) -> Iterator[str]:
+    if not results:
+        yield "None: the run was not tested (`negclap test`)."
+        return
+    yield "Negation suite on the test split; 95 % confidence intervals, tracks resampled."
+    yield ""
+    yield "| metric | value | interval | chance | oracle |"
+    yield "|---|---|---|---|---|"
+    for key in (key for key in keys if key in results):
+        low, high = _cell(results, f"{key}/low"), _cell(results, f"{key}/high")
+        interval = f"{low} to {high}" if low else ""
+        chance, oracle = _cell(results, f"{key}/chance"), _cell(results, f"{key}/oracle")
+        yield f"| `{key}` | {_cell(results, key)} | {interval} | {chance} | {oracle} |"
+
+
+def _cell(results: Mapping[str, float], key: str) -> str:
+    value = results.get(key)
+    return f"{value:.3f}" if isinstance(value, float | int) else ""
+
+
+def _limits(results: Mapping[str, float], excerpt_s: float) -> Iterator[str]:
+    yield (
+        f"The model encodes {excerpt_s:g} s of audio at a time. It knows English texts in the "
+        "style of its training captions, and only the sounds and words of its training data."
+    )
+    if results.get("assumed_absence"):
+        yield "Absent tags of the test clips were derived from their tags, not annotated."
+    for key, what in (
+        ("true_absence", "negations of absent and of present tags"),
+        ("cue/held_out/true_absence", "negations with cues that were not trained"),
+        ("double_negation", "double negations"),
+    ):
+        if isinstance(results.get(key), float | int):
+            yield f"Accuracy on {what}: {100 * results[key]:.0f} % (chance 50 %)."
