@@ -93,7 +93,7 @@ def negclap_loader(
     texts = TrainingTexts(read_vocabulary(manifest), Insert(p=0.6), Exclude(), SEED, kinds)
     dataset = ClipDataset(tracks, str(manifest.parent), Excerpts(rate, excerpt_s, SEED), texts)
     sampler = PlanSampler(len(dataset), BATCH, 0, 1, SEED)
-    loader = ClipLoader(dataset, sampler, workers, tokenize)
+    loader = ClipLoader.of(dataset, sampler, workers, tokenize)
     return lambda: sum(len(batch.track_ids) for batch in loader)
 
 

@@ -1,6 +1,6 @@
 """Time a training step of the default model by method, to see the cost of the texts.
 
-    python benchmarks/step.py
+    python benchmarks/step.py [--rounds 12] [--batch 64]
 
 A step is forward, backward and optimizer on random audio, with texts made from random tags as in
 training. The methods take turns in every round, so that noise of the machine affects all of them.
@@ -10,6 +10,7 @@ memory of the process so far. Writes results/step.json. Goals: at most 1.6 times
 for negclap, 1.25 times for combined.
 """
 
+import argparse
 import resource
 import statistics
 import time
@@ -26,8 +27,7 @@ from negclap.text.templates import write_captions
 from negclap.training.module import NegClapModule
 
 METHODS = ("baseline", "insert", "combined", "negclap")
-WARMUP, ROUNDS = 2, 12
-BATCH = 64
+WARMUP = 2
 
 
 def make_track(number: int) -> Track:
@@ -62,7 +62,11 @@ def encoder_times(module: NegClapModule, batch: Batch) -> tuple[float, float]:
 
 def main() -> None:
     """Measure, print and write."""
-    tracks = [make_track(i) for i in range(BATCH)]
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=12, help="measured rounds")
+    parser.add_argument("--batch", type=int, default=64, help="clips per step")
+    options = parser.parse_args()
+    tracks = [make_track(i) for i in range(options.batch)]
     methods = {}
     for method in METHODS:
         torch.manual_seed(0)
@@ -73,7 +77,7 @@ def main() -> None:
     texts: dict[str, list[float]] = {method: [] for method in METHODS}
     encoders: dict[str, list[tuple[float, float]]] = {method: [] for method in METHODS}
     peaks: dict[str, float] = {}
-    for turn in range(WARMUP + ROUNDS):
+    for turn in range(WARMUP + options.rounds):
         for method, (cli, optimizer) in methods.items():
             start = time.perf_counter()
             batch = make_batch(cli, tracks, turn)
@@ -98,7 +102,7 @@ def main() -> None:
         for method in METHODS
     }
     print_table(rows)
-    write_results("step", {"batch": BATCH, "recipes": rows})
+    write_results("step", {"batch": options.batch, "recipes": rows})
 
 
 if __name__ == "__main__":

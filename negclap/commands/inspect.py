@@ -101,6 +101,6 @@ def _print_insertions(inspection: "TextInspection") -> None:
             (name, f"{100 * count / inspection.inserted:.1f} %")
             for name, count in counts.most_common()
         ]
-        print_table(title, (title, "share"), shares)
+        print_table("", (title, "share"), shares)
     for track_id, before, after in inspection.samples:
         console.print(f"{track_id}: {before}\n  [bold]{after}[/bold]")

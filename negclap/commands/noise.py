@@ -47,7 +47,11 @@ def _is_useful(record: logging.LogRecord) -> bool:
 
 
 def _format(
-    message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: object
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    line: str | None = None,
 ) -> str:
     if filename.startswith(_PACKAGE):
         return f"negclap: warning: {message}\n"

@@ -42,7 +42,8 @@ def print_table(
         wrap: Whether that column may be narrower than its cells.
         style: Further arguments of `rich.table.Table`.
     """
-    table = Table(title=title or None, box=SIMPLE_HEAD, collapse_padding=True, **style)
+    style |= {"box": SIMPLE_HEAD, "show_edge": False, "pad_edge": False, "collapse_padding": True}
+    table = Table(title=title or None, title_justify="left", **style)
     for index, column in enumerate(columns):
         text = index == left
         table.add_column(
@@ -55,13 +56,13 @@ def print_table(
             )
         else:
             table.add_section()
-    Console().print(table)
+    Console().print(table, "")
 
 
 def print_counts(title: str, counts: Counter[str], most: int | None = None) -> None:
     """Print the ``most`` common names with their counts; nothing if there are none."""
     if counts:
-        print_table(title, (title, "n"), counts.most_common(most))
+        print_table("", (title, "n"), counts.most_common(most))
 
 
 def print_results(path: Path, every: bool = False) -> None:

@@ -1,7 +1,7 @@
 """The sampling plan, and the loader that turns its keys into batches."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
@@ -74,22 +74,24 @@ class PlanSampler(Sampler[Key]):
 
 
 class ClipLoader(DataLoader[Clip]):
-    """Load batches of clips.
+    """A DataLoader that raises the `InputError` of a worker process as it was.
 
-    An `InputError` in a worker process is raised here as it was; torch would raise it with the
-    worker's traceback as its message.
-
-    Args:
-        dataset: The clips of a split.
-        sampler: The keys of this rank; its batch size is the loader's.
-        num_workers: Loader processes.
-        tokenize: Texts to tokens.
+    torch would raise it with the worker's traceback as its message.
     """
 
-    def __init__(
-        self, dataset: ClipDataset, sampler: PlanSampler, num_workers: int, tokenize: Tokenize
-    ) -> None:
-        super().__init__(
+    @classmethod
+    def of(
+        cls, dataset: ClipDataset, sampler: PlanSampler, num_workers: int, tokenize: Tokenize
+    ) -> Self:
+        """Make a loader of the sampler's batches.
+
+        Args:
+            dataset: The clips of a split.
+            sampler: The keys of this rank; its batch size is the loader's.
+            num_workers: Loader processes.
+            tokenize: Texts to tokens.
+        """
+        return cls(
             _Fetching(dataset),
             batch_size=sampler.batch_size,
             sampler=sampler,

@@ -109,7 +109,7 @@ class ConvEncoder(AudioEncoder):
             layers += [_ConvBlock(width) for _ in range(depth)]
             if stage < len(widths) - 1:
                 layers += [nn.GroupNorm(1, width), nn.Conv2d(width, widths[stage + 1], 2, 2)]
-        self.layers = nn.Sequential(*layers).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # stubs lack memory_format alone
+        self.layers = nn.Sequential(*layers).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in the stubs
         features = 2 * widths[-1] * (_STEM_BANDS // 8)
         self.head = nn.Sequential(
             nn.LayerNorm(features), nn.Dropout(dropout), nn.Linear(features, dim)

@@ -1,22 +1,14 @@
 """Text: tags, cues and negation in captions. Pure Python, without torch.
 
-Vocabulary:
-
 - `vocabulary`: tags with aliases and hierarchy; finds their mentions in captions
 - `tag_list`: builds a vocabulary from the raw tags of a data set
 - `music_terms`: synonyms, hierarchy and parts of speech of common music tags (data)
 - `cooccurrence`: how often tags occur together
-
-Negation:
-
 - `cues`: the negation cues, seen and held-out (data)
 - `negate`: Negation insert, half and fully negated captions
 - `detect`: finds negations in human-written captions
 - `negation_patterns`: words and regular expressions for `detect` (data)
 - `rewrite`: affirms or removes a detected negation
-
-Captions and probes:
-
 - `templates`: writes captions from tags
 - `compose`: writes captions from claims, and exclusion captions with false variants
 - `probes`: the texts per clip that validation, test and benchmark use

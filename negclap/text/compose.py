@@ -27,13 +27,7 @@ _SUFFIX_SHARE = 0.2
 
 @dataclass(frozen=True)
 class Lexicon:
-    """The words that affirm and negate nouns in composed captions.
-
-    Attributes:
-        cues: Cues that negate nouns.
-        joiners: Words before the present nouns (" with ").
-        suffixes: Endings that affirm a noun before the subject ("piano-led"); may be empty.
-    """
+    """The words that negate (cues) and affirm nouns: " with piano" (joiner), "piano-led" (suffix)."""
 
     cues: tuple[Cue, ...]
     joiners: tuple[str, ...]
@@ -90,14 +84,10 @@ def compose(
     cue: Cue | None = None,
     lexicon: Lexicon = SEEN,
 ) -> str:
-    """Return a caption that makes ``claims``.
+    """Return a caption that makes ``claims``, at least one.
 
-    Args:
-        claims: Tags of the vocabulary with their polarity, at least one.
-        vocabulary: The tags.
-        seed: Determines the wording, together with the tags.
-        cue: The cue for nouns; None draws one from the lexicon. Adjectives always take "not".
-        lexicon: The words to draw from.
+    ``seed`` and the tags determine the wording. ``cue`` is the cue for nouns; None draws one from
+    the lexicon. Adjectives always take "not".
     """
     wording = _draw_wording([tag for tag, _ in claims], vocabulary, seed, lexicon)
     if cue is not None:
@@ -138,10 +128,8 @@ def _surface(tag: Tag, rng: random.Random) -> str:
 
 def _lexicalised(tag: str, vocabulary: Vocabulary, wording: _Wording) -> str | None:
     """Return the word that means "no ``tag``" ("instrumental"), if the wording uses one."""
-    if not wording.lexicalised:
-        return None
     words = (word for word, absent in LEXICALISED.items() if absent == tag)
-    return next((word for word in words if word not in vocabulary), None)
+    return next((word for word in words if wording.lexicalised and word not in vocabulary), None)
 
 
 def _list(claims: Sequence[Claim], vocabulary: Vocabulary, wording: _Wording) -> str:
@@ -162,12 +150,9 @@ def _sentence(claims: Sequence[Claim], vocabulary: Vocabulary, wording: _Wording
     """Write a phrase: "a slow piece with piano, no drums or vocals, not loud"."""
     surfaces = wording.surfaces
 
-    def chosen(part_of_speech: str, polarity: bool) -> list[str]:
-        return [
-            tag
-            for tag, present in claims
-            if present is polarity and vocabulary[tag].part_of_speech == part_of_speech
-        ]
+    def chosen(kind: str, polarity: bool) -> list[str]:
+        tags = (tag for tag, present in claims if present is polarity)
+        return [tag for tag in tags if vocabulary[tag].part_of_speech == kind]
 
     words = {tag: _lexicalised(tag, vocabulary, wording) for tag in chosen("noun", False)}
     absent = [surfaces[tag] for tag, word in words.items() if word is None]
@@ -225,32 +210,20 @@ def draw_exclusion(
     seed: int | str,
     lexicon: Lexicon = SEEN,
 ) -> Exclusion | None:
-    """Draw an exclusion caption of a clip and its false variants.
+    """Draw an exclusion caption of a clip with these tags and absent tags, and its false variants.
 
     No tag in it implies or excludes another, so that no negation is redundant ("slow, not fast").
-
-    Args:
-        tags: The clip's tags.
-        absent: Its absent tags.
-        vocabulary: The vocabulary; other tags are ignored.
-        seed: Determines the tags and the wording.
-        lexicon: The words to draw from.
-
-    Returns:
-        None if there is no present tag, or no absent tag unrelated to the chosen present ones.
+    None if there is no present tag, or no absent tag unrelated to the chosen present ones.
     """
     rng = stream(seed, "claims")
-    present: list[str] = []
-    _draw_unrelated(present, tags, rng.randint(1, 3), vocabulary, rng)
-    chosen = list(present)
-    _draw_unrelated(chosen, absent, rng.randint(1, 2), vocabulary, rng)
-    negated = chosen[len(present) :]
+    present = draw_unrelated(tags, rng.randint(1, 3), vocabulary, rng)
+    negated = draw_unrelated(absent, rng.randint(1, 2), vocabulary, rng, present)
     if not present or not negated:
         return None
+    chosen = [*present, *negated]
     claims = tuple((tag, tag in present) for tag in rng.sample(chosen, len(chosen)))
     one, other = rng.choice(present), rng.choice(negated)
     flipped = {"denied": {one}, "affirmed": {other}, "swapped": {one, other}}
-
     wording = _draw_wording([tag for tag, _ in claims], vocabulary, seed, lexicon)
 
     def text(flip: Collection[str]) -> str:
@@ -260,18 +233,19 @@ def draw_exclusion(
     return Exclusion(text(()), claims, {kind: text(flip) for kind, flip in flipped.items()})
 
 
-def _draw_unrelated(
-    drawn: list[str],
+def draw_unrelated(
     names: Collection[str],
-    count: int,
+    most: int,
     vocabulary: Vocabulary,
     rng: random.Random,
-) -> None:
-    """Append up to ``count`` of ``names`` that neither imply nor exclude a tag in ``drawn``."""
-    candidates = [name for name in names if name in vocabulary]
-    for name in rng.sample(candidates, len(candidates)):
-        if not count:
-            return
-        if not any(vocabulary.excludes(name, other) for other in drawn):
+    besides: Collection[str] = (),
+) -> list[str]:
+    """Draw up to ``most`` tags that neither imply nor exclude each other or those ``besides``."""
+    known = [name for name in names if name in vocabulary]
+    drawn: list[str] = []
+    for name in rng.sample(known, len(known)):
+        if len(drawn) == most:
+            break
+        if not any(vocabulary.excludes(name, other) for other in (*besides, *drawn)):
             drawn.append(name)
-            count -= 1
+    return drawn

@@ -1,8 +1,7 @@
-"""Tag co-occurrence, to avoid tags that are unlisted but probably present.
+"""Tag co-occurrence, to avoid tags that are unlisted but probably present ("guitar" with "rock").
 
-A tag that is missing from a track's list may still apply, and more likely so if it often occurs
-with the listed ones ("guitar" with "rock"). This is measured by the lift of two tags,
-P(a, b) / (P(a) P(b)): the exponential of their pointwise mutual information (PMI).
+It is measured by the lift of two tags, P(a, b) / (P(a) P(b)): the exponential of their pointwise
+mutual information (PMI).
 """
 
 from collections.abc import Collection
@@ -18,12 +17,7 @@ from negclap.text.vocabulary import Vocabulary
 
 @dataclass(frozen=True)
 class Cooccurrence:
-    """The lift of all pairs of tags in a vocabulary.
-
-    Attributes:
-        names: The tags, in order.
-        lift: ``(tags, tags)``; 1 for tags that are independent or never occur.
-    """
+    """The lift of all pairs of tags: ``(tags, tags)``, 1 if they are independent or never occur."""
 
     names: tuple[str, ...]
     lift: NDArray[np.float32]
@@ -52,10 +46,7 @@ class Cooccurrence:
     ) -> tuple[str, ...]:
         """Keep each candidate with probability min(1, 1 / lift); at least one is kept.
 
-        Args:
-            candidates: Tags of the vocabulary.
-            tags: The track's tags. The lift of a candidate is its highest with any of them.
-            seed: Determines the draw.
+        The lift of a candidate is its highest with any of the track's ``tags``.
         """
         rows = [self._row_of[tag] for tag in tags if tag in self._row_of]
         if not rows or not candidates:

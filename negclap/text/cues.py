@@ -1,14 +1,13 @@
-"""Negation cues as data.
+"""Negation cues: the words and phrases that negate a tag.
 
-A cue is the word or phrase that negates a tag. Training captions contain only ``seen`` cues; the
-held-out cues let the benchmark measure generalisation to words that were never trained on.
-Lexicalised negations contain the negation in one word ("instrumental"). Pseudo cues look like
-negations but are not ("no wave").
+Training captions contain only ``seen`` cues; with the held-out cues the benchmark measures
+generalisation to words that were never trained on.
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 PartOfSpeech = Literal["noun", "adjective"]
 
@@ -60,78 +59,62 @@ CUES: tuple[Cue, ...] = (
     Cue("sans", "sans {}", seen=False),
 )
 
+
+def _cues(template: str, names: str, clause: bool = False) -> Iterator[Cue]:
+    return (Cue(name, template.format(name, "{}"), clause=clause) for name in names.split("; "))
+
+
 MORE_CUES: tuple[Cue, ...] = (
-    *(
-        Cue(name, f"{name} {{}}")
-        for name in (
-            *("with no", "with zero", "without any", "w/o", "w/out", "zero", "not any", "but no"),
-            *("not a trace of", "never any", "in the absence of", "exclusive of", "excluding"),
-            *("omitting", "leaving out", "missing", "barring", "avoiding", "except", "except for"),
-            *("save for", "apart from", "bereft of", "empty of", "stripped of", "deprived of"),
-            *("senza", "ohne"),
-        )
+    *_cues(
+        "{} {}",
+        "with no; with zero; without any; w/o; w/out; zero; not any; but no; not a trace of; "
+        "never any; in the absence of; exclusive of; excluding; omitting; leaving out; missing; "
+        "barring; avoiding; except; except for; save for; apart from; bereft of; empty of; "
+        "stripped of; deprived of; senza; ohne",
     ),
-    *(Cue(name, f"{name}{{}}") for name in ("non-", "anti-", "ex-")),
-    *(
-        Cue(name, f"{name} {{}}", clause=True)
-        for name in (
-            *("it has no", "it lacks", "it does not have", "there are no"),
-            *("skip the", "drop the", "cut the", "ditch the", "lose the", "nix the"),
-        )
+    *_cues("{}{}", "non-; anti-; ex-"),
+    *_cues(
+        "{} {}",
+        "it has no; it lacks; it does not have; there are no; skip the; drop the; cut the; "
+        "ditch the; lose the; nix the",
+        clause=True,
     ),
-    *(
-        Cue(name, f"{{}} {name}", clause=True)
-        for name in (
-            *("absent", "left out", "removed", "excluded", "omitted", "missing", "silent"),
-            *("tacet", "off"),
-        )
+    *_cues(
+        "{1} {0}",
+        "absent; left out; removed; excluded; omitted; missing; silent; tacet; off",
+        clause=True,
     ),
     Cue("-deprived", "{}-deprived"),
 )
-"""Further cues for training captions; the benchmark does not report them one by one.
+"""Further training cues, from thesaurus entries for "without" and common search queries.
 
-They come from thesaurus entries for "without" and from common search queries. None shares a word
-other than "of" with a held-out cue ("-free" would reveal "free of").
+None shares a word other than "of" with a held-out cue ("-free" would reveal "free of").
 """
 
-LEXICALISED: dict[str, str] = {
+LEXICALISED = {
     "instrumental": "vocals",
     "a cappella": "instruments",
     "acapella": "instruments",
     "unaccompanied": "accompaniment",
 }
+"""The negated tag of words that contain the negation."""
 
-PSEUDO: tuple[str, ...] = (
-    "no wave",
-    "not only",
-    "not just",
-    "no doubt",
-    "nothing but",
-    "free jazz",
+PSEUDO = (
+    *("no wave", "not only", "not just", "no doubt", "nothing but", "free jazz"),
     "free improvisation",
 )
+"""Phrases that look like negations but are not."""
 
 
 def _choices(part_of_speech: PartOfSpeech, clause: bool) -> tuple[Cue, ...]:
-    return tuple(
-        cue
-        for cue in CUES
-        if cue.seen
-        and (clause or not cue.clause)
-        and (part_of_speech == "noun" or not cue.nouns_only)
-    )
+    cues = (cue for cue in CUES if cue.seen and (clause or not cue.clause))
+    return tuple(cue for cue in cues if part_of_speech == "noun" or not cue.nouns_only)
 
 
-TRAINING_CUES: dict[PartOfSpeech, tuple[Cue, ...]] = {
-    "noun": _choices("noun", clause=True),
-    "adjective": _choices("adjective", clause=True),
-}
+TRAINING_CUES = {kind: _choices(kind, clause=True) for kind in get_args(PartOfSpeech)}
 """Seen cues by the part of speech of the tag, for inserted phrases."""
 
-INLINE_CUES: dict[PartOfSpeech, tuple[Cue, ...]] = {
-    "noun": _choices("noun", clause=False),
-    "adjective": _choices("adjective", clause=False),
-}
+INLINE_CUES = {kind: _choices(kind, clause=False) for kind in get_args(PartOfSpeech)}
 """Seen cues that can be put directly before a tag inside a caption."""
 
 _ALL = sorted((*CUES, *MORE_CUES), key=lambda cue: -len(cue.template))

@@ -1,14 +1,14 @@
 """Find negations in human-written captions: the cue, the negated phrase and the kind.
 
-The detector is a list of regular-expression rules, without a parser: music captions are short and
-negate in few forms. The rules were developed on MusicCaps. tests/text/natural_negation.jsonl has
-the labels of the development set (ids and labels only), and `negclap mine --labels` scores the
-detector on them.
+The detector is a list of regular-expression rules: music captions are short and negate in few
+forms. `negclap mine --labels tests/text/natural_negation.jsonl` scores it on the labels of its
+development set (MusicCaps).
 """
 
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 from negclap.text import negation_patterns as patterns
@@ -31,7 +31,7 @@ class Negation:
         kind: "absence" ("no drums"), "relational" ("no other instruments"), "predicate" ("is not
             distinct"), "degree" ("barely audible bass"), "contrast" ("instead of a piano"), or
             "pseudo", which is no negation at all ("no wave", "not only ... but").
-        tag: The tag or everyday concept in the phrase; None if there is none.
+        tag: The tag or everyday concept in the phrase, if any.
         phrase_span: Character offsets of the phrase.
     """
 
@@ -103,26 +103,19 @@ def _in_title(caption: str, cue: Span) -> bool:
 
 _Judged = tuple[Span, Kind] | None
 """Span of the negated phrase and kind of negation; None if the match is not a cue."""
+_Judge = Callable[[str, re.Match[str]], _Judged]
 
 
 def _pseudo(caption: str, match: re.Match[str]) -> _Judged:
     """The phrase is "wave" for "no wave", and "only piano" for "not only piano"."""
-    cue_end = match.start() + _first_word_length(match.group())
-    start = cue_end + len(caption[cue_end:]) - len(caption[cue_end:].lstrip())
-    return (min(start, match.end()), max(match.end(), _phrase(caption, match.end())[1])), "pseudo"
+    first = re.match(rf"(?:no\b|{patterns.WORD})\s*", match.group(), re.IGNORECASE)
+    start = match.start() + (first.end() if first else 0)
+    return (start, max(match.end(), _phrase(caption, match.end())[1])), "pseudo"
 
 
-def _first_word_length(text: str) -> int:
-    word = re.match(rf"no\b|{patterns.WORD}", text, re.IGNORECASE)
-    return word.end() if word else 0
-
-
-def _degree(caption: str, match: re.Match[str]) -> _Judged:
-    return _phrase(caption, match.end(), verbs=True), "degree"
-
-
-def _contrast(caption: str, match: re.Match[str]) -> _Judged:
-    return _phrase(caption, match.end(), verbs=True), "contrast"
+def _clause(kind: Kind) -> _Judge:
+    """Negate the rest of the clause."""
+    return lambda caption, match: (_phrase(caption, match.end(), verbs=True), kind)
 
 
 def _less(caption: str, match: re.Match[str]) -> _Judged:
@@ -166,14 +159,8 @@ def _omitting(caption: str, match: re.Match[str]) -> _Judged:
 
 def _without(caption: str, match: re.Match[str]) -> _Judged:
     """Absence for "without drums", predicate for "without pausing"."""
-    first = re.match(rf"\s*(?:any\s+|ever\s+|\w+ly\s+)?({patterns.WORD})", caption[match.end() :])
-    word = first[1].lower() if first else ""
-    if word.endswith("ing") and word not in {
-        *patterns.CONCEPT_OF,
-        *patterns.NOUN_STARTS,
-        *patterns.SOUND_NOUNS,
-        *patterns.ATTRIBUTIVE,
-    }:
+    word = re.match(rf"\s*(?:any\s+|ever\s+|\w+ly\s+)?({patterns.WORD})", caption[match.end() :])
+    if word and word[1].lower().endswith("ing") and word[1].lower() not in patterns.NOUNS_IN_ING:
         return _phrase(caption, match.end(), verbs=True), "predicate"
     return _absence(caption, match)
 
@@ -213,10 +200,10 @@ def _nor(caption: str, match: re.Match[str]) -> _Judged:
     return judged
 
 
-_RULES: tuple[tuple[re.Pattern[str], Callable[[str, re.Match[str]], _Judged]], ...] = (
+_RULES: tuple[tuple[re.Pattern[str], _Judge], ...] = (
     (patterns.PSEUDO, _pseudo),
-    (patterns.CONTRAST, _contrast),
-    (patterns.DEGREE, _degree),
+    (patterns.CONTRAST, _clause("contrast")),
+    (patterns.DEGREE, _clause("degree")),
     (patterns.LESS, _less),
     (patterns.SUBJECT_ABSENT, _subject_absent),
     (patterns.DOES_NOT_HAVE, _does_not_have),
@@ -244,11 +231,8 @@ def _contrasts(caption: str, match: re.Match[str], phrase: Span) -> bool:
     article = re.match(r"\s*(?:an?|the)\s", caption[match.end() :]) is not None
     then_but = re.match(r",?\s+but\b", caption[phrase[1] :]) is not None
     after_comma = caption[: match.start()].rstrip().endswith(",")
-    return (
-        (named and after_noun)
-        or (then_but and (named or article or after_comma))
-        or (article and after_comma)
-    )
+    answered = then_but and (named or article or after_comma)
+    return (named and after_noun) or answered or (article and after_comma)
 
 
 def _phrase(caption: str, at: int, verbs: bool = False) -> Span:
@@ -271,12 +255,11 @@ def _phrase(caption: str, at: int, verbs: bool = False) -> Span:
         named = previous not in patterns.BEFORE_GERUNDS and _tag(caption[start:end], None)
         gerund = begun and word in patterns.GERUNDS and not named  # "no male singing"
         manner = verbs and caption[start:end].lower() == previous and previous.endswith("ly")
-        goes_on = adverb or manner or gerund  # "not perfectly in tune"
-        if word in patterns.STOPS and begun and not goes_on:
+        continues = adverb or manner or gerund  # "not perfectly in tune"
+        allowed = continues if begun else verbs or word in patterns.NOUN_STARTS
+        if word in patterns.STOPS and not allowed:
             break
         if word == "other" and caption[at + match.end() :].startswith(" than"):
-            break
-        if word in patterns.STOPS and not begun and not verbs and word not in patterns.NOUN_STARTS:
             break
         if word in ("and", "or") and not _noun_follows(caption, at + match.end()):
             break
@@ -303,11 +286,7 @@ def _noun_follows(caption: str, at: int) -> bool:
 
 
 def _subject(caption: str, at: int) -> Span:
-    """Return the noun phrase before ``at``, without relative clauses and asides.
-
-    For "The fiddle, typical for the style, is absent" and "the fiddle that was in the intro is
-    absent" it is "fiddle".
-    """
+    """Return the noun phrase before ``at``: "fiddle" for "The fiddle, as is typical, is absent"."""
     before = caption[:at].rstrip()
     sentence = max(before.rfind(mark) for mark in ".!?;") + 1
     if before.endswith(","):
@@ -330,9 +309,5 @@ def _tag(phrase: str, vocabulary: Vocabulary | None) -> str | None:
         mentions = vocabulary.find(phrase)
         return mentions[0].tag if mentions else None
     words = re.findall(patterns.WORD, phrase.lower())
-    for size in (2, 1):
-        for i in range(len(words) - size + 1):
-            concept = patterns.CONCEPT_OF.get(" ".join(words[i : i + size]))
-            if concept:
-                return concept
-    return None
+    candidates = [*map(" ".join, pairwise(words)), *words]
+    return next((patterns.CONCEPT_OF[c] for c in candidates if c in patterns.CONCEPT_OF), None)

@@ -6,25 +6,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from negclap.rng import stream
-from negclap.text.negate import AbsentFrom, insert_negation
+from negclap.text.negate import AbsentFrom, Insertion, insert_negation
 from negclap.text.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True)
 class TextInspection:
-    """Counts over all captions, and random samples.
+    """Counts over all captions, and random samples (track id, caption, caption with insertion).
 
-    Attributes:
-        captions: Number of captions.
-        without_tag: Captions that mention no tag.
-        inserted: Captions with an insertion.
-        tags: Insertions by tag.
-        cues: Insertions by cue.
-        positions: Insertions by kind of place.
-        prevented: Expected number of false negations that the filter for related tags prevented:
-            insertions that would have negated an alias or a broader or narrower term of a tag of
-            the caption (or track, if so chosen) if only exact names were filtered.
-        samples: (track id, caption, caption with the insertion).
+    ``tags``, ``cues`` and ``positions`` count the insertions; ``without_tag`` counts captions that
+    mention no tag. ``prevented`` is the expected number of false negations that the filter for
+    related tags prevented: insertions that would have negated an alias or a broader or narrower
+    term of a tag of the caption (or track, if so chosen) if only exact names were filtered.
     """
 
     captions: int
@@ -38,10 +31,8 @@ class TextInspection:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields as plain data for JSON."""
-        return {
-            name: dict(value) if isinstance(value, Counter) else value
-            for name, value in vars(self).items()
-        }
+        counters = {name: dict(v) for name, v in vars(self).items() if isinstance(v, Counter)}
+        return vars(self) | counters
 
 
 def inspect_insertions(
@@ -54,15 +45,11 @@ def inspect_insertions(
     samples: int,
 ) -> TextInspection:
     """Apply Negation insert once to every caption of every track, and count."""
-    tags: Counter[str] = Counter()
-    cues: Counter[str] = Counter()
-    positions: Counter[str] = Counter()
+    insertions: list[Insertion] = []
+    changed: list[tuple[str, str, str]] = []
     without_tag = 0
     prevented = 0.0
-    changed: list[tuple[str, str, str]] = []
-    texts = [
-        (track, i, caption.text) for track in tracks for i, caption in enumerate(track.captions)
-    ]
+    texts = [(track, i, each.text) for track in tracks for i, each in enumerate(track.captions)]
     for track, index, text in texts:
         insertion = insert_negation(
             text,
@@ -74,14 +61,17 @@ def inspect_insertions(
             absent_tags=track.absent_tags,
         )
         without_tag += not vocabulary.find(text)
-        if insertion.tag and absent_from != "absent_tags":
+        if not insertion.tag:
+            continue
+        insertions.append(insertion)
+        changed.append((track.track_id, text, insertion.text))
+        if absent_from != "absent_tags":
             filtered = track.tags if absent_from == "tags" else ()
             prevented += _prevented_share(text, filtered, vocabulary)
-        if insertion.tag and insertion.cue and insertion.position:
-            tags[insertion.tag] += 1
-            cues[insertion.cue] += 1
-            positions[insertion.position] += 1
-            changed.append((track.track_id, text, insertion.text))
+    tags, cues, positions = (
+        Counter(str(getattr(insertion, name)) for insertion in insertions)
+        for name in ("tag", "cue", "position")
+    )
     shown = stream(seed, "samples").sample(changed, min(samples, len(changed)))
     return TextInspection(
         len(texts), without_tag, len(changed), tags, cues, positions, prevented, shown

@@ -1,9 +1,8 @@
-"""Negate captions: Negation insert, and half and fully negated captions.
+"""Negate captions: Negation insert, and half and fully negated captions (arXiv 2601.13931).
 
-Source: arXiv 2601.13931. Every function is a pure function of (caption, tags, seed). The paper does
-not publish its exact procedure. Choices made here: phrases are inserted where a clause can stand,
-the cue fits the tag's part of speech, all mentions of a tag are negated, and mentions that are
-already negated are left unchanged.
+The paper does not publish its exact procedure. Choices made here: phrases are inserted where a
+clause can stand, the cue fits the tag's part of speech, all mentions of a tag are negated, and
+mentions that are already negated are left unchanged.
 """
 
 import random
@@ -51,10 +50,8 @@ class Insertion(NamedTuple):
 class Negated:
     """A caption with a cue before some of its tags.
 
-    Attributes:
-        text: The caption with the cues.
-        tags: The negated tags, in the order of their first mention.
-        spans: Character offsets of the inserted cues in ``text``, including the space after them.
+    ``tags`` are in the order of their first mention; ``spans`` are the character offsets of the
+    cues in ``text``, including the space after them.
     """
 
     text: str
@@ -105,16 +102,9 @@ def _has_suffix_cue(caption: str, mentions: list[Mention], at: int) -> bool:
 
 
 def negated_mentions(caption: str, mentions: list[Mention]) -> list[bool]:
-    """Return for each mention whether it is negated.
-
-    Combines the cues of `is_negated` with the detector for human-written text, which also handles
-    "no drums, bass or vocals".
-    """
+    """Return for each mention whether `is_negated` or the detector finds that it is negated."""
     spans = denied_spans(caption)
-    return [
-        is_negated(caption, mentions, index) or is_within(mention, spans)
-        for index, mention in enumerate(mentions)
-    ]
+    return [is_negated(caption, mentions, i) or is_within(m, spans) for i, m in enumerate(mentions)]
 
 
 def is_within(mention: Mention, spans: Iterable[Span]) -> bool:
@@ -144,14 +134,11 @@ def insert_negation(
         p: Probability of an insertion, 0 to 1.
         absent_from: What the tag must be absent from: "caption" (as in the paper; the clip may
             still have the tag), "tags" (also from the track's ``tags``), or "absent_tags" (it must
-            be one of the tags known to be absent).
-        tags: The track's tags; required for "tags".
-        absent_tags: The track's absent tags; required for "absent_tags".
+            be one of ``absent_tags``).
+        tags: The track's tags, for "tags".
+        absent_tags: The track's absent tags, for "absent_tags".
         cooccurrence: Makes tags rarer that often occur with those of the track and the caption;
             ignored for "absent_tags".
-
-    Returns:
-        The caption with the insertion; unchanged if none was drawn or no tag is left to draw.
 
     Raises:
         InputError: If the caption has no words, ``p`` is out of range, or "absent_tags" is chosen
@@ -164,20 +151,16 @@ def insert_negation(
     if rng.random() >= p:
         return Insertion(caption)
     mentions = vocabulary.find(caption)
+    mentioned = {mention.tag for mention in mentions}
     candidates = _candidates(vocabulary, absent_from, absent_tags)
     if cooccurrence and absent_from != "absent_tags":
-        present = {*tags, *(mention.tag for mention in mentions)}
-        candidates = cooccurrence.thin(candidates, present, str(seed))
-    excluded = vocabulary.overlapping(mention.tag for mention in mentions)
-    if absent_from == "tags":
-        excluded |= vocabulary.overlapping(tags)
-    tag = _draw_tag(candidates, excluded, rng)
+        candidates = cooccurrence.thin(candidates, {*tags, *mentioned}, str(seed))
+    named = {*tags, *mentioned} if absent_from == "tags" else mentioned
+    tag = _draw_tag(candidates, vocabulary.overlapping(named), rng)
     if tag is None:
         return Insertion(caption)
     cue = rng.choice(TRAINING_CUES[vocabulary[tag].part_of_speech])
-    places = insertion_places(caption, mentions)
-    position, offset = places[rng.randrange(len(places))]
-    return _insert_at(caption, cue, tag, position, offset)
+    return _insert_at(caption, cue, tag, *rng.choice(insertion_places(caption, mentions)))
 
 
 def _candidates(
@@ -191,9 +174,7 @@ def _candidates(
 
 
 def _draw_tag(candidates: tuple[str, ...], excluded: set[str], rng: random.Random) -> str | None:
-    for _ in range(8):  # almost always enough, and faster than filtering the whole vocabulary
-        if not candidates:
-            return None
+    for _ in range(8 if candidates else 0):  # mostly enough, and faster than filtering all tags
         tag = candidates[int(rng.random() * len(candidates))]
         if tag not in excluded:
             return tag
@@ -207,13 +188,13 @@ def insertion_places(caption: str, mentions: list[Mention]) -> list[tuple[Positi
     These are the start, the end (before closing punctuation), after clause punctuation, and before
     a word that starts a phrase ("with", "for", ...); never inside a word or a multi-word tag.
     """
-    places: list[tuple[Position, int]] = [("start", 0)]
     inside = {at for _, start, end in mentions for at in range(start + 1, end)}
-    for gap in _GAP.finditer(caption):
-        if gap.end() not in inside:
-            places.append(("clause" if gap["punct"] else "phrase", gap.end()))
-    places.append(("end", len(caption.rstrip(_CLOSING))))
-    return places
+    gaps: list[tuple[Position, int]] = [
+        ("clause" if gap["punct"] else "phrase", gap.end())
+        for gap in _GAP.finditer(caption)
+        if gap.end() not in inside
+    ]
+    return [("start", 0), *gaps, ("end", len(caption.rstrip(_CLOSING)))]
 
 
 def _insert_at(caption: str, cue: Cue, tag: str, position: Position, at: int) -> Insertion:
@@ -265,18 +246,14 @@ def negation_levels(caption: str, vocabulary: Vocabulary, seed: int | str) -> Le
 def _put_cues(
     caption: str, mentions: list[Mention], cues: dict[str, Cue], chosen: frozenset[str]
 ) -> Negated:
-    parts: list[str] = []
+    text = ""
     spans: list[Span] = []
-    done = length = 0
-    for mention in mentions:
-        if mention.tag not in chosen:
-            continue
-        prefix = cues[mention.tag].prefix
-        length += mention.start - done
-        spans.append((length, length + len(prefix)))
-        length += len(prefix)
-        parts += (caption[done : mention.start], prefix)
-        done = mention.start
-    parts.append(caption[done:])
-    tags = tuple(dict.fromkeys(m.tag for m in mentions if m.tag in chosen))
-    return Negated("".join(parts), tags, tuple(spans))
+    done = 0
+    negated = [mention for mention in mentions if mention.tag in chosen]
+    for mention in negated:
+        text += caption[done : mention.start]
+        done, start = mention.start, len(text)
+        text += cues[mention.tag].prefix
+        spans.append((start, len(text)))
+    tags = tuple(dict.fromkeys(mention.tag for mention in negated))
+    return Negated(text + caption[done:], tags, tuple(spans))

@@ -4,13 +4,13 @@ There is one probe per track: its caption at the three negation levels and, if i
 known, a true-absence pair shared with a partner clip. Validation, test and benchmark use them.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Literal, NamedTuple, Protocol
 
 from negclap.rng import stream
-from negclap.text.compose import compose
+from negclap.text.compose import compose, draw_unrelated
 from negclap.text.cues import TRAINING_CUES, Cue
 from negclap.text.negate import (
     Negated,
@@ -39,13 +39,10 @@ class Statement(NamedTuple):
 
 
 class AbsenceProbe(NamedTuple):
-    """A clip has tag w and lacks tag v of the same kind.
+    """Texts about a clip that has tag w and lacks tag v of the same kind.
 
-    Attributes:
-        true: A caption with "no v".
-        false: The same caption with "no w".
-        present: The bare tag w.
-        absent: The bare tag v.
+    ``true`` is a caption with "no v", ``false`` the same caption with "no w", and ``present`` and
+    ``absent`` are the bare tags w and v.
     """
 
     true: Statement
@@ -56,13 +53,10 @@ class AbsenceProbe(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """The texts that probe one clip; None where the clip does not have a text.
+    """The texts that probe one clip: its caption at the negation levels, and a true absence.
 
-    Attributes:
-        original: Its caption.
-        half: The half negated caption; needs two tags in the caption.
-        fully: The fully negated caption; needs one tag in the caption.
-        absence: Texts about a present and an absent tag; needs a partner clip (`Couple`).
+    ``half`` is None if the caption has fewer than two tags, ``fully`` without tags, and ``absence``
+    without a partner clip (`Couple`).
     """
 
     original: Statement
@@ -72,18 +66,11 @@ class Probe:
 
     def level(self, level: Level) -> Statement | None:
         """Return the caption at a negation level."""
-        match level:
-            case "original":
-                return self.original
-            case "half":
-                return self.half
-            case "fully":
-                return self.fully
+        return {"original": self.original, "half": self.half, "fully": self.fully}[level]
 
     def statements(self) -> list[Statement]:
         """Return all texts of the probe."""
-        levels = [one for one in (self.original, self.half, self.fully) if one]
-        return [*levels, *(self.absence or ())]
+        return [*filter(None, map(self.level, LEVELS)), *(self.absence or ())]
 
 
 class Subject(Protocol):
@@ -114,8 +101,8 @@ class Couple(NamedTuple):
     Attributes:
         first: Row of a clip with tag ``x`` and without ``y``.
         second: Row of a clip with tag ``y`` and without ``x``.
-        x: A tag.
-        y: Another tag of the same part of speech; neither implies or excludes the other.
+        x: A tag of the same part of speech as ``y``; neither implies or excludes the other.
+        y: The other tag.
         context: A caption of shared tags that is unrelated to x and y.
     """
 
@@ -123,17 +110,11 @@ class Couple(NamedTuple):
     second: int
     x: str
     y: str
-    context: "Statement"
+    context: Statement
 
 
 def match_couples(tracks: Sequence[Subject], vocabulary: Vocabulary, seed: int) -> list[Couple]:
-    """Match tracks to couples at random; each track is in at most one.
-
-    Args:
-        tracks: Tracks of one split; those with unknown absent tags are skipped.
-        vocabulary: The tags.
-        seed: Determines the couples.
-    """
+    """Match tracks with known absent tags to couples at random; each track is in at most one."""
     rng = stream(seed, "couples")
     waiting = [i for i, track in enumerate(tracks) if track.absent_tags is not None]
     couples: list[Couple] = []
@@ -177,18 +158,9 @@ def context(
     tags: Iterable[str], probed: tuple[str, str], most: int, vocabulary: Vocabulary, key: str
 ) -> Statement:
     """Return a caption of up to ``most`` of the tags, all unrelated to the two ``probed`` tags."""
-    rng = stream(key)
-    known = [tag for tag in tags if tag in vocabulary]
-    chosen: list[str] = []
-    for tag in rng.sample(known, len(known)):
-        if len(chosen) < most and not any(
-            vocabulary.excludes(tag, other) for other in (*chosen, *probed)
-        ):
-            chosen.append(tag)
-    if not chosen:
-        return Statement("music", ())
+    chosen = draw_unrelated(tags, most, vocabulary, stream(key), besides=probed)
     claims = tuple((tag, True) for tag in chosen)
-    return Statement(compose(claims, vocabulary, key), claims)
+    return Statement(compose(claims, vocabulary, key) if claims else "music", claims)
 
 
 def build_probes(
@@ -198,15 +170,7 @@ def build_probes(
     vocabulary: Vocabulary,
     seed: int,
 ) -> list[Probe]:
-    """Return a probe for each track.
-
-    Args:
-        tracks: The tracks of one split.
-        captions: One caption per track.
-        couples: The result of `match_couples`.
-        vocabulary: The tags.
-        seed: Determines the texts.
-    """
+    """Return a probe for each track, from its caption and the result of `match_couples`."""
     probes = [
         _level_probe(track, caption, vocabulary, seed)
         for track, caption in zip(tracks, captions, strict=True)
@@ -237,14 +201,12 @@ def denials(
 def _level_probe(track: Subject, caption: str, vocabulary: Vocabulary, seed: int) -> Probe:
     levels = negation_levels(caption, vocabulary, f"{seed}/levels/{track.track_id}")
     original = statement(caption, vocabulary)
-    half = _negated(original, levels.half) if levels.half else None
-    fully = _negated(original, levels.fully) if levels.fully else None
-    return Probe(original, half, fully)
 
+    def negated(level: Negated | None) -> Statement | None:
+        claims = dict(original.claims) | dict.fromkeys(level.tags if level else (), False)
+        return Statement(level.text, tuple(claims.items())) if level else None
 
-def _negated(original: Statement, negated: Negated) -> Statement:
-    claims = dict(original.claims) | dict.fromkeys(negated.tags, False)
-    return Statement(negated.text, tuple(claims.items()))
+    return Probe(original, negated(levels.half), negated(levels.fully))
 
 
 def absence_texts(
@@ -255,24 +217,16 @@ def absence_texts(
     seed: int | str,
     cue: Cue | None = None,
 ) -> tuple[str, str]:
-    """Return the caption with "no v" (v absent) and with "no w" (w present).
+    """Return a caption that mentions neither tag with "no ``absent``" and with "no ``present``".
 
-    Both have the same cue at the same position.
-
-    Args:
-        caption: A caption that mentions neither tag.
-        present: The tag w.
-        absent: The tag v, with the same part of speech.
-        vocabulary: The tags.
-        seed: Determines the position, and the cue unless one is given.
-        cue: A cue that fits the part of speech; None draws a seen cue.
+    Both have the same cue at the same position, so the tags need the same part of speech. The cue
+    must fit it; None draws a seen cue.
     """
     rng = stream(seed)
     drawn = rng.choice(TRAINING_CUES[vocabulary[absent].part_of_speech])
     place = rng.choice(insertion_places(caption, vocabulary.find(caption)))
-    used = cue or drawn
-    true = add_negated(caption, used, absent, place)
-    return true, add_negated(caption, used, present, place)
+    true, false = (add_negated(caption, cue or drawn, tag, place) for tag in (absent, present))
+    return true, false
 
 
 def assumed_absent(tags: Iterable[str], vocabulary: Vocabulary) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 import random
 from collections.abc import Sequence
 
-from negclap.text.compose import enumerate_words
+from negclap.text.compose import draw_unrelated, enumerate_words
 from negclap.text.vocabulary import Vocabulary
 
 NOUNS = ("piece", "track", "song", "recording", "tune")
@@ -36,45 +36,29 @@ def write_captions(
 ) -> list[str]:
     """Return ``n`` captions, each with its own draw of two to four unrelated tags.
 
-    Args:
-        tags: The track's tags.
-        vocabulary: The vocabulary. Nouns are sometimes mentioned by an alias.
-        rng: Source of all draws.
-        n: Number of captions.
-        nouns: Words for a track ("piece", "song").
+    Nouns are sometimes mentioned by an alias; ``nouns`` are the words for a track ("song").
     """
-    return [_write(_choose(tags, vocabulary, rng), vocabulary, rng, nouns) for _ in range(n)]
-
-
-def _choose(tags: Sequence[str], vocabulary: Vocabulary, rng: random.Random) -> list[str]:
-    wanted = rng.randint(2, 4)
-    chosen: list[str] = []
-    for tag in rng.sample(tags, len(tags)):
-        if len(chosen) < wanted and not any(vocabulary.excludes(tag, other) for other in chosen):
-            chosen.append(tag)
-    return chosen
+    return [_write(tags, vocabulary, rng, nouns) for _ in range(n)]
 
 
 def _write(
-    chosen: Sequence[str], vocabulary: Vocabulary, rng: random.Random, called: Sequence[str]
+    tags: Sequence[str], vocabulary: Vocabulary, rng: random.Random, called: Sequence[str]
 ) -> str:
+    chosen = draw_unrelated(tags, rng.randint(2, 4), vocabulary, rng)
+
     def surface(name: str) -> str:
-        aliases = vocabulary[name].aliases
-        readable = [a for a in aliases if vocabulary[name].part_of_speech == "noun"]
-        return rng.choice(readable) if readable and rng.random() < 0.2 else name
+        tag = vocabulary[name]
+        use_alias = tag.aliases and tag.part_of_speech == "noun" and rng.random() < 0.2
+        return rng.choice(tag.aliases) if use_alias else name
 
     in_order = [tag for tag in vocabulary.tags if tag.name in chosen]
     adjectives = [tag.name for tag in in_order if tag.part_of_speech == "adjective"]
-    genres = [
-        tag.name for tag in in_order if tag.category == "genre" and tag.name not in adjectives
-    ]
+    genres = [t.name for t in in_order if t.category == "genre" and t.name not in adjectives]
     attributes = [*adjectives, *genres]  # "a calm jazz track"
-    nouns = [surface(t) for t in chosen if t not in attributes]
-    templates: tuple[str, ...] = (
-        _BOTH if attributes and nouns else _ADJECTIVES_ONLY if attributes else _NOUNS_ONLY
-    )
+    nouns = [surface(tag) for tag in chosen if tag not in attributes]
+    templates = [*(_BOTH if nouns else _ADJECTIVES_ONLY)] if attributes else [*_NOUNS_ONLY]
     if genres:  # no "the track is jazz"
-        templates = tuple(template for template in templates if "trailing" not in template)
+        templates = [template for template in templates if "trailing" not in template]
     text = rng.choice(templates).format(
         adjectives="".join(f"{attribute} " for attribute in attributes),
         trailing=enumerate_words(adjectives),

@@ -27,10 +27,9 @@ class Tag:
 
     Attributes:
         name: The canonical name, lower case.
-        category: Any label ("instrument", "tempo"). Tags of an exclusive category exclude each
-            other.
+        category: Any label; tags of an exclusive category ("tempo") exclude each other.
         part_of_speech: Decides which cues can negate the tag.
-        aliases: Other surface forms of the tag.
+        aliases: Other surface forms.
         broader: Names of broader tags ("guitar" for "electric guitar").
     """
 
@@ -103,11 +102,10 @@ class Vocabulary:
 
     def _close_relations(self) -> dict[str, frozenset[str]]:
         ancestors = {tag.name: self._ancestors(tag) for tag in self.tags}
-        related: dict[str, set[str]] = {name: {name} | up for name, up in ancestors.items()}
-        for name, up in ancestors.items():
-            for ancestor in up:
-                related[ancestor].add(name)
-        return {name: frozenset(names) for name, names in related.items()}
+        return {
+            name: frozenset({name, *up, *(low for low in ancestors if name in ancestors[low])})
+            for name, up in ancestors.items()
+        }
 
     def _find_overlapping(self) -> dict[str, frozenset[str]]:
         """Return `overlapping` for each tag alone."""
@@ -191,19 +189,16 @@ class Vocabulary:
         return frozenset(self._ancestors(self._by_name[name]))
 
     def overlapping(self, names: Iterable[str]) -> set[str]:
-        """Return all tags whose meaning or words overlap with one of ``names``.
+        """Return the tags themselves, their broader and narrower tags, and those in their words.
 
-        These are the tags themselves, their broader and narrower tags, and all tags whose words
-        are contained in theirs ("guitar" in "bass guitar").
+        "guitar" is in the words of "bass guitar".
         """
         return set().union(*(self._overlapping.get(name) or (name,) for name in names))
 
     def excludes(self, one: str, other: str) -> bool:
         """Whether two tags exclude each other, or one implies the other."""
-        if other in self.related(one):
-            return True
-        category = self._by_name[one].category
-        return category in self.exclusive and category == self._by_name[other].category
+        mine, theirs = self._by_name[one].category, self._by_name[other].category
+        return other in self.related(one) or mine == theirs in self.exclusive
 
     def save(self, path: Path) -> None:
         """Write the vocabulary as JSON."""

@@ -1,6 +1,6 @@
 """The LightningDataModule: batches of clips and captions from a manifest."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import lightning.pytorch as pl
@@ -217,8 +217,10 @@ class NegClapDataModule(pl.LightningDataModule):
         if self.trainer:  # in a resumed run, loading starts before Lightning sets the epoch
             sampler.set_epoch(self.trainer.current_epoch)
         if name == "train" and self.trainer:
-            return _ResumableLoader(self.trainer, dataset, sampler, self.num_workers, self.tokenize)
-        return ClipLoader(dataset, sampler, self.num_workers, self.tokenize)
+            loader = ResumableLoader.of(dataset, sampler, self.num_workers, self.tokenize)
+            loader.progress = self.trainer.fit_loop.epoch_loop.batch_progress.current
+            return loader
+        return ClipLoader.of(dataset, sampler, self.num_workers, self.tokenize)
 
     def train_dataloader(self) -> ClipLoader:
         """Return the loader of shuffled, full training batches."""
@@ -232,9 +234,9 @@ class NegClapDataModule(pl.LightningDataModule):
         """Return the loaders of all test tracks, each once over all processes, and of the twins."""
         return [self._loader(name) for name in ("test", "twins") if len(self.datasets[name])]
 
-    def predict_dataloader(self) -> ClipLoader:
-        """Return the loader of the test split."""
-        return self._loader("test")
+    def predict_dataloader(self) -> Iterable[Batch]:
+        """Return the batches of all test tracks, each once over all processes."""
+        return _PredictionLoader(self._loader("test"))
 
     def transfer_batch_to_device(
         self, batch: Batch, device: torch.device, dataloader_idx: int
@@ -250,17 +252,19 @@ class NegClapDataModule(pl.LightningDataModule):
         return stack_waveforms([dataset[key] for key in keys])
 
 
-class _ResumableLoader(ClipLoader):
-    """A loader that can resume within an epoch; Lightning saves its state in checkpoints."""
+class ResumableLoader(ClipLoader):
+    """Resume in the middle of an epoch: Lightning keeps the loader's state in checkpoints.
 
-    def __init__(self, trainer: pl.Trainer, *args: Any) -> None:
-        super().__init__(*args)
-        self._progress = trainer.fit_loop.epoch_loop.batch_progress.current
+    Attributes:
+        progress: Lightning's count of the batches of this epoch.
+    """
+
+    progress: Any
 
     def state_dict(self) -> dict[str, int]:
         """Return the epoch and the number of batches trained on; workers may have loaded more."""
         sampler = self._plan()
-        return {"epoch": sampler.epoch, "batches": self._progress.ready, **self._batch()}
+        return {"epoch": sampler.epoch, "batches": self.progress.ready, **self._batch()}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
         """Skip the batches trained on.
@@ -285,6 +289,19 @@ class _ResumableLoader(ClipLoader):
 
     def _batch(self) -> dict[str, int]:
         return {"batch_size": self._plan().batch_size, "processes": self._plan().world_size}
+
+
+class _PredictionLoader:
+    """Batches of a loader. In prediction, Lightning would rebuild a DataLoader's sampler."""
+
+    def __init__(self, loader: ClipLoader) -> None:
+        self._loader = loader
+
+    def __iter__(self) -> Iterator[Batch]:
+        return iter(self._loader)
+
+    def __len__(self) -> int:
+        return len(self._loader)
 
 
 def _caption(track: Track, epoch: int) -> ClipTexts:

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
         "losses.py 64",
         "manifest.py 2000",
         "retrieval.py 300",
-        "step.py",
+        "step.py --rounds 1 --batch 8",
         "text.py",
     ],
 )

@@ -44,7 +44,7 @@ def training_set(chorales, tracks, on_bad_audio="error", root=None):
 
 def run_epochs(dataset, workers, epochs):
     sampler = PlanSampler(len(dataset), 16, 0, 1, seed=7)
-    loader = ClipLoader(dataset, sampler, workers, characters)
+    loader = ClipLoader.of(dataset, sampler, workers, characters)
     seen = []
     for epoch in epochs:
         sampler.set_epoch(epoch)
@@ -178,7 +178,7 @@ def test_skipped_audio_is_replaced_and_counted(tmp_path):
 @pytest.mark.parametrize("workers", [0, 1])
 def test_an_error_is_the_same_from_any_process(tmp_path, workers):
     dataset = piano_set(tmp_path, "b", "error")
-    loader = ClipLoader(dataset, PlanSampler(3, 3, 0, 1, seed=0), workers, characters)
+    loader = ClipLoader.of(dataset, PlanSampler(3, 3, 0, 1, seed=0), workers, characters)
     with pytest.raises(AudioError, match=r"^track 'b': .*b\.wav: empty file$"):
         list(loader)
 
