@@ -1,13 +1,8 @@
-"""Read audio: probe, seek, downmix, resample.
+"""Read audio: probe, seek, downmix, resample. Only the excerpt is decoded.
 
-`soundfile` decodes (wav, flac, ogg, mp3) and `soxr` resamples. Only the excerpt is decoded.
-Waveforms are mono float32 in [-1, 1]; sample rates are in Hz.
-
-Audio is given by a location: a path, a URL (see `storage`), or a window of a larger file, which is
-how manifests point into tar shards. ``train-000012.tar#1536+231234.flac`` is a flac file of 231,234
-bytes at byte 1,536; ``...#1580+1323000.s16@22050`` is raw PCM: 16-bit little-endian, mono, 22,050
-Hz. A `Path` is always a local file, even if its name looks like one of these. A ``.npy`` file
-contains mono samples at 16,000 Hz, as in LP-MusicCaps.
+Audio is given by a location: a path, a URL (see `storage`), or a `Window` of a larger file. A
+`Path` is always a local file, even if its name looks like one of these. A ``.npy`` file contains
+mono samples at 16,000 Hz, as in LP-MusicCaps.
 """
 
 import io
@@ -32,10 +27,6 @@ Samples = NDArray[np.float32] | NDArray[np.int16]
 """A float32 waveform, or the same as int16 with a full scale of 32,768."""
 
 TOLERANCE_S = 0.05  # may be missing at the end: encoders cut or pad by a frame or two
-# After a seek, the first frames of an mp3 are silent, because their bit reservoir is in earlier
-# frames. So decode some frames before the excerpt and drop them. Low bit rates need the most: 20
-# frames of 576 samples at 24 kHz and 8 kbit/s, 4 of 1,152 at 48 kHz and 32 kbit/s.
-_MP3_LEAD = {"below 32 kHz": 24 * 576, "else": 6 * 1152}
 _NPY_RATE = 16_000
 _WINDOW = re.compile(r"(?P<file>.+)#(?P<start>\d+)\+(?P<size>\d+)\.(?P<form>\w+(?:@\d+)?)$")
 _PCM = "s16"
@@ -59,9 +50,10 @@ class AudioInfo:
 
 
 class Window(NamedTuple):
-    """Audio inside a larger file: ``size`` bytes from byte ``start``.
+    """Audio inside a larger file, such as a tar shard: ``size`` bytes from byte ``start``.
 
-    ``form`` is the file name extension of the audio, or ``s16@RATE`` for raw PCM.
+    ``form`` is the file name extension of the audio, or ``s16@RATE`` for raw PCM (16-bit
+    little-endian, mono). As a location: ``a.tar#1536+231234.flac``.
     """
 
     file: str
@@ -76,18 +68,13 @@ class Window(NamedTuple):
     @classmethod
     def parse(cls, location: str) -> "Window | None":
         """Parse a location; None if it is not a window."""
-        match = _WINDOW.match(location)
-        if match is None:
-            return None
-        return cls(match["file"], int(match["start"]), int(match["size"]), match["form"])
+        if match := _WINDOW.match(location):
+            return cls(match["file"], int(match["start"]), int(match["size"]), match["form"])
+        return None
 
 
 def probe(location: str | Path) -> AudioInfo:
-    """Read the header of an audio file.
-
-    Raises:
-        AudioError: If it is missing or cannot be opened as audio.
-    """
+    """Read the header of an audio file, or raise an `AudioError`."""
     if str(location).endswith(".npy"):
         samples = _npy(location)
         return AudioInfo(_NPY_RATE, 1, len(samples) / _NPY_RATE)
@@ -111,22 +98,18 @@ def read_excerpt(
 
 def as_waveform(samples: Samples) -> Waveform:
     """Convert samples to float32 in [-1, 1]."""
-    if samples.dtype == np.int16:
-        return samples * np.float32(2**-15)
-    waveform: Waveform = samples.astype(np.float32, copy=False)
-    return waveform
+    int16 = samples.dtype == np.int16
+    return samples * np.float32(2**-15) if int16 else samples.astype(np.float32, copy=False)
 
 
 def read_samples(
     location: str | Path, start_s: float, duration_s: float, sample_rate: int
 ) -> Samples:
-    """Decode ``duration_s`` seconds from ``start_s``, as mono at ``sample_rate``.
+    """Decode ``duration_s`` seconds from ``start_s``, as mono at ``sample_rate``, in Hz.
 
-    Channels are averaged. Up to 50 ms missing at the end are padded with zeros.
-
-    Returns:
-        Exactly ``round(duration_s * sample_rate)`` samples; int16 if the file is 16-bit mono at
-        this rate, which halves the data to transfer, else float32.
+    Channels are averaged. Up to 50 ms missing at the end are padded with zeros, to exactly
+    ``round(duration_s * sample_rate)`` samples. They are int16 if the file is 16-bit mono at this
+    rate, which halves the data to transfer, else float32.
 
     Raises:
         AudioError: If the file is missing or corrupt, ends too early, has NaN or infinite samples,
@@ -146,7 +129,8 @@ def read_samples(
         raise SilenceError(f"{location}: silent for {duration_s:.3f} s from {start_s:.3f} s")
     if rate != sample_rate:
         mono = resample(as_waveform(mono), rate, sample_rate)
-    return _fit(mono, round(duration_s * sample_rate))
+    length = round(duration_s * sample_rate)
+    return mono[:length] if len(mono) >= length else np.pad(mono, (0, length - len(mono)))
 
 
 def resample(mono: Waveform, rate: int, wanted: int) -> Waveform:
@@ -176,7 +160,7 @@ def _decode(
                     f"{location}: too short, {file.frames / rate:.3f} s, "
                     f"excerpt starts at {start_s:.3f} s"
                 )
-            lead = min(first, _lead(rate)) if file.format == "MP3" else 0
+            lead = min(first, _mp3_lead(rate)) if file.format == "MP3" else 0
             with _SILENCED_STDERR if lead else nullcontext():
                 file.seek(first - lead)
                 unchanged = file.subtype == "PCM_16" and file.channels == 1 and rate == wanted
@@ -187,13 +171,18 @@ def _decode(
     return samples[lead:], rate
 
 
-def _lead(rate: int) -> int:
-    """Return how many samples of an mp3 to decode before the excerpt."""
-    return _MP3_LEAD["below 32 kHz" if rate < 32_000 else "else"]
+def _mp3_lead(rate: int) -> int:
+    """Return how many samples of an mp3 to decode before the excerpt and drop.
+
+    After a seek, the first frames are silent, because their bit reservoir is in earlier frames. Low
+    bit rates need the most: 20 frames of 576 samples at 24 kHz and 8 kbit/s, 4 of 1,152 at 48 kHz
+    and 32 kbit/s.
+    """
+    return 24 * 576 if rate < 32_000 else 6 * 1152
 
 
 class _SilencedStderr:
-    """Context manager that discards what C libraries write to stderr; safe with threads."""
+    """Discard what libmpg123 writes to stderr: warnings about the bit reservoir; thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -218,7 +207,6 @@ class _SilencedStderr:
 
 
 _SILENCED_STDERR = _SilencedStderr()
-"""For seeks in mp3 files: libmpg123 warns about the missing bit reservoir."""
 
 
 def _window(location: str | Path) -> Window | None:
@@ -290,11 +278,3 @@ def _unreadable(location: str | Path, error: Exception) -> AudioError:
         return AudioError(f"{location}: empty file")
     reason = " ".join(str(getattr(error, "error_string", error)).split())
     return AudioError(f"{location}: cannot be read as audio ({reason})")
-
-
-def _fit(samples: Samples, length: int) -> Samples:
-    if len(samples) >= length:
-        return samples[:length]
-    padded = np.zeros(length, samples.dtype)
-    padded[: len(samples)] = samples
-    return padded

@@ -2,12 +2,14 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 from torch.distributed.nn.functional import all_gather as _all_gather_with_gradient
+
+T = TypeVar("T")
 
 
 def is_distributed() -> bool:
@@ -20,10 +22,13 @@ def rank() -> int:
     return dist.get_rank() if is_distributed() else 0
 
 
+def _world_size() -> int:
+    return dist.get_world_size() if is_distributed() else 1
+
+
 def share(count: int) -> tuple[int, int]:
     """Return start and end of this rank's part of ``count`` items; sizes differ by at most 1."""
-    world = dist.get_world_size() if is_distributed() else 1
-    return count * rank() // world, count * (rank() + 1) // world
+    return count * rank() // _world_size(), count * (rank() + 1) // _world_size()
 
 
 def gather_with_gradient(rows: Tensor) -> Tensor:
@@ -45,20 +50,21 @@ def gather(rows: Tensor) -> Tensor:
 
 def gather_uneven(rows: Tensor) -> Tensor:
     """Gather ``(b, ...)`` of all ranks, where b may differ, in rank order; no gradients."""
-    if not is_distributed():
-        return rows
-    parts: list[Any] = [None] * dist.get_world_size()
-    dist.all_gather_object(parts, rows.cpu())  # the backend may not support the device
-    return torch.cat(parts).to(rows.device)
+    # As objects on the CPU: the backend may not support the device.
+    return torch.cat(_objects(rows.cpu())).to(rows.device) if is_distributed() else rows
 
 
 def gather_messages(messages: Mapping[str, int]) -> Counter[str]:
     """Return the sum of all ranks' counts, on every rank."""
-    if not is_distributed():
-        return Counter(messages)
-    parts: list[Any] = [None] * dist.get_world_size()
-    dist.all_gather_object(parts, dict(messages))
-    return sum((Counter(part) for part in parts), Counter())
+    return sum(map(Counter, _objects(dict(messages))), Counter())
+
+
+def _objects(mine: T) -> list[T]:
+    """Return the picklable objects of all ranks."""
+    parts = [mine] * _world_size()
+    if is_distributed():
+        dist.all_gather_object(parts, mine)
+    return parts
 
 
 def global_mean(values: Tensor) -> Tensor:
@@ -69,8 +75,6 @@ def global_mean(values: Tensor) -> Tensor:
     result is zero if no rank has any.
     """
     count = torch.tensor(float(values.numel()), device=values.device)
-    world = 1
     if is_distributed():
         dist.all_reduce(count)
-        world = dist.get_world_size()
-    return values.sum() * world / count.clamp(min=1.0)
+    return values.sum() * _world_size() / count.clamp(min=1.0)

@@ -12,10 +12,9 @@ R = TypeVar("R")
 def map_ahead(
     pool: ThreadPoolExecutor, function: Callable[[T], R], items: Iterable[T], depth: int
 ) -> Iterator[R]:
-    """Yield ``function(item)`` for each item, in order, computed in the pool.
+    """Yield ``function(item)`` for each item, in order; the pool is at most ``depth`` items ahead.
 
-    `Executor.map` submits all items at once; this submits at most ``depth`` items more than have
-    been yielded, so neither the items nor their results pile up in memory.
+    `Executor.map` would submit all items at once.
     """
     waiting: deque[Future[R]] = deque()
     for item in items:

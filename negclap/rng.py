@@ -1,8 +1,7 @@
 """Random number generators as pure functions of a key.
 
-Every random choice for an item (excerpt, caption, negation) is drawn from its own generator, for
-example ``stream(seed, epoch, track_id, purpose)``. So it does not depend on the number of workers,
-on the rank, or on whether training was resumed.
+Every random choice for an item has its own generator, ``stream(seed, epoch, track_id, purpose)``,
+so it does not depend on the number of workers, on the rank, or on whether training was resumed.
 """
 
 import random

@@ -1,8 +1,8 @@
 """Read and write bytes by location: local paths, and URLs through fsspec.
 
-A location is a path or a URL (``s3://``, ``gs://``, ``http://``, ``file://``). Credentials and
-endpoints come from fsspec's own configuration file and environment variables. Range reads transfer
-only the bytes that were asked for. WebDataset's ``pipe:COMMAND`` is rejected: commands are not run.
+Credentials and endpoints come from fsspec's own configuration file and environment variables.
+WebDataset's ``pipe:COMMAND`` is rejected: commands are not run. What cannot be read or written
+raises a `StorageError`.
 """
 
 import hashlib
@@ -50,11 +50,7 @@ def is_remote(location: str) -> bool:
 
 
 def local_path(location: str) -> Path:
-    """Return the path of a location that is not remote.
-
-    Raises:
-        StorageError: If the location is a command.
-    """
+    """Return the path of a location that is not remote; a command raises a `StorageError`."""
     if is_command(location):
         raise StorageError(
             f"{location}: commands are not run; save the output to a file and give its path"
@@ -74,26 +70,13 @@ def folder_of(location: str) -> str:
 
 
 def read(location: str) -> bytes:
-    """Read all bytes of a location.
-
-    Raises:
-        StorageError: If it cannot be read.
-    """
-    if is_remote(location):
-        return _read_url(location, None, None)
-    return _read_file(local_path(location), 0, None)
+    """Read all bytes of a location."""
+    return _read(location, 0, None)
 
 
 def read_range(location: str, start: int, size: int) -> bytes:
-    """Read ``size`` bytes from byte ``start``.
-
-    Raises:
-        StorageError: If the location cannot be read or ends before the range does.
-    """
-    if is_remote(location):
-        data = _read_url(location, start, start + size)
-    else:
-        data = _read_file(local_path(location), start, size)
+    """Read ``size`` bytes from byte ``start``, without transferring the others."""
+    data = _read(location, start, size)
     if len(data) != size:
         raise StorageError(
             f"{location}: got {len(data)} bytes from byte {start}, expected {size}; the file is "
@@ -102,20 +85,19 @@ def read_range(location: str, start: int, size: int) -> bytes:
     return data
 
 
-def _read_file(path: Path, start: int, size: int | None) -> bytes:
+def _read(location: str, start: int, size: int | None) -> bytes:
+    if is_remote(location):
+        span = (None, None) if size is None else (start, start + size)
+        data = _retry(location, lambda: _read_once(location, *span))
+        ignored = size is not None and len(data) >= start + size  # the server sent the whole file
+        return data[slice(*span)] if ignored else data
+    path = local_path(location)
     try:
         with path.open("rb", buffering=0) as file:
             file.seek(start)
             return file.read(-1 if size is None else size) or b""
     except OSError as error:
         raise StorageError(f"{path}: {error.strerror}") from None
-
-
-def _read_url(location: str, start: int | None, end: int | None) -> bytes:
-    data = _retry(location, lambda: _read_once(location, start, end))
-    if start is not None and end is not None and len(data) >= end:
-        return data[start:end]  # the server ignored the range and sent the whole file
-    return data
 
 
 def _retry(location: str, action: Callable[[], T]) -> T:
@@ -154,11 +136,7 @@ def exists(location: str) -> bool:
 
 
 def open_binary(location: str) -> IO[bytes]:
-    """Open a location as a seekable file; a URL is read in blocks.
-
-    Raises:
-        StorageError: If it cannot be opened.
-    """
+    """Open a location as a seekable file; a URL is read in blocks."""
     if not is_remote(location):
         try:
             return local_path(location).open("rb")
@@ -175,20 +153,13 @@ def open_binary(location: str) -> IO[bytes]:
 def list_files(root: str, pattern: str) -> list[str]:
     """List the files below ``root`` that match a pattern, relative to it and sorted.
 
-    Args:
-        root: A folder or URL.
-        pattern: A glob, or a name with a range of numbers in braces ("train-{000..012}.tar").
-            Braces work on servers that cannot list files: the names are not checked.
+    The pattern is a glob, or a name with a range of numbers in braces ("train-{000..012}.tar").
+    Braces work on servers that cannot list files: the names are not checked.
     """
-    numbers = _NUMBERS.search(pattern)
-    if numbers:
-        first, last = numbers[1], numbers[2]
-        names = (f"{i:0{len(first)}d}" for i in range(int(first), int(last) + 1))
-        return [
-            file
-            for name in names
-            for file in list_files(root, pattern.replace(numbers[0], name, 1))
-        ]
+    if numbers := _NUMBERS.search(pattern):
+        every = range(int(numbers[1]), int(numbers[2]) + 1)
+        names = (pattern.replace(numbers[0], f"{i:0{len(numbers[1])}d}", 1) for i in every)
+        return [file for name in names for file in list_files(root, name)]
     if not any(sign in pattern for sign in "*?["):
         return [pattern]
     if is_remote(root):
@@ -203,12 +174,7 @@ def list_files(root: str, pattern: str) -> list[str]:
 def atomic_write(path: Path, mode: Literal["w", "wb"] = "w") -> Iterator[IO[Any]]:
     """Open a local file that appears under its name only when the block has succeeded.
 
-    The data is written to a temporary file in the same folder, which then replaces ``path``; on an
-    error it is removed, and an earlier file at ``path`` is kept.
-
-    Args:
-        path: The file; its folder must exist.
-        mode: "w" writes UTF-8 text, "wb" bytes.
+    On an error, an earlier file is kept. The folder must exist; mode "w" writes UTF-8 text.
     """
     temporary = path.with_name(f"{path.name}.{uuid4().hex}.partial")
     try:
@@ -233,11 +199,7 @@ def write_lines(path: Path, entries: Iterable[object]) -> None:
 
 
 def write(location: str, data: bytes) -> None:
-    """Write bytes to a location, completely or not at all.
-
-    Raises:
-        StorageError: If they cannot be written.
-    """
+    """Write bytes to a location, completely or not at all."""
     with tempfile.TemporaryDirectory(prefix="negclap-") as folder:
         path = Path(folder) / "data"
         path.write_bytes(data)
@@ -245,13 +207,14 @@ def write(location: str, data: bytes) -> None:
 
 
 def put(path: Path, location: str) -> None:
-    """Copy a local file to a location, completely or not at all.
+    """Copy a local file to a location, completely or not at all."""
 
-    Raises:
-        StorageError: If it cannot be written there.
-    """
+    def upload() -> None:
+        system, target = url_to_fs(location)
+        system.put_file(str(path), target)
+
     if is_remote(location):
-        _retry(location, lambda: _put_once(path, location))
+        _retry(location, upload)
         return
     target = local_path(location)
     try:
@@ -262,17 +225,8 @@ def put(path: Path, location: str) -> None:
         raise StorageError(f"{location}: {error.strerror}") from None
 
 
-def _put_once(path: Path, location: str) -> None:
-    system, target = url_to_fs(location)
-    system.put_file(str(path), target)
-
-
 def local_copy(location: str) -> Path:
-    """Return the local path of a location; a URL is downloaded into the cache at each call.
-
-    Raises:
-        StorageError: If it cannot be read.
-    """
+    """Return the local path of a location; a URL is downloaded into the cache at each call."""
     if not is_remote(location):
         return local_path(location)
     data = read(location)
@@ -287,5 +241,4 @@ def local_copy(location: str) -> Path:
 
 def cache_folder() -> Path:
     """Return the folder for copies of remote files: ``$XDG_CACHE_HOME/negclap``."""
-    home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(home).expanduser() / "negclap"
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "negclap"

@@ -12,16 +12,11 @@ from negclap.errors import InputError
 def parser() -> ArgumentParser:
     """Return the parser of the command."""
     parser = new_parser("app", "Search in the browser, with one index or two side by side.")
-    parser.add_argument(
-        "indices",
-        nargs="+",
-        type=Path,
-        metavar="INDEX",
-        help="One index, or two to compare.",
-    )
-    parser.add_argument("--benchmark", type=Path, help="Folder of negclap benchmark, to show.")
-    parser.add_argument("--host", default="127.0.0.1", help="Address to listen on.")
-    parser.add_argument("--port", type=int, default=7860, help="Port to listen on.")
+    add = parser.add_argument
+    add("indices", nargs="+", type=Path, metavar="INDEX", help="One index, or two to compare.")
+    add("--benchmark", type=Path, help="Folder of negclap benchmark, to show.")
+    add("--host", default="127.0.0.1", help="Address to listen on.")
+    add("--port", type=int, default=7860, help="Port to listen on.")
     return parser
 
 

@@ -20,25 +20,22 @@ def parser() -> ArgumentParser:
     """Return the parser of the command."""
     parser = new_parser("benchmark", "Evaluate models on negation, and compare them.")
     add_models(parser, "Repeat it to compare models with the first one; NAME=MODEL sets a name.")
-    parser.add_argument(
-        "--twin_split", default="test_twin", help="Split of the counterfactual twins."
-    )
-    parser.add_argument(
-        "--validation_split", default="validation", help="Split that --free tunes on."
-    )
-    parser.add_argument("--free", type=bool, help="Add the training-free baselines of each model.")
-    parser.add_argument("--toys", type=bool, help="Add the six toy models.")
-    parser.add_argument("--gallery_size", type=PositiveInt, default=512, help="Clips per gallery.")
-    parser.add_argument("--galleries", type=PositiveInt, default=10, help="Random galleries.")
-    parser.add_argument("--seed", type=int, default=0, help="Seed of questions and galleries.")
-    parser.add_argument(
+    add = parser.add_argument
+    add("--twin_split", default="test_twin", help="Split of the counterfactual twins.")
+    add("--validation_split", default="validation", help="Split that --free tunes on.")
+    add("--free", type=bool, help="Add the training-free baselines of each model.")
+    add("--toys", type=bool, help="Add the six toy models.")
+    add("--gallery_size", type=PositiveInt, default=512, help="Clips per gallery.")
+    add("--galleries", type=PositiveInt, default=10, help="Random galleries.")
+    add("--seed", type=int, default=0, help="Seed of questions and galleries.")
+    add(
         "--on_bad_audio",
         type=Literal["error", "skip"],
         default="error",
         help="Stop at an unreadable track, or leave it out and report it.",
     )
-    parser.add_argument("--out", type=Path, required=True, help="Folder for tables and pictures.")
-    parser.add_argument("--all", type=bool, help="Print all headline metrics.")
+    add("--out", type=Path, required=True, help="Folder for tables and pictures.")
+    add("--all", type=bool, help="Print all headline metrics.")
     return parser
 
 
@@ -46,16 +43,9 @@ def run(options: Namespace) -> None:
     """Run the command."""
     import negclap
     from negclap.commands.report import report
+    from negclap.evaluation import benchmark
     from negclap.evaluation.baselines import GRIDS
-    from negclap.evaluation.benchmark import (
-        BenchmarkData,
-        EncodedSplit,
-        Outcome,
-        score,
-        text_embedder,
-        tune,
-        with_baseline,
-    )
+    from negclap.evaluation.benchmark import EncodedSplit, Outcome
     from negclap.evaluation.metrics.toys import TOYS
     from negclap.evaluation.plots import PlotData, plot_data, plot_models
     from negclap.evaluation.results import read_results, slug, write_results
@@ -72,21 +62,13 @@ def run(options: Namespace) -> None:
         if folder in folders.values():
             raise InputError(f"{folder}: two models would write there; rename one with NAME=MODEL")
         folders[name] = folder
-        write_results(
-            folder,
-            outcome.estimates,
-            outcome.results.scores,
-            split.exam,
-            suite,
-            method=name,
-            seed=options.seed,
-        )
+        each = outcome.estimates, outcome.results.scores
+        write_results(folder, *each, split.exam, suite, method=name, seed=options.seed)
 
     for name, source in short_names(options.model).items():
         model = negclap.load(source)
-        data = BenchmarkData.read(options.data, model.excerpt_s)._replace(
-            seed=options.seed, on_bad_audio=options.on_bad_audio
-        )
+        data = benchmark.BenchmarkData.read(options.data, model.excerpt_s)
+        data = data._replace(seed=options.seed, on_bad_audio=options.on_bad_audio)
         split = data.encode(model, options.split, options.twin_split, progress)
         _print_unreadable(split.unreadable)
         if not folders:
@@ -98,17 +80,17 @@ def run(options: Namespace) -> None:
                 "compared; evaluate each of them alone"
             )
         split = split._replace(bounds=bounds)
-        embed = text_embedder(model)
-        outcome = score(suite, split, embed, model.threshold)
+        embed = benchmark.text_embedder(model)
+        outcome = benchmark.score(suite, split, embed, model.threshold)
         keep(name, outcome, split)
         plotted[name] = plot_data(split.exam, split.audio, embed, outcome.results.values)
         if options.free:
             validation = data.encode(model, options.validation_split, "", progress)
             for method in GRIDS:
-                parameter = tune(method, suite, validation, embed)
-                freely = with_baseline(method, parameter, embed, data.vocabulary)
+                parameter = benchmark.tune(method, suite, validation, embed)
+                freely = benchmark.with_baseline(method, parameter, embed, data.vocabulary)
                 free_name = f"{name} + {method}"
-                keep(free_name, score(suite, split, freely), split)
+                keep(free_name, benchmark.score(suite, split, freely), split)
                 write_json(folders[free_name] / "parameter.json", {method: parameter})
     if options.toys:
         for name, toy in TOYS.items():

@@ -12,18 +12,17 @@ from negclap.commands.options import new_parser
 def parser() -> ArgumentParser:
     """Return the parser of the command."""
     parser = new_parser("export", "Write a run as a model for others, and upload it.")
-    parser.add_argument("run_dir", type=Path, metavar="RUN", help="Run folder of negclap fit.")
-    parser.add_argument(
-        "out", type=Path, metavar="DIR", help="Folder to write; replaces an earlier export."
-    )
-    parser.add_argument(
+    add = parser.add_argument
+    add("run_dir", type=Path, metavar="RUN", help="Run folder of negclap fit.")
+    add("out", type=Path, metavar="DIR", help="Folder to write; replaces an earlier export.")
+    add(
         "--format",
         type=Literal["negclap", "clap", "torch"],
         default="negclap",
         help="negclap: for negclap.load; clap: a ClapModel of transformers; torch: torch.export.",
     )
-    parser.add_argument("--push_to_hub", metavar="NAME", help="Also upload it as OWNER/NAME.")
-    parser.add_argument("--private", type=bool, help="Upload it as a private model.")
+    add("--push_to_hub", metavar="NAME", help="Also upload it as OWNER/NAME.")
+    add("--private", type=bool, help="Upload it as a private model.")
     return parser
 
 

@@ -20,22 +20,21 @@ _SHOWN = 20  # problems to print; the index has all of them
 def parser() -> ArgumentParser:
     """Return the parser of the command."""
     parser = new_parser("index", "Make a folder of music searchable, or update its index.")
-    parser.add_argument("folder", type=Path, help="Folder of music, searched recursively.")
-    parser.add_argument("--out", type=Path, required=True, help="Folder of the index.")
-    parser.add_argument("--model", required=True, help=MODEL)
-    parser.add_argument(
+    add = parser.add_argument
+    add("folder", type=Path, help="Folder of music, searched recursively.")
+    add("--out", type=Path, required=True, help="Folder of the index.")
+    add("--model", required=True, help=MODEL)
+    add(
         "--hop",
         type=float,
         help="Seconds from one window to the next; by default, windows do not overlap.",
     )
-    parser.add_argument(
+    add(
         "--approximate",
         action=ActionYesNo(yes_prefix="", no_prefix="no_"),
         help="Add approximate search, for hundreds of thousands of windows.",
     )
-    parser.add_argument(
-        "--jobs", type=PositiveInt, default=os.cpu_count() or 1, help="Files to decode at a time."
-    )
+    add("--jobs", type=PositiveInt, default=os.cpu_count() or 1, help="Files to decode at a time.")
     return parser
 
 

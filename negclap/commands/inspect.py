@@ -11,9 +11,6 @@ from negclap.commands.tables import print_table
 from negclap.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from negclap.data.shards import ShardCheck
     from negclap.text.inspection import TextInspection
 
 
@@ -22,17 +19,18 @@ def parser() -> ArgumentParser:
     shards = new_parser("inspect shards", "Compare shards with their checksums.")
     shards.add_argument("folder", help="Folder or URL that negclap prepare shards wrote.")
     text = new_parser("inspect text", "Show what Negation insert does to the captions.")
-    text.add_argument("manifest", type=Path, help=MANIFEST)
-    text.add_argument("--p", type=float, default=0.6, help="Probability of an insertion.")
-    text.add_argument(
+    add = text.add_argument
+    add("manifest", type=Path, help=MANIFEST)
+    add("--p", type=float, default=0.6, help="Probability of an insertion.")
+    add(
         "--absent_from",
         type=Literal["caption", "tags", "absent_tags"],
         default="caption",
         help="What decides which tags are absent, as in data.insert.absent_from.",
     )
-    text.add_argument("--seed", type=int, default=0, help="Seed of the insertions.")
-    text.add_argument("--samples", type=int, default=50, help="Captions to print.")
-    text.add_argument("--json", type=Path, help="File to write the counts and samples to.")
+    add("--seed", type=int, default=0, help="Seed of the insertions.")
+    add("--samples", type=int, default=50, help="Captions to print.")
+    add("--json", type=Path, help="File to write the counts and samples to.")
     parser = new_parser("inspect", "Look at training data.")
     add_subcommands(parser, "SUBJECT", [shards, text])
     return parser
@@ -52,9 +50,13 @@ def _inspect_shards(folder: str) -> None:
     from negclap.progress import progress
 
     verdicts = verify_shards(folder, progress)
-    wrong = _print_verdicts(verdicts)
+    console = Console(highlight=False, soft_wrap=True)
+    wrong = [verdict for verdict in verdicts if verdict.problem]
+    for shard, problem in wrong:
+        console.print(f"{shard}: {problem}")
+    console.print(f"{len(verdicts)} shards, {len(wrong)} broken")
     if wrong:
-        raise InputError(f"{folder}: {wrong} of {len(verdicts)} shards are broken")
+        raise InputError(f"{folder}: {len(wrong)} of {len(verdicts)} shards are broken")
 
 
 def _inspect_text(options: Namespace) -> None:
@@ -75,16 +77,6 @@ def _inspect_text(options: Namespace) -> None:
         write_json(options.json, inspection.as_dict())
 
 
-def _print_verdicts(verdicts: "Sequence[ShardCheck]") -> int:
-    """Print the problems, and return their number."""
-    console = Console(highlight=False, soft_wrap=True)
-    wrong = [verdict for verdict in verdicts if verdict.problem]
-    for shard, problem in wrong:
-        console.print(f"{shard}: {problem}")
-    console.print(f"{len(verdicts)} shards, {len(wrong)} broken")
-    return len(wrong)
-
-
 def _print_insertions(inspection: "TextInspection") -> None:
     console = Console(highlight=False)
     console.print(
@@ -92,15 +84,14 @@ def _print_insertions(inspection: "TextInspection") -> None:
         f"{inspection.inserted} with an insertion; {inspection.prevented:.1f} draws rejected "
         "because they would negate an alias, a broader or a narrower term of a present tag"
     )
-    for title, counts in (
-        ("inserted tags", inspection.tags),
-        ("cues", inspection.cues),
-        ("positions", inspection.positions),
-    ):
-        shares = [
-            (name, f"{100 * count / inspection.inserted:.1f} %")
-            for name, count in counts.most_common()
-        ]
+    tables = {
+        "inserted tags": inspection.tags,
+        "cues": inspection.cues,
+        "positions": inspection.positions,
+    }
+    for title, counts in tables.items():
+        total = inspection.inserted
+        shares = [(name, f"{100 * n / total:.1f} %") for name, n in counts.most_common()]
         print_table("", (title, "share"), shares)
     for track_id, before, after in inspection.samples:
         console.print(f"{track_id}: {before}\n  [bold]{after}[/bold]")

@@ -20,46 +20,35 @@ _SHOWN = 15
 def parser() -> ArgumentParser:
     """Return the parser of the command."""
     parser = new_parser("mine", "Find negations in human-written captions.")
-    parser.add_argument(
-        "captions", type=Path, help="CSV with a column of captions (MusicCaps), or manifest.jsonl."
-    )
-    parser.add_argument("--column", default="caption", help="Column of the captions in a CSV.")
-    parser.add_argument("--id_column", default="ytid", help="Column of the clip ids in a CSV.")
-    parser.add_argument(
-        "--vocabulary", type=Path, help="vocabulary.json; negated phrases are mapped to its tags."
-    )
-    parser.add_argument("--out", type=Path, help="JSONL file to write the negations to.")
-    parser.add_argument(
-        "--labels", type=Path, help="JSONL file of labels; prints precision and recall."
-    )
-    parser.add_argument("--model", help=f"{MODEL} Runs the text-only test on its embeddings.")
+    add = parser.add_argument
+    add("captions", type=Path, help="CSV with a column of captions (MusicCaps), or manifest.jsonl.")
+    add("--column", default="caption", help="Column of the captions in a CSV.")
+    add("--id_column", default="ytid", help="Column of the clip ids in a CSV.")
+    add("--vocabulary", type=Path, help="vocabulary.json; negated phrases are mapped to its tags.")
+    add("--out", type=Path, help="JSONL file to write the negations to.")
+    add("--labels", type=Path, help="JSONL file of labels; prints precision and recall.")
+    add("--model", help=f"{MODEL} Runs the text-only test on its embeddings.")
     return parser
 
 
 def run(options: Namespace) -> None:
     """Run the command."""
     import negclap
-    from negclap.evaluation.mining import (
-        mine,
-        read_captions,
-        read_labels,
-        score_labels,
-        text_only_accuracy,
-    )
+    from negclap.evaluation import mining
     from negclap.storage import write_lines
     from negclap.text.vocabulary import Vocabulary
 
-    captions = read_captions(options.captions, options.column, options.id_column)
+    captions = mining.read_captions(options.captions, options.column, options.id_column)
     vocabulary = Vocabulary.load(options.vocabulary) if options.vocabulary else None
-    mined = mine(captions, vocabulary)
+    mined = mining.mine(captions, vocabulary)
     _print_mined(mined, len(captions))
     if options.out:
         write_lines(options.out, [one.as_dict() for one in mined])
     if options.labels:
-        _print_scores(score_labels(mined, read_labels(options.labels), captions))
+        _print_scores(mining.score_labels(mined, mining.read_labels(options.labels), captions))
     if options.model:
         encode_text = negclap.load(options.model).encode_text
-        _print_text_only(text_only_accuracy(mined, captions, encode_text))
+        _print_text_only(mining.text_only_accuracy(mined, captions, encode_text))
 
 
 def _print_mined(mined: Sequence["MinedNegation"], captions: int) -> None:
@@ -71,11 +60,9 @@ def _print_mined(mined: Sequence["MinedNegation"], captions: int) -> None:
 
 
 def _print_scores(scores: Mapping[str, "Counts"]) -> None:
-    print_table(
-        "against the labels",
-        ("kind", "precision", "recall", "right", "extra", "missed"),
-        [(kind, number(c.precision), number(c.recall), *c) for kind, c in scores.items()],
-    )
+    columns = ("kind", "precision", "recall", "right", "extra", "missed")
+    rows = [(kind, number(c.precision), number(c.recall), *c) for kind, c in scores.items()]
+    print_table("against the labels", columns, rows)
 
 
 def _print_text_only(outcome: "TextOnly") -> None:

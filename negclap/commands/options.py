@@ -84,10 +84,7 @@ def add_models(parser: ArgumentParser, text: str) -> None:
     """Add a repeatable ``--model``, and the manifest and split that models are evaluated on."""
     parser.add_argument("--model", action="append", required=True, help=f"{MODEL} {text}")
     parser.add_argument(
-        "--data",
-        type=Path,
-        default=Path("data/chorales/manifest.jsonl"),
-        help=MANIFEST,
+        "--data", type=Path, default=Path("data/chorales/manifest.jsonl"), help=MANIFEST
     )
     parser.add_argument("--split", default="test", help="Split of the manifest.")
 

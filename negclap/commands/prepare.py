@@ -56,7 +56,7 @@ def parser() -> ArgumentParser:
 
 
 def _parser_of(name: str, *dataclasses: type) -> ArgumentParser:
-    """Return a parser with the fields as options and the description of the first dataclass."""
+    """Return a parser with the fields as options, described as the first dataclass."""
     parser = new_parser(f"prepare {name}", parse_from_object(dataclasses[0]).description or "")
     for each in dataclasses:
         parser.add_class_arguments(each, as_group=False)
@@ -80,19 +80,13 @@ def run(options: Namespace) -> None:
 
 
 def _print_tracks(path: Path, tracks: Sequence[Track]) -> None:
-    splits: dict[str, list[Track]] = {}
-    for track in tracks:
-        splits.setdefault(track.split, []).append(track)
-    rows = [
-        (
-            split,
-            len(of),
-            f"{sum(track.duration_s for track in of) / 3600:.2f}",
-            sum(len(track.captions) for track in of),
-            f"{sum(len(track.tags) for track in of) / len(of):.1f}",
-        )
-        for split, of in splits.items()
-    ]
+    rows = []
+    for split in dict.fromkeys(track.split for track in tracks):
+        of = [track for track in tracks if track.split == split]
+        hours = sum(track.duration_s for track in of) / 3600
+        tags = sum(len(track.tags) for track in of) / len(of)
+        captions = sum(len(track.captions) for track in of)
+        rows.append((split, len(of), f"{hours:.2f}", captions, f"{tags:.1f}"))
     print_table(str(path), ("split", "clips", "hours", "captions", "tags per clip"), rows)
 
 

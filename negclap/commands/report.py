@@ -22,16 +22,15 @@ def parser() -> ArgumentParser:
         "Runs of the same method are averaged over their seeds. Each method is compared with the "
         "first.",
     )
-    parser.add_argument(
+    add = parser.add_argument
+    add(
         "runs",
         nargs="+",
         metavar="RUN",
         help="Run folder, after negclap test; NAME=FOLDER replaces the name of its method.",
     )
-    parser.add_argument(
-        "--out", type=Path, help="Folder for results.json, table.md, comparison.png and more."
-    )
-    parser.add_argument("--all", type=bool, help="Print all headline metrics.")
+    add("--out", type=Path, help="Folder for results.json, table.md, comparison.png and more.")
+    add("--all", type=bool, help="Print all headline metrics.")
     return parser
 
 
@@ -53,13 +52,7 @@ def read_runs(sources: Sequence[str]) -> "list[RunResults]":
 
 
 def report(runs: "Sequence[RunResults]", out: Path | None, every: bool = False) -> None:
-    """Print the tables of a comparison, and write everything into ``out``.
-
-    Args:
-        runs: Results of the runs, see `negclap.evaluation.comparison.compare`.
-        out: Folder for ``results.json``, ``half_widths.json``, ``differences.json``, ``table.md``
-            and ``comparison.png``; None only prints.
-        every: Print all headline metrics instead of a dozen.
+    """Compare runs: print a dozen or ``every`` headline metric, and write tables into ``out``.
 
     Raises:
         InputError: If the runs cannot be compared.
@@ -77,9 +70,7 @@ def report(runs: "Sequence[RunResults]", out: Path | None, every: bool = False) 
     write_json(out / "results.json", {name: s.mean for name, s in summaries.items()})
     half_widths = {name: s.half_width for name, s in summaries.items() if s.runs > 1}
     write_json(out / "half_widths.json", half_widths)
-    write_json(
-        out / "differences.json",
-        {name: {key: d._asdict() for key, d in of.items()} for name, of in differences.items()},
-    )
+    gains = {name: {key: d._asdict() for key, d in of.items()} for name, of in differences.items()}
+    write_json(out / "differences.json", gains)
     write_markdown(out / "table.md", summaries)
     plot_comparison(summaries, out / "comparison.png")

@@ -22,29 +22,28 @@ if TYPE_CHECKING:
 def parser() -> ArgumentParser:
     """Return the parser of the command."""
     parser = new_parser("search", "Find music by a description.")
-    parser.add_argument("index", type=Path, help="Folder of negclap index.")
-    parser.add_argument("text", nargs="?", help='Description, as in "calm piano without drums".')
-    parser.add_argument(
+    add = parser.add_argument
+    add("index", type=Path, help="Folder of negclap index.")
+    add("text", nargs="?", help='Description, as in "calm piano without drums".')
+    add(
         "--not",
         action="append",
         default=[],
         metavar="TEXT",
         help="Exclude by name, with any model; repeatable.",
     )
-    parser.add_argument(
+    add(
         "--like",
         action="append",
         default=[],
         metavar="FILE",
         help="Audio file that the music is similar to; repeatable.",
     )
-    parser.add_argument("--top", type=PositiveInt, default=10, help="Number of tracks.")
-    parser.add_argument(
-        "--model", help=f"{MODEL} By default the one that built the index; needed if it has moved."
-    )
-    parser.add_argument("--exact", type=bool, help="Score every window.")
-    parser.add_argument("--json", type=bool, help="Print JSON.")
-    parser.add_argument("--m3u", type=Path, metavar="FILE", help="Playlist to write.")
+    add("--top", type=PositiveInt, default=10, help="Number of tracks.")
+    add("--model", help=f"{MODEL} By default the one that built the index; needed if it has moved.")
+    add("--exact", type=bool, help="Score every window.")
+    add("--json", type=bool, help="Print JSON.")
+    add("--m3u", type=Path, metavar="FILE", help="Playlist to write.")
     return parser
 
 
@@ -56,10 +55,7 @@ def run(options: Namespace) -> None:
     index = Index(options.index, load(options.model) if options.model else None)
     like = [Path(file) for file in options.like]
     hits = index.search(options.text, options.top, options["not"], like, options.exact)
-    if options.json:
-        _print_json(hits)
-    else:
-        _print_hits(hits)
+    (_print_json if options.json else _print_hits)(hits)
     if options.m3u:
         write_playlist(options.m3u, index.root, hits)
 

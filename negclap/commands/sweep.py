@@ -18,17 +18,12 @@ _SHOWN = 10
 def parser() -> ArgumentParser:
     """Return the parser of the command."""
     parser = new_parser("sweep", "Run a W&B sweep on this machine, without an account.")
-    parser.add_argument("sweep", type=Path, help="YAML file of a W&B sweep.")
-    parser.add_argument(
-        "--out", type=Path, required=True, help="Folder of the sweep; resumes what is there."
-    )
-    parser.add_argument(
-        "--trials", type=PositiveInt, default=20, help="Finished trials, earlier ones included."
-    )
-    parser.add_argument("--seed", type=int, default=0, help="Seed of the sampler.")
-    parser.add_argument(
-        "--fit", nargs=REMAINDER, default=[], help="All that follows is passed to negclap fit."
-    )
+    add = parser.add_argument
+    add("sweep", type=Path, help="YAML file of a W&B sweep.")
+    add("--out", type=Path, required=True, help="Folder of the sweep; resumes what is there.")
+    add("--trials", type=PositiveInt, default=20, help="Finished trials, earlier ones included.")
+    add("--seed", type=int, default=0, help="Seed of the sampler.")
+    add("--fit", nargs=REMAINDER, default=[], help="All that follows is passed to negclap fit.")
     return parser
 
 
@@ -53,11 +48,8 @@ def _print_best(trials: Sequence[Mapping[str, Any]]) -> None:
     from negclap.training.sweep import RETRIEVAL
 
     if trials:
-        print_table(
-            "the best trials",
-            ("trial", "score", RETRIEVAL, "understanding"),
-            [
-                (t["trial"], *(number(t[key]) for key in ("score", "retrieval", "understanding")))
-                for t in trials[:_SHOWN]
-            ],
-        )
+        keys = ("score", "retrieval", "understanding")
+        rows = [
+            (trial["trial"], *(number(trial[key]) for key in keys)) for trial in trials[:_SHOWN]
+        ]
+        print_table("the best trials", ("trial", "score", RETRIEVAL, "understanding"), rows)

@@ -32,15 +32,10 @@ def print_table(
     wrap: bool = False,
     **style: Any,
 ) -> None:
-    """Print a table of numbers, with text in column ``left``; an empty row ends a section.
+    """Print a table of numbers, with text in column ``left``, which may ``wrap``.
 
-    Args:
-        title: Above the table; may be "".
-        columns: Headings.
-        rows: Cells are rich renderables or anything that `str` takes.
-        left: Index of the column that is aligned left.
-        wrap: Whether that column may be narrower than its cells.
-        style: Further arguments of `rich.table.Table`.
+    Cells are rich renderables or any objects; an empty row ends a section. ``style`` has further
+    arguments of `rich.table.Table`.
     """
     style |= {"box": SIMPLE_HEAD, "show_edge": False, "pad_edge": False, "collapse_padding": True}
     table = Table(title=title or None, title_justify="left", **style)
@@ -51,9 +46,7 @@ def print_table(
         )
     for row in rows:
         if row:
-            table.add_row(
-                *(cell if hasattr(cell, "__rich_console__") else str(cell) for cell in row)
-            )
+            table.add_row(*(c if hasattr(c, "__rich_console__") else str(c) for c in row))
         else:
             table.add_section()
     Console().print(table, "")
@@ -66,10 +59,7 @@ def print_counts(title: str, counts: Counter[str], most: int | None = None) -> N
 
 
 def print_results(path: Path, every: bool = False) -> None:
-    """Print a results.json with intervals, chance and oracle.
-
-    The rows are those of `SUMMARY` in their groups, with ``every`` all metrics.
-    """
+    """Print `SUMMARY` of a results.json, or ``every`` metric, with intervals, chance and oracle."""
     from negclap.evaluation.results import SUMMARY
 
     results = json.loads(path.read_text(encoding="utf-8"))
@@ -79,11 +69,11 @@ def print_results(path: Path, every: bool = False) -> None:
         rows += [(), (f"[bold]{group}[/bold]",)]
         for key in keys:
             if key in results:
-                low, high, chance, oracle = (
-                    results.get(f"{key}/{part}") for part in ("low", "high", "chance", "oracle")
+                value, low, high, chance, oracle = (
+                    number(results.get(f"{key}{part}"))
+                    for part in ("", "/low", "/high", "/chance", "/oracle")
                 )
-                interval = "" if low is None else f"{number(low)} to {number(high)}"
-                rows.append((key, number(results[key]), interval, number(chance), number(oracle)))
+                rows.append((key, value, low and f"{low} to {high}", chance, oracle))
     title = f"test ({ASSUMED})" if "assumed_absence" in results else "test"
     print_table(title, ("metric", "value", "95 % interval", "chance", "oracle"), rows)
 
@@ -93,20 +83,15 @@ def print_comparison(summaries: Mapping[str, "Summary"], every: bool = False) ->
 
     The rows are those of `SUMMARY`, with ``every`` those of `HEADLINE`.
     """
-    assumed = "assumed_absence" in next(iter(summaries.values())).mean
-    title = "side by side" + (f" ({ASSUMED})" if assumed else "")
+    title = "side by side" + (f" ({ASSUMED})" if _assumed(summaries) else "")
     caption = "± half of the mean's 95 % interval over the runs (Student's t)"
     names = list(summaries)
     for start in range(0, len(names), _METHODS_AT_ONCE):
         shown = {name: summaries[name] for name in names[start : start + _METHODS_AT_ONCE]}
         columns = [f"{n} ({s.runs} runs)" if s.runs > 1 else n for n, s in shown.items()]
-        repeated = any(summary.runs > 1 for summary in shown.values())
-        print_table(
-            title,
-            ("metric", *columns, "chance", "oracle"),
-            _compared(shown, _rows(every)),
-            caption=caption if repeated else None,
-        )
+        columns = ["metric", *columns, "chance", "oracle"]
+        note = caption if any(summary.runs > 1 for summary in shown.values()) else None
+        print_table(title, columns, _compared(shown, _rows(every)), caption=note)
 
 
 def write_markdown(path: Path, summaries: Mapping[str, "Summary"]) -> None:
@@ -118,7 +103,7 @@ def write_markdown(path: Path, summaries: Mapping[str, "Summary"]) -> None:
     ]
     for key, *cells in _compared(summaries, _rows(every=True)):
         lines.append(" | ".join([f"| `{key}`", *cells]) + " |")
-    if "assumed_absence" in next(iter(summaries.values())).mean:
+    if _assumed(summaries):
         lines += ["", f"({ASSUMED})"]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
@@ -128,15 +113,17 @@ def print_differences(
 ) -> None:
     """Print each method minus the first with 95 % intervals; rows as in `print_comparison`."""
     for name, gains in found.items():
-        print_table(
-            f"{name} minus {first}, paired over tracks",
-            ("metric", "difference", "95 % interval"),
-            [
-                (key, f"{gain.value:+.3f}", f"{gain.low:+.3f} to {gain.high:+.3f}")
-                for key in _rows(every)
-                if (gain := gains.get(key))
-            ],
-        )
+        rows = [
+            (key, f"{gain.value:+.3f}", f"{gain.low:+.3f} to {gain.high:+.3f}")
+            for key in _rows(every)
+            if (gain := gains.get(key))
+        ]
+        columns = ("metric", "difference", "95 % interval")
+        print_table(f"{name} minus {first}, paired over tracks", columns, rows)
+
+
+def _assumed(summaries: Mapping[str, "Summary"]) -> bool:
+    return "assumed_absence" in next(iter(summaries.values())).mean
 
 
 def _rows(every: bool) -> tuple[str, ...]:
@@ -147,15 +134,15 @@ def _rows(every: bool) -> tuple[str, ...]:
 
 def _compared(summaries: Mapping[str, "Summary"], keys: Iterable[str]) -> list[tuple[str, ...]]:
     """Key, a cell per method, chance and oracle; keys that no method has are left out."""
-    first = next(iter(summaries.values())).mean
+    of = list(summaries.values())
     return [
         (
             key,
-            *(_cell(summary, key) for summary in summaries.values()),
-            *(number(first.get(f"{key}/{part}")) for part in ("chance", "oracle")),
+            *(_cell(summary, key) for summary in of),
+            *(number(of[0].mean.get(f"{key}/{part}")) for part in ("chance", "oracle")),
         )
         for key in keys
-        if any(key in summary.mean for summary in summaries.values())
+        if any(key in summary.mean for summary in of)
     ]
 
 

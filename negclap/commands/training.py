@@ -38,16 +38,11 @@ class NegClapCLI(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the options of a run, and pass on the values that several parts share."""
-        parser.add_argument(
-            "--run_dir", type=str, default="runs/default", help="Folder of the run."
-        )
-        parser.add_argument(
-            "--save_every_n_steps", type=int, default=200, help="Steps between checkpoints."
-        )
-        parser.add_argument("--all", action="store_true", help="Print all metrics of a test.")
-        parser.add_argument(
-            "--method", default="", help="Name in tables; by default that of the run folder."
-        )
+        add = parser.add_argument
+        add("--run_dir", type=str, default="runs/default", help="Folder of the run.")
+        add("--save_every_n_steps", type=int, default=200, help="Steps between checkpoints.")
+        add("--all", action="store_true", help="Print all metrics of a test.")
+        add("--method", default="", help="Name in tables; by default that of the run folder.")
         parser.link_arguments("run_dir", "trainer.default_root_dir")
         parser.link_arguments("seed_everything", "data.seed")
         parser.link_arguments("method", "model.method")
@@ -65,15 +60,15 @@ class NegClapCLI(LightningCLI):
         if subcommand is None:
             return
         config = self.config[subcommand]
+        folder = Path(config.run_dir) / "checkpoints"
         if subcommand == "fit":
             _check_validation_schedule(config.trainer)
             _check_accumulation(config.trainer)
         else:
             _check_run_folder(config)
-        if subcommand != "fit" and config.ckpt_path is None:
-            config.ckpt_path = str(Path(config.run_dir) / "checkpoints" / "best.ckpt")
+            if config.ckpt_path is None:
+                config.ckpt_path = str(folder / "best.ckpt")
         if config.ckpt_path == "last":
-            folder = Path(config.run_dir) / "checkpoints"
             newest = newest_checkpoint(folder)
             if newest is None and subcommand != "fit":
                 raise InputError(f"{folder}: no intact checkpoint; train with negclap fit first")
@@ -85,34 +80,29 @@ class NegClapCLI(LightningCLI):
         """Add the callbacks, the CSV logger and the checkpoint plugin that every run has."""
         config = self._get(self.config_init, "trainer")
         folder = Path(config["default_root_dir"])
-        every = self._get(self.config_init, "save_every_n_steps")
         subfolder = "" if self.subcommand in (None, "fit") else str(self.subcommand)
-        resume = self.subcommand == "fit" and is_resuming(
-            folder, self._get(self.config, "ckpt_path")
-        )
-        callbacks = [
+        checkpoint = self._get(self.config, "ckpt_path")
+        resume = self.subcommand == "fit" and is_resuming(folder, checkpoint)
+        logger = ResumableCSVLogger(folder, subfolder, resume)
+        kwargs["callbacks"] = [
+            *_as_list(config["callbacks"]),
             BestCheckpoint(folder / "checkpoints", resume),
             LearningRateMonitor("step"),
             SaveEnvironment(),
             HealthCheck(),
-            ResumeCheckpoints(folder, every),
+            ResumeCheckpoints(folder, self._get(self.config_init, "save_every_n_steps")),
             DataWait(),
         ]
-        kwargs["callbacks"] = [*_as_list(config["callbacks"]), *callbacks]
         kwargs["plugins"] = [*_as_list(config["plugins"]), AtomicCheckpointIO()]
-        kwargs["logger"] = [
-            ResumableCSVLogger(folder, subfolder, resume),
-            *_as_list(config["logger"]),
-        ]
+        kwargs["logger"] = [logger, *_as_list(config["logger"])]
         trainer: Trainer = super().instantiate_trainer(**kwargs)
         return trainer
 
     def after_test(self) -> None:
         """Print the results that the test has written."""
         if self.trainer.is_global_zero:
-            print_results(
-                Path(self.trainer.default_root_dir) / "results.json", self._get(self.config, "all")
-            )
+            path = Path(self.trainer.default_root_dir) / "results.json"
+            print_results(path, self._get(self.config, "all"))
 
 
 class SaveRunConfig(SaveConfigCallback):
@@ -179,11 +169,7 @@ def parse(arguments: list[str], run: bool = False) -> NegClapCLI:
         run=run,
         save_config_callback=SaveRunConfig,
         seed_everything_default=0,
-        parser_kwargs={
-            "parser_mode": "omegaconf+",
-            "exit_on_error": False,
-            "allow_abbrev": False,
-        },
+        parser_kwargs={"parser_mode": "omegaconf+", "exit_on_error": False, "allow_abbrev": False},
         save_config_kwargs={"overwrite": True},
         # the data module has its own sampler
         trainer_defaults={"use_distributed_sampler": False, "num_sanity_val_steps": 0},

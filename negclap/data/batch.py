@@ -1,7 +1,6 @@
 """Items and batches: a clip, its texts, and collation that tokenizes each text once.
 
-A text that a clip does not have is None in a `ClipTexts` and row -1 in a `TextRows`; there is no
-other way to say that it is missing.
+A text that a clip does not have is None in a `ClipTexts` and row -1 in a `TextRows`.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,11 +22,9 @@ Tokenize = Callable[[Sequence[str]], Tokens]
 
 @dataclass(frozen=True, slots=True)
 class ExclusionTexts:
-    """An exclusion caption ("piano, no drums") that is true of its clip.
+    """A true exclusion caption ("piano, no drums") and its false forms, if any.
 
-    Attributes:
-        true: The caption.
-        false: Its false forms, one per kind of `compose.FALSEHOODS`; empty if there are none.
+    The forms are in the order of `compose.FALSEHOODS`.
     """
 
     true: str
@@ -61,12 +58,8 @@ class ClipTexts:
 class Clip:
     """One item: an excerpt of a track and its texts.
 
-    Attributes:
-        index: The track's row in its split; metrics identify clips by it.
-        track_id: The manifest's id.
-        waveform: Mono, at the model's sample rate; int16 if stored as 16 bit.
-        texts: Its texts.
-        unreadable: Messages about unreadable tracks that this clip replaces.
+    ``index`` is the track's row in its split. The waveform is mono, at the model's sample rate;
+    int16 if stored as 16 bit. ``unreadable`` are messages about tracks that this clip replaces.
     """
 
     index: int
@@ -81,17 +74,8 @@ class TextRows:
     """For each of b clips, the row of each of its texts among the batch's unique texts.
 
     All tensors are int64; -1 where the clip does not have the text. The fields are those of
-    `ClipTexts`, each ``(b,)``, but for the exclusions.
-
-    Attributes:
-        caption: Captions.
-        original: Captions before the insertion.
-        half: Half negated captions.
-        fully: Fully negated captions.
-        absence_true: Captions with a true negation.
-        absence_false: Captions with a false negation.
-        exclusions: ``(b, turns)`` true exclusion captions.
-        false: ``(b, turns, kinds)`` their false forms.
+    `ClipTexts`, each ``(b,)``, but for the exclusions: ``(b, turns)`` true ones, and
+    ``(b, turns, kinds)`` false ones.
     """
 
     caption: Tensor
@@ -110,7 +94,7 @@ class Batch:
 
     Attributes:
         index: ``(b,)`` int64, the clips' rows in their split.
-        track_ids: The clips' ids.
+        track_ids: Their ids.
         waveform: ``(b, samples)`` float32, or int16 if all clips are stored as 16 bit.
         tokens: The tokenized unique texts, each tensor ``(u, length)``.
         text_keys: ``(u,)`` int64 hashes of the texts, the same on all ranks.
@@ -180,10 +164,8 @@ def _number_texts(texts: Sequence[ClipTexts]) -> tuple[list[str], TextRows]:
     for turn in range(turns):
         exclusions = [each.exclusions[turn] for each in texts]
         columns["exclusion", turn] = [one.true for one in exclusions]
-        for kind in range(kinds):
-            columns[FALSEHOODS[kind], turn] = [
-                one.false[kind] if one.false else None for one in exclusions
-            ]
+        for i, name in enumerate(FALSEHOODS[:kinds]):
+            columns[name, turn] = [one.false[i] if one.false else None for one in exclusions]
     # The order of the unique texts decides which random numbers (dropout) each of them gets.
     unique: dict[str, int] = {}
     rows = {
@@ -191,7 +173,7 @@ def _number_texts(texts: Sequence[ClipTexts]) -> tuple[list[str], TextRows]:
         for key, column in sorted(columns.items())
     }
     true = [rows["exclusion", turn] for turn in range(turns)]
-    false = [rows[FALSEHOODS[kind], turn] for turn in range(turns) for kind in range(kinds)]
+    false = [rows[name, turn] for turn in range(turns) for name in FALSEHOODS[:kinds]]
     empty = torch.empty(len(texts), 0, dtype=torch.long)
     return list(unique), TextRows(
         **{name: rows[name,] for name in single},

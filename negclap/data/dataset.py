@@ -1,10 +1,6 @@
-"""The clips of a split as a map-style dataset.
+"""The clips of a split as a map-style dataset; items are pure functions of (seed, epoch, track)."""
 
-An item is a pure function of (seed, epoch, track): keys are ``(epoch, index)``, so that the epoch
-reaches persistent workers with the key.
-"""
-
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,7 +15,7 @@ from negclap.rng import stream
 from negclap.storage import join
 
 Key = tuple[int, int]
-"""(epoch, index into the split)."""
+"""(epoch, index into the split); the epoch reaches persistent workers with the key."""
 Texts = Callable[[Track, int], ClipTexts]
 """The texts of (track, epoch); a pure function."""
 OnBadAudio = Literal["error", "skip"]
@@ -29,12 +25,9 @@ _MAX_SUBSTITUTES = 20
 
 @dataclass(frozen=True)
 class Excerpts:
-    """Which part of a track to read.
+    """Which part of a track to read: ``length_s`` seconds, resampled to ``sample_rate`` Hz.
 
-    Attributes:
-        sample_rate: Sample rate of the returned samples, Hz.
-        length_s: Length of each excerpt, seconds.
-        seed: Seed of random excerpts; None always takes the middle.
+    ``seed`` draws random excerpts; None always takes the middle.
     """
 
     sample_rate: int
@@ -49,11 +42,7 @@ class Excerpts:
         return track.start_s + slack * stream(self.seed, epoch, track.track_id, "excerpt").random()
 
     def read(self, root: str, track: Track, epoch: int) -> Samples:
-        """Read the samples of the excerpt.
-
-        Raises:
-            AudioError: If they cannot be read.
-        """
+        """Read the samples of the excerpt; may raise an `AudioError`."""
         location = join(root, track.audio)
         return read_samples(location, self.start_s(track, epoch), self.length_s, self.sample_rate)
 
@@ -66,9 +55,8 @@ class ClipDataset(Dataset[Clip]):
         root: Folder or URL that audio paths are relative to.
         excerpts: Which part of a track to read.
         texts: The texts of a track.
-        on_bad_audio: What to do with an unreadable track: "error" raises an error with its id;
-            "skip" replaces it by another track, so that batches keep their size on every rank, and
-            records the message.
+        on_bad_audio: "error" raises an error about an unreadable track; "skip" replaces it by
+            another one, so that batches keep their size on every rank, and records the message.
 
     Raises:
         InputError: If a track is shorter than the excerpt.
@@ -112,12 +100,11 @@ class ClipDataset(Dataset[Clip]):
             f"{len(unreadable)} tracks in a row cannot be read; the last: {unreadable[-1]}"
         )
 
-    def _substitutes(self, epoch: int, index: int) -> Iterator[int]:
+    def _substitutes(self, epoch: int, index: int) -> list[int]:
         """Draw from the whole split: the neighbours of a track may be in the same missing shard."""
-        others = stream("substitutes", epoch, index).sample(
-            range(len(self.tracks)), min(len(self.tracks), _MAX_SUBSTITUTES)
-        )
-        return (other for other in others if other != index)
+        count = min(len(self), _MAX_SUBSTITUTES)
+        others = stream("substitutes", epoch, index).sample(range(len(self)), count)
+        return [other for other in others if other != index]
 
     def _clip(self, epoch: int, index: int, unreadable: tuple[str, ...]) -> Clip:
         track = self.tracks[index]
@@ -125,5 +112,4 @@ class ClipDataset(Dataset[Clip]):
             waveform = self.excerpts.read(self.root, track, epoch)
         except AudioError as error:
             raise AudioError(f"track {track.track_id!r}: {error}") from None
-        texts = self.texts(track, epoch)
-        return Clip(index, track.track_id, waveform, texts, unreadable)
+        return Clip(index, track.track_id, waveform, self.texts(track, epoch), unreadable)

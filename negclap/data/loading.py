@@ -1,6 +1,8 @@
 """The sampling plan, and the loader that turns its keys into batches."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, Self
 
 import torch
@@ -17,14 +19,8 @@ class PlanSampler(Sampler[Key]):
 
     A pure function of (seed, epoch, world size). In training every rank gets the same number of
     items, and the global batch of step i is the same for any world size with the same global batch
-    size. In evaluation nothing is padded or dropped: rank r has the items r, r + world size, ...
-
-    Args:
-        n_items: Size of the split.
-        batch_size: Items per rank and step.
-        rank: Rank of this process.
-        world_size: Number of processes.
-        seed: Seed of the order; None keeps the manifest's order and every item.
+    size. In evaluation (seed None) nothing is padded or dropped: rank r has the items r,
+    r + world size, ... ``n_items`` is the size of the split, ``batch_size`` that of each rank.
     """
 
     def __init__(
@@ -83,30 +79,19 @@ class ClipLoader(DataLoader[Clip]):
     def of(
         cls, dataset: ClipDataset, sampler: PlanSampler, num_workers: int, tokenize: Tokenize
     ) -> Self:
-        """Make a loader of the sampler's batches.
-
-        Args:
-            dataset: The clips of a split.
-            sampler: The keys of this rank; its batch size is the loader's.
-            num_workers: Loader processes.
-            tokenize: Texts to tokens.
-        """
+        """Make a loader of the batches of a sampler, with ``num_workers`` processes."""
         return cls(
             _Fetching(dataset),
             batch_size=sampler.batch_size,
             sampler=sampler,
             num_workers=num_workers,
-            collate_fn=_Collate(tokenize),
+            collate_fn=partial(_collate, tokenize=tokenize),
             persistent_workers=sampler.seed is not None and num_workers > 0,
             pin_memory=torch.cuda.is_available(),
         )
 
     def __iter__(self) -> Any:
-        """Iterate over batches.
-
-        Raises:
-            InputError: If a clip cannot be made.
-        """
+        """Iterate over batches; raises the `InputError` of a clip that cannot be made."""
         return _raise_errors(super().__iter__())  # begins now: workers load ahead
 
 
@@ -117,11 +102,11 @@ def _raise_errors(batches: Any) -> Iterator[Batch]:
         yield batch
 
 
+@dataclass(frozen=True)
 class _Fetching(Dataset[Clip]):
     """Fetch the clips of a batch, or the error of the first one that fails."""
 
-    def __init__(self, dataset: ClipDataset) -> None:
-        self.dataset = dataset
+    dataset: ClipDataset
 
     def __getitems__(self, keys: Sequence[Key]) -> list[Clip] | InputError:
         try:
@@ -133,9 +118,5 @@ class _Fetching(Dataset[Clip]):
         return len(self.dataset)
 
 
-class _Collate:
-    def __init__(self, tokenize: Tokenize) -> None:
-        self.tokenize = tokenize
-
-    def __call__(self, clips: list[Clip] | InputError) -> Batch | InputError:
-        return clips if isinstance(clips, InputError) else collate(clips, self.tokenize)
+def _collate(clips: list[Clip] | InputError, tokenize: Tokenize) -> Batch | InputError:
+    return clips if isinstance(clips, InputError) else collate(clips, tokenize)

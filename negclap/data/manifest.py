@@ -1,18 +1,4 @@
-"""The manifest: JSON Lines with one track per line, or Parquet with the same fields.
-
-| field | type | meaning |
-|---|---|---|
-| ``track_id`` | str | unique in the manifest |
-| ``audio`` | str | a location that `negclap.audio` reads, relative to the manifest's folder |
-| ``start_s``, ``duration_s`` | float | the track's part of the audio file, in seconds |
-| ``captions`` | list of ``{"text", "kind"}`` | |
-| ``tags`` | list of str | present tags |
-| ``absent_tags`` | list of str or null | absent tags; null if they are unknown |
-| ``split`` | str | |
-| ``meta`` | object | anything else; optional; in Parquet as JSON |
-
-`negclap.data.tracks` opens a manifest of any size in milliseconds.
-"""
+"""The manifest: JSON Lines with one track per line, or Parquet with the same fields."""
 
 import json
 import re
@@ -21,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from negclap.data.parquet import read_rows
+from negclap.data.tables import read_parquet
 from negclap.errors import InputError
 from negclap.storage import atomic_write
 
@@ -41,7 +27,19 @@ class Caption:
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """One record of a manifest; the module docstring describes the fields."""
+    """One record of a manifest.
+
+    Attributes:
+        track_id: Unique in the manifest.
+        audio: A location that `negclap.audio` reads, relative to the manifest's folder.
+        start_s: Start of the track in the audio file, in seconds.
+        duration_s: Its duration, in seconds.
+        captions: Objects with the keys ``text`` and ``kind``.
+        tags: Present tags.
+        absent_tags: Absent tags; null if they are unknown.
+        split: The split.
+        meta: Anything else; optional; in Parquet as JSON.
+    """
 
     track_id: str
     audio: str
@@ -63,42 +61,38 @@ def parse_manifest(path: Path) -> Iterator[Track]:
     """
     if not path.is_file():
         raise InputError(f"{path}: manifest not found")
-    first_line: dict[str, int] = {}
+    first_line: dict[str, str] = {}
     records = _parquet_records(path) if path.suffix == ".parquet" else _lines(path)
-    for number, record in records:
-        track = parse_record(record, f"{path}:{number}")
+    for place, record in records:
+        track = parse_record(record, place)
+        number = place.rpartition(":")[2]
         earlier = first_line.setdefault(track.track_id, number)
         if earlier != number:
-            raise InputError(
-                f"{path}:{number}: track_id {track.track_id!r} is a duplicate of line {earlier}"
-            )
+            problem = f"track_id {track.track_id!r} is a duplicate of line {earlier}"
+            raise InputError(f"{place}: {problem}")
         yield track
     if not first_line:
         raise InputError(f"{path}: the manifest is empty")
 
 
-def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+def _lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     with path.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
             if line.strip():
-                yield number, _parse_json(line, f"{path}:{number}")
+                yield f"{path}:{number}", _parse_json(line, f"{path}:{number}")
 
 
-def _parquet_records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    for number, record in read_rows(path):
+def _parquet_records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    for place, record in read_parquet(path):
         if "meta" in record:
             meta = record["meta"]
             text = meta if isinstance(meta, str) else json.dumps(meta, default=str)
-            record["meta"] = _parse_json(text.encode(), f"{path}:{number}: meta")
-        yield number, record
+            record["meta"] = _parse_json(text.encode(), f"{place}: meta")
+        yield place, record
 
 
 def reference_caption(track: Track) -> str:
-    """Return the first caption that is not an attribute prediction.
-
-    Raises:
-        InputError: If there is none.
-    """
+    """Return the first caption that is not an attribute prediction, or raise an `InputError`."""
     for caption in track.captions:
         if caption.kind != ATTRIBUTE_PREDICTION:
             return caption.text
@@ -139,46 +133,28 @@ def is_utf8(text: str) -> bool:
 
 
 def parse_line(line: str, where: str) -> Track:
-    """Parse one line of a manifest.
-
-    Args:
-        line: A JSON object.
-        where: The place for error messages ("manifest.jsonl:3").
-
-    Raises:
-        InputError: If the line is not a valid record.
-    """
+    """Parse one line of a manifest; ``where`` is its place for the `InputError`."""
     return parse_record(_parse_json(line.encode(), where), where)
 
 
 def parse_record(record: dict[str, Any], where: str) -> Track:
-    """Convert one record of a manifest to a track.
-
-    Args:
-        record: The fields.
-        where: The place for error messages ("manifest.jsonl:3").
-
-    Raises:
-        InputError: If a field is missing, unknown or invalid.
-    """
+    """Convert one record of a manifest; ``where`` is its place for the `InputError`."""
     fields = Track.__dataclass_fields__
     unknown = sorted(record.keys() - fields.keys())
     missing = sorted(fields.keys() - record.keys() - {"meta"})
     if unknown or missing:
         raise InputError(f"{where}: unknown fields {unknown}, missing fields {missing}")
-    captions = _expect(record, "captions", list, where)
     tags = _names(record, "tags", where)
     absent = None if record["absent_tags"] is None else _names(record, "absent_tags", where)
     if both := sorted({*tags} & {*(absent or ())}):
         raise InputError(f"{where}: tags and absent_tags both contain {both}")
+    captions = enumerate(_expect(record, "captions", list, where))
     return Track(
         track_id=_text(record, "track_id", where),
         audio=_text(record, "audio", where),
         start_s=_seconds(record, "start_s", where, minimum=0.0),
         duration_s=_seconds(record, "duration_s", where, minimum=1e-3),
-        captions=tuple(
-            _parse_caption(c, f"{where}: captions[{i}]") for i, c in enumerate(captions)
-        ),
+        captions=tuple(_parse_caption(each, f"{where}: captions[{i}]") for i, each in captions),
         tags=tags,
         absent_tags=absent,
         split=_text(record, "split", where),

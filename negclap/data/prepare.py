@@ -12,10 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 from negclap.audio import TOLERANCE_S, AudioError, Window, probe
-from negclap.data.entries import Candidate, Entry, Rejection, Source
+from negclap.data.entries import Candidate, Entry, Source
 from negclap.data.manifest import (
     MAX_CAPTION_WORDS,
     Caption,
@@ -25,6 +25,7 @@ from negclap.data.manifest import (
     parse_manifest,
     write_manifest,
 )
+from negclap.data.tables import Rejection
 from negclap.errors import InputError
 from negclap.parallel import map_ahead
 from negclap.progress import Progress
@@ -78,10 +79,10 @@ class PrepareOptions:
 
 @dataclass
 class Summary:
-    """Counts over a prepared source.
+    """Counts over a prepared source; ``read`` is the sum of ``tracks`` and ``rejected``.
 
     Attributes:
-        read: Recordings and malformed rows in the source: all ``tracks`` and ``rejected``.
+        read: Recordings and malformed rows in the source.
         tracks: Tracks by split.
         hours: Hours of audio by split.
         captions: Captions by kind.
@@ -140,7 +141,6 @@ def prepare_manifest(source: Source, options: PrepareOptions, progress: Progress
 
 
 def _check(summary: Summary, missing: int, audio: str, rejected_path: Path) -> None:
-    """Raise an InputError if required audio is missing or no track is left."""
     if missing:
         raise InputError(
             f"{missing} of {summary.read} recordings have no audio under {audio}; "
@@ -208,10 +208,7 @@ def _read_tags(
     return TagList.of(everyday_terms(), ())
 
 
-@dataclass(frozen=True)
-class _Located:
-    """An entry with its audio."""
-
+class _Located(NamedTuple):
     entry: Entry
     audio: str
     start_s: float
@@ -283,16 +280,10 @@ def _track(
     if not captions and not (source.writes_captions and tags):
         reason = "neither captions nor tags" if source.writes_captions else "no caption"
         return Rejection(entry.place, entry.track_id, reason)
+    audio, start_s, duration_s = _relative(located.audio, options.out), *located[2:]
+    split = entry.split.strip() or _draw_split(entry, options)
     return Track(
-        track_id=entry.track_id,
-        audio=_relative(located.audio, options.out),
-        start_s=located.start_s,
-        duration_s=located.duration_s,
-        captions=captions,
-        tags=tags,
-        absent_tags=None,
-        split=entry.split.strip() or _draw_split(entry, options),
-        meta=entry.meta,
+        entry.track_id, audio, start_s, duration_s, captions, tags, None, split, entry.meta
     )
 
 
@@ -311,11 +302,10 @@ def _usable(captions: Iterable[Caption], dropped: Counter[str]) -> Iterator[Capt
 
 def _relative(location: str, out: Path) -> str:
     """Return a path relative to the manifest's folder if it is inside it, else absolute."""
+    path, base = Path(location).absolute(), out.absolute()
     if "://" in location:
         return location
-    path = Path(location).absolute()
-    base = out.absolute()
-    return str(path.relative_to(base)) if path.is_relative_to(base) else str(path)
+    return str(path.relative_to(base) if path.is_relative_to(base) else path)
 
 
 def _draw_split(entry: Entry, options: PrepareOptions) -> str:
@@ -343,14 +333,18 @@ def _canonical(
         if not track.tags:
             present, absent = tags_in_captions(track.captions, tags.vocabulary)
             meta |= {"tags": "found in captions"} if present or absent else {}
-        captions = track.captions or _write(track.track_id, present, tags.vocabulary, options)
+        captions = track.captions
+        if present and not captions:
+            rng = stream(options.seed, "caption", track.track_id)
+            texts = write_captions(present, tags.vocabulary, rng, _CAPTIONS_PER_TRACK)
+            captions = tuple(Caption(text, "template") for text in dict.fromkeys(texts))
         if not captions:
             detail = "all tags are left out"
             reject(Rejection("", track.track_id, "neither captions nor tags", detail))
             continue
         summary.tracks[track.split] += 1
-        hours = summary.hours.get(track.split, 0.0)
-        summary.hours[track.split] = hours + track.duration_s / 3600
+        summary.hours.setdefault(track.split, 0.0)
+        summary.hours[track.split] += track.duration_s / 3600
         summary.captions.update(caption.kind for caption in captions)
         summary.without_tags += not present
         summary.denied += bool(absent)
@@ -358,16 +352,6 @@ def _canonical(
         mentioning += sum(bool(tags.vocabulary.find(caption.text)) for caption in captions)
         yield replace(track, captions=captions, tags=present, absent_tags=absent or None, meta=meta)
     summary.mention_rate = mentioning / max(1, summary.captions.total())
-
-
-def _write(
-    track_id: str, tags: tuple[str, ...], vocabulary: Vocabulary, options: PrepareOptions
-) -> tuple[Caption, ...]:
-    if not tags:
-        return ()
-    rng = stream(options.seed, "caption", track_id)
-    texts = write_captions(tags, vocabulary, rng, _CAPTIONS_PER_TRACK)
-    return tuple(Caption(text, "template") for text in dict.fromkeys(texts))
 
 
 def tags_in_captions(

@@ -1,10 +1,9 @@
-"""Pack a manifest into tar shards, for object storage and clusters.
+"""Pack a manifest into tar shards that any WebDataset reader can read.
 
-A shard is a tar that any WebDataset reader can read: ``00000012.flac`` and ``00000012.json`` for
-each track. Its sidecar (``000003.tar.json``) lists the tracks with their byte offsets, and the
-shard's checksum. It is written last: a shard with a sidecar is complete. When all shards are
-complete, the sidecars are merged into a ``manifest.jsonl`` whose tracks are windows of the shards.
-Training reads it like any other manifest, with one range read per excerpt.
+A shard has ``00000012.flac`` and ``00000012.json`` for each track. Its sidecar
+(``000003.tar.json``) lists the tracks with their byte offsets, and the shard's checksum; it is
+written last, so a shard with a sidecar is complete. When all shards are complete, the sidecars are
+merged into a ``manifest.jsonl`` whose tracks are windows of the shards.
 """
 
 import hashlib
@@ -28,9 +27,8 @@ import soundfile as sf
 
 from negclap import storage
 from negclap.audio import AudioError, Window, probe, read_excerpt
-from negclap.data.entries import Rejection
 from negclap.data.manifest import Track, parse_record
-from negclap.data.tables import parse_json
+from negclap.data.tables import Rejection, parse_json
 from negclap.data.tracks import Tracks, read_manifest, read_vocabulary
 from negclap.errors import InputError
 from negclap.progress import Progress
@@ -71,8 +69,8 @@ class ShardOptions:
 
     def __post_init__(self) -> None:
         """Check the values."""
-        index, slash, count = self.part.partition("/")
-        if not (slash and index.isdigit() and count.isdigit() and 1 <= int(index) <= int(count)):
+        match = re.fullmatch(r"(\d+)/(\d+)", self.part)
+        if not match or not 1 <= int(match[1]) <= int(match[2]):
             raise InputError(f"part is {self.part!r}, expected I/N with I from 1 to N")
         if self.tracks_per_shard < 1 or self.sample_rate < 0 or self.jobs < 1:
             raise InputError(
@@ -80,22 +78,9 @@ class ShardOptions:
                 f"is {self.sample_rate}, expected at least 1, 1 and 0"
             )
 
-    @property
-    def index_and_count(self) -> tuple[int, int]:
-        """Index of the part, from 0, and number of parts."""
-        index, _, count = self.part.partition("/")
-        return int(index) - 1, int(count)
-
 
 class ShardStatus(NamedTuple):
-    """Progress of all parts together.
-
-    Attributes:
-        done: Complete shards.
-        shards: All shards.
-        tracks: Packed tracks, when all shards are complete.
-        rejected: Tracks that could not be read, when all shards are complete.
-    """
+    """Complete shards and all shards of all parts; when all are complete, the counts of tracks."""
 
     done: int
     shards: int
@@ -105,8 +90,6 @@ class ShardStatus(NamedTuple):
 
 @dataclass(frozen=True)
 class _Shard:
-    """The content of one shard."""
-
     name: str  # "train/000003.tar"
     first: int  # index of its first track in the split
     tracks: Tracks
@@ -119,11 +102,11 @@ def write_shards(options: ShardOptions, progress: Progress) -> ShardStatus:
         InputError: If the manifest cannot be read or the shards cannot be written.
     """
     tracks = read_manifest(options.manifest)
-    vocabulary = storage.read(_vocabulary_of(options.manifest))
+    vocabulary = storage.read(_near(options.manifest, "vocabulary.json"))
     read_vocabulary(options.manifest)  # validates it before any work
     shards = list(_cut(tracks, options.tracks_per_shard))
-    index, count = options.index_and_count
-    part = shards[index::count]
+    index, count = map(int, options.part.split("/"))
+    part = shards[index - 1 :: count]
     with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
         work = pool.map(partial(_ensure, options), part)
         for _ in progress(f"part {options.part}", len(part), work):
@@ -159,8 +142,8 @@ def _merge(options: ShardOptions, shards: Sequence[_Shard], vocabulary: bytes) -
     return counts
 
 
-def _vocabulary_of(manifest: str) -> str:
-    return storage.join(storage.folder_of(manifest), "vocabulary.json")
+def _near(manifest: str, location: str) -> str:
+    return storage.join(storage.folder_of(manifest), location)
 
 
 def _cut(tracks: Tracks, size: int) -> Iterator[_Shard]:
@@ -172,11 +155,9 @@ def _cut(tracks: Tracks, size: int) -> Iterator[_Shard]:
 
 def _fingerprint(options: ShardOptions, shard: _Shard) -> str:
     """Return a digest of everything that the shard's bytes depend on."""
-    parts: list[object] = [_VERSION, options.format, options.sample_rate, shard.first]
-    digest = hashlib.sha256(json.dumps(parts).encode())
-    for track in shard.tracks:
-        digest.update(json.dumps(asdict(track)).encode())
-    return digest.hexdigest()
+    parts = [_VERSION, options.format, options.sample_rate, shard.first]
+    lines = (json.dumps(each) for each in (parts, *map(asdict, shard.tracks)))
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def _sidecar(options: ShardOptions, shard: _Shard) -> dict[str, Any] | None:
@@ -185,9 +166,8 @@ def _sidecar(options: ShardOptions, shard: _Shard) -> dict[str, Any] | None:
     if not storage.exists(location):
         return None
     sidecar = parse_json(storage.read(location))
-    if isinstance(sidecar, dict) and sidecar.get("made_of") == _fingerprint(options, shard):
-        return sidecar
-    return None
+    made_of = sidecar.get("made_of") if isinstance(sidecar, dict) else None
+    return sidecar if made_of == _fingerprint(options, shard) else None
 
 
 def _ensure(options: ShardOptions, shard: _Shard) -> None:
@@ -214,20 +194,16 @@ def _ensure(options: ShardOptions, shard: _Shard) -> None:
 def _pack(path: Path, options: ShardOptions, shard: _Shard) -> list[Rejection]:
     """Write the tar; return the tracks that cannot be read."""
     rejected: list[Rejection] = []
-    root = storage.folder_of(options.manifest)
     with tarfile.open(path, "w") as tar:
         for number, track in enumerate(shard.tracks, start=shard.first):
-            location = storage.join(root, track.audio)
             try:
-                extension, data, packed = _audio(track, location, options)
+                extension, data, packed = _audio(track, options)
             except (AudioError, storage.StorageError) as error:
                 reason = "unreadable audio"
                 rejected.append(Rejection(options.manifest, track.track_id, reason, str(error)))
                 continue
-            record = asdict(packed) | {
-                "text": [caption.text for caption in track.captions],
-                "tag": track.tags,
-            }
+            texts = [caption.text for caption in track.captions]
+            record = asdict(packed) | {"text": texts, "tag": track.tags}
             _add(tar, f"{number:08d}.{extension}", data)
             _add(tar, f"{number:08d}.json", json.dumps(record, ensure_ascii=False).encode())
     return rejected
@@ -239,8 +215,9 @@ def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
     tar.addfile(info, io.BytesIO(data))
 
 
-def _audio(track: Track, location: str, options: ShardOptions) -> tuple[str, bytes, Track]:
+def _audio(track: Track, options: ShardOptions) -> tuple[str, bytes, Track]:
     """Return extension and bytes of the audio, and the track with its offset in them."""
+    location = _near(options.manifest, track.audio)
     if options.format == "original":
         window = Window.parse(location)
         extension = window.form if window else PurePosixPath(location).suffix[1:].lower()

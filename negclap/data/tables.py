@@ -1,4 +1,7 @@
-"""Read rows of CSV, TSV, Parquet and JSON Lines tables, with their line numbers."""
+"""Read rows of CSV, TSV, Parquet and JSON Lines tables, with their places.
+
+A file that is missing, has another format, or lacks a needed column is an `InputError`.
+"""
 
 import csv
 import json
@@ -6,15 +9,28 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from negclap.data.entries import Rejection
-from negclap.data.parquet import check_columns, read_rows
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from negclap.errors import InputError
 
 _LONGEST_FIELD = 10_000_000
+_ROWS_AT_ONCE = 1024
+# Besides Arrow's own errors: invalid UTF-8, and times and dates out of Python's range.
+_NOT_PARQUET = (pa.ArrowException, OSError, ValueError, OverflowError, LookupError)
 
 
 class _Tsv(csv.excel_tab):
     quoting = csv.QUOTE_NONE
+
+
+class Rejection(NamedTuple):
+    """Why an item of a source is not a track."""
+
+    place: str
+    track_id: str
+    reason: str
+    detail: str = ""
 
 
 class Row(NamedTuple):
@@ -25,11 +41,7 @@ class Row(NamedTuple):
 
 
 def read_csv(path: Path, needed: Sequence[str], delimiter: str = ",") -> Iterator[Row | Rejection]:
-    """Yield the rows of a table with a header, and rejections of those with a wrong field count.
-
-    Raises:
-        InputError: If the file is missing, not UTF-8, or lacks a needed column.
-    """
+    """Yield the rows of a table with a header, and rejections of those with a wrong field count."""
     for place, header, fields in _csv_lines(path, needed, delimiter):
         if len(fields) == len(header):
             yield Row(place, dict(zip(header, fields, strict=True)))
@@ -39,15 +51,10 @@ def read_csv(path: Path, needed: Sequence[str], delimiter: str = ",") -> Iterato
 
 
 def read_ragged_tsv(path: Path, needed: Sequence[str]) -> Iterator[tuple[Row, list[str]]]:
-    """Yield the rows of a TSV whose last column may repeat, with its values (MTG-Jamendo).
-
-    Raises:
-        InputError: If the file is missing, not UTF-8, or lacks a needed column.
-    """
+    """Yield the rows of a TSV whose last column may repeat, with its values (MTG-Jamendo)."""
     for place, header, fields in _csv_lines(path, needed, "\t"):
-        named = len(header) - 1
         values = dict.fromkeys(header, "") | dict(zip(header[:-1], fields, strict=False))
-        yield Row(place, values), [field for field in fields[named:] if field]
+        yield Row(place, values), [field for field in fields[len(header) - 1 :] if field]
 
 
 def _csv_lines(
@@ -57,7 +64,7 @@ def _csv_lines(
     lines = csv.reader(_text_lines(path), _Tsv if delimiter == "\t" else csv.excel)
     try:
         header = next(lines, [])
-        check_columns(path, header, needed)
+        _check_columns(path, header, needed)
         for fields in lines:
             if fields:
                 yield f"{path}:{lines.line_num}", header, fields
@@ -83,30 +90,37 @@ def _lines(path: Path) -> Iterator[bytes]:
         raise InputError(f"{path}: {error.strerror}") from None
 
 
-def read_parquet(path: Path, needed: Sequence[str]) -> Iterator[Row]:
-    """Yield the rows of a Parquet file.
+def read_parquet(path: Path, needed: Sequence[str] = ()) -> Iterator[Row]:
+    """Yield the rows of a Parquet file."""
+    number = 0
+    try:
+        file = pq.ParquetFile(path)
+        _check_columns(path, file.schema_arrow.names, needed)
+        for batch in file.iter_batches(_ROWS_AT_ONCE):
+            for number, values in enumerate(batch.to_pylist(), start=number + 1):  # noqa: B020
+                yield Row(f"{path}:{number}", values)
+    except InputError:
+        raise
+    except _NOT_PARQUET as error:
+        reason = str(error).partition("\n")[0]
+        raise InputError(
+            f"{path}: cannot be read as Parquet after row {number} ({reason})"
+        ) from None
 
-    Raises:
-        InputError: If the file is missing, not Parquet, or lacks a needed column.
-    """
-    for number, values in read_rows(path, needed):
-        yield Row(f"{path}:{number}", values)
+
+def _check_columns(path: Path, columns: Sequence[str], needed: Sequence[str]) -> None:
+    if missing := [name for name in needed if name not in columns]:
+        raise InputError(f"{path}: missing columns {missing}; it has {list(columns)!r:.300}")
 
 
 def read_json_lines(path: Path) -> Iterator[Row | Rejection]:
-    """Yield the objects of a JSON Lines file, and rejections of other lines.
-
-    Raises:
-        InputError: If the file is missing.
-    """
+    """Yield the objects of a JSON Lines file, and rejections of other lines."""
     for number, line in enumerate(_lines(path), start=1):
-        place = f"{path}:{number}"
-        if line.strip():
-            values = parse_json(line)
-            if isinstance(values, dict):
-                yield Row(place, values)
-            else:
-                yield Rejection(place, "", "malformed row", "not a JSON object")
+        place, values = f"{path}:{number}", parse_json(line)
+        if isinstance(values, dict):
+            yield Row(place, values)
+        elif line.strip():
+            yield Rejection(place, "", "malformed row", "not a JSON object")
 
 
 def parse_json(text: bytes) -> Any:
@@ -118,11 +132,7 @@ def parse_json(text: bytes) -> Any:
 
 
 def find_files(where: Path, suffixes: Sequence[str]) -> list[Path]:
-    """Return the file itself, or all files below a folder with these suffixes, sorted.
-
-    Raises:
-        InputError: If there is none.
-    """
+    """Return the file itself, or all files below a folder with these suffixes, sorted."""
     if where.is_file():
         return [where]
     found = sorted(path for path in where.rglob("*") if path.name.endswith(tuple(suffixes)))

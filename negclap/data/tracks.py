@@ -1,8 +1,7 @@
 """Open a manifest of any size in milliseconds and share it between loader workers.
 
-Manifests are written as JSON Lines or Parquet. On first use, all records are validated and cached
-in an Arrow IPC file next to the manifest, which is then memory-mapped: half a million tracks take
-almost no memory per process, and starting workers copies nothing.
+On first use, all records are validated and cached in an Arrow IPC file, which is memory-mapped:
+half a million tracks take almost no memory per process, and starting workers copies nothing.
 """
 
 import hashlib
@@ -44,10 +43,8 @@ _ROWS_AT_ONCE = 65_536
 class Tracks(Sequence[Track]):
     """A sequence of tracks in an Arrow table; tracks are created on access.
 
-    Args:
-        table: One column per field of the manifest.
-        rows: The rows to use, in order; None uses all.
-        path: The file that the table is mapped from; other processes reopen it.
+    ``rows`` are those to use, in order; None uses all. ``path`` is the file that the table is
+    mapped from; other processes reopen it.
     """
 
     def __init__(
@@ -85,17 +82,10 @@ class Tracks(Sequence[Track]):
         track_id, audio, start_s, duration_s, captions, tags, absent, split, meta = (
             column[row].as_py() for column in self._columns
         )
-        return Track(
-            track_id,
-            audio,
-            start_s,
-            duration_s,
-            tuple(Caption(caption["text"], caption["kind"]) for caption in captions),
-            tuple(tags),
-            None if absent is None else tuple(absent),
-            split,
-            json.loads(meta),
-        )
+        texts = tuple(Caption(caption["text"], caption["kind"]) for caption in captions)
+        absent = None if absent is None else tuple(absent)
+        meta = json.loads(meta)
+        return Track(track_id, audio, start_s, duration_s, texts, tuple(tags), absent, split, meta)
 
     def __iter__(self) -> Iterator[Track]:
         """Iterate over the tracks."""
@@ -111,8 +101,7 @@ class Tracks(Sequence[Track]):
 
     def splits(self) -> list[str]:
         """Return the names of the splits, in order of appearance."""
-        names: list[str] = pc.unique(self.column("split")).to_pylist()
-        return names
+        return list(pc.unique(self.column("split")).to_pylist())
 
     def shorter_than(self, duration_s: float) -> "Tracks":
         """Return the tracks shorter than ``duration_s``, in seconds."""
@@ -143,11 +132,7 @@ def read_manifest(location: Path | str) -> Tracks:
 
     The Arrow file is next to the manifest, or in the user's cache if that folder is read-only. It
     is created on first use and whenever the manifest has changed. A manifest at a URL is downloaded
-    into the cache.
-
-    Raises:
-        InputError: If the manifest is missing or empty, or a record is invalid; the message has the
-            path and the line.
+    into the cache. Raises the `InputError` of `parse_manifest`.
     """
     path = storage.local_copy(str(location))
     if not path.is_file():
@@ -206,10 +191,9 @@ def _write(file: IO[bytes], tracks: Iterable[Track], made_of: bytes) -> None:
 
 
 def _batches(tracks: Iterable[Track]) -> Iterator[pa.RecordBatch]:
-    remaining = iter(tracks)
-    while batch := list(islice(remaining, _ROWS_AT_ONCE)):
-        records = [
-            asdict(track) | {"meta": json.dumps(dict(track.meta), ensure_ascii=False)}
-            for track in batch
-        ]
-        yield pa.RecordBatch.from_pylist(records, _SCHEMA)
+    records = (
+        asdict(track) | {"meta": json.dumps(dict(track.meta), ensure_ascii=False)}
+        for track in tracks
+    )
+    while batch := list(islice(records, _ROWS_AT_ONCE)):
+        yield pa.RecordBatch.from_pylist(batch, _SCHEMA)

@@ -81,7 +81,7 @@ class TrainingTexts:
     """Draw the texts of a training clip: a pure function of (seed, epoch, track).
 
     The caption is one of the track's, drawn again each epoch, after Negation insert; or an
-    exclusion caption instead (`Exclude.share`). Other texts are made on demand:
+    exclusion caption instead (`Exclude.share`). ``kinds`` are the texts to make besides it:
 
     - "levels": the original, half and fully negated caption; a level is missing if the caption
       has too few tags;
@@ -90,14 +90,6 @@ class TrainingTexts:
     - "exclusion": `Exclude.per_clip` exclusion captions; the original caption for a track that
       has none, because it has no tags, say;
     - "falsehoods": the false forms of the exclusion captions.
-
-    Attributes:
-        vocabulary: The tags.
-        insert: Negation insert.
-        exclude: Exclusion captions.
-        seed: Seed of all draws.
-        kinds: The texts to make besides the caption.
-        cooccurrence: Makes tags that often go with the track's tags less likely to be negated.
     """
 
     vocabulary: Vocabulary
@@ -111,27 +103,16 @@ class TrainingTexts:
         """Draw the texts of a track in an epoch."""
         key = f"{self.seed}/{epoch}/{track.track_id}"
         original = stream(key, "caption").choice(track.captions).text
-        half: str | None = None
-        fully: str | None = None
-        absence_true: str | None = None
-        absence_false: str | None = None
+        texts: dict[str, str | None] = {}
         if "levels" in self.kinds:
             levels = negation_levels(original, self.vocabulary, f"{key}/levels")
             half, fully = (level.text if level else None for level in (levels.half, levels.fully))
-        if "absence" in self.kinds:
-            absence_true, absence_false = self._absence(track, key) or (None, None)
-        turns = self.exclude.per_clip if "exclusion" in self.kinds else 0
-        return ClipTexts(
-            caption=self._caption(original, track, key),
-            original=original if "levels" in self.kinds else None,
-            half=half,
-            fully=fully,
-            absence_true=absence_true,
-            absence_false=absence_false,
-            exclusions=tuple(
-                self._exclusion_texts(original, track, f"{key}/{turn}") for turn in range(turns)
-            ),
-        )
+            texts |= {"original": original, "half": half, "fully": fully}
+        if "absence" in self.kinds and (pair := self._absence(track, key)):
+            texts |= {"absence_true": pair[0], "absence_false": pair[1]}
+        turns = range(self.exclude.per_clip if "exclusion" in self.kinds else 0)
+        exclusions = (self._exclusion_texts(original, track, f"{key}/{turn}") for turn in turns)
+        return ClipTexts(self._caption(original, track, key), exclusions=tuple(exclusions), **texts)
 
     def _caption(self, original: str, track: Track, key: str) -> str:
         if self.exclude.share and stream(key, "exclude").random() < self.exclude.share:
@@ -157,8 +138,8 @@ class TrainingTexts:
         return ExclusionTexts(exclusion.text, false)
 
     def _exclusion(self, track: Track, key: str) -> Exclusion | None:
-        absent, lexicon = self._absent(track, key), self.exclude.lexicon
-        return draw_exclusion(track.tags, absent, self.vocabulary, key, lexicon)
+        absent = self._absent(track, key)
+        return draw_exclusion(track.tags, absent, self.vocabulary, key, self.exclude.lexicon)
 
     def _absence(self, track: Track, key: str) -> tuple[str, str] | None:
         rng = stream(key, "absence")
@@ -169,12 +150,9 @@ class TrainingTexts:
             return None
         pair = rng.choice(pairs)
         start = context(track.tags, pair, rng.randint(0, 2), self.vocabulary, f"{key}/context")
-        cues = self.exclude.lexicon.cues if self._is_noun(pair[0]) else (NOT,)
-        cue = rng.choice(cues)
+        noun = self.vocabulary[pair[0]].part_of_speech == "noun"
+        cue = rng.choice(self.exclude.lexicon.cues if noun else (NOT,))
         return absence_texts(start.text, *pair, self.vocabulary, f"{key}/absence", cue)
-
-    def _is_noun(self, tag: str) -> bool:
-        return self.vocabulary[tag].part_of_speech == "noun"
 
     def _absent(self, track: Track, key: str) -> Collection[str]:
         if self.exclude.absent_from == "absent_tags":

@@ -36,38 +36,24 @@ class Parts(NamedTuple):
 
 
 def split_negations(text: str, vocabulary: Vocabulary) -> Parts:
-    """Split the negations off a text.
-
-    Negated tags are given by name, other negated phrases verbatim.
-    """
+    """Split the negations off a text: negated tags by name, other negated phrases verbatim."""
     negated: list[str] = []
     affirmed = text
-    while True:
-        negations = [
-            negation
-            for negation in find_negations(affirmed, vocabulary)
-            if negation.kind in DENYING
-            and (negation.tag is not None or (negation.kind == "absence" and negation.phrase))
-        ]
-        if not negations:
-            return Parts(affirmed or NEUTRAL, tuple(dict.fromkeys(negated)))
+    while negations := [
+        negation
+        for negation in find_negations(affirmed, vocabulary)
+        if negation.kind in DENYING
+        and (negation.tag is not None or (negation.kind == "absence" and negation.phrase))
+    ]:
         last = negations[-1]
         names = [mention.tag for mention in vocabulary.find(last.phrase)]
         negated += names or [last.phrase]
         affirmed = remove(affirmed, last)
+    return Parts(affirmed or NEUTRAL, tuple(dict.fromkeys(negated)))
 
 
 def boolean(affirmed: Tensor, negated: Tensor, weight: float) -> Tensor:
-    """Return embeddings whose similarity to a clip is s(A) - lambda s(B).
-
-    Args:
-        affirmed: ``(n, d)`` unit embeddings of A.
-        negated: ``(n, d)`` unit embeddings of B.
-        weight: lambda.
-
-    Returns:
-        ``(n, d)``, not of unit length.
-    """
+    """Return embeddings ``(n, d)``, not of unit length, whose similarity is s(A) - weight s(B)."""
     return affirmed - weight * negated
 
 
@@ -82,9 +68,6 @@ def spherical(affirmed: Tensor, negated: Tensor, tau: float) -> Tensor:
         affirmed: ``(n, d)`` unit embeddings a.
         negated: ``(n, d)`` unit embeddings n.
         tau: Cosine from which on a clip counts as the negated concept; about 0.92.
-
-    Returns:
-        ``(n, d)`` unit vectors.
     """
     cosine = (affirmed * negated).sum(dim=-1, keepdim=True).clamp(-1.0, 1.0)
     theta = torch.arccos(cosine)
@@ -96,13 +79,9 @@ def spherical(affirmed: Tensor, negated: Tensor, tau: float) -> Tensor:
 
 
 class EmbeddedParts(NamedTuple):
-    """The embedded parts of n texts.
+    """Unit embeddings of the affirmed parts ``(n, d)`` and the negated parts ``(m, d)`` of n texts.
 
-    Attributes:
-        affirmed: ``(n, d)`` unit embeddings of the affirmed parts.
-        negating: Rows of the m texts with negated parts.
-        negated: ``(m, d)`` unit embeddings of the negated parts; the normalised mean if a text has
-            several.
+    ``negating`` has the rows of the m texts with negated parts; several parts are averaged.
     """
 
     affirmed: Tensor
@@ -122,12 +101,9 @@ def embed_parts(texts: Sequence[str], embed: EmbedTexts, vocabulary: Vocabulary)
     """Split texts at their negations and embed each distinct part once."""
     parts = [split_negations(text, vocabulary) for text in texts]
     distinct = list(dict.fromkeys(one for part in parts for one in (part.affirmed, *part.negated)))
-    rows = {text: row for row, text in enumerate(distinct)}
-    embedded = embed(distinct)
+    vectors = dict(zip(distinct, embed(distinct), strict=True))
     negating = [i for i, part in enumerate(parts) if part.negated]
-    negated = [embedded[[rows[one] for one in parts[i].negated]].mean(dim=0) for i in negating]
-    return EmbeddedParts(
-        embedded[[rows[part.affirmed] for part in parts]],
-        negating,
-        F.normalize(torch.stack(negated), dim=-1) if negated else embedded[:0],
-    )
+    affirmed = torch.stack([vectors[part.affirmed] for part in parts])
+    negated = [torch.stack([vectors[n] for n in parts[i].negated]).mean(dim=0) for i in negating]
+    unit = F.normalize(torch.stack(negated), dim=-1) if negated else affirmed[:0]
+    return EmbeddedParts(affirmed, negating, unit)

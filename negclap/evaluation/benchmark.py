@@ -23,32 +23,24 @@ from negclap.evaluation.suite import Bounds, Estimate, Results, Suite
 from negclap.models.encoder import TEXT_BATCH_SIZE, Model, chunks
 from negclap.progress import Progress
 from negclap.storage import folder_of
+from negclap.text.probes import Statement
 from negclap.text.vocabulary import Vocabulary
 
 _TRACKS_AT_ONCE = 64
 
 
 class Outcome(NamedTuple):
-    """The results of a model.
-
-    Attributes:
-        estimates: Values with intervals, chance and oracle, by key.
-        results: Values, and scores per track.
-    """
+    """The results of a model, and the same values with intervals, chance and oracle."""
 
     estimates: dict[str, Estimate]
     results: Results
 
 
 class EncodedSplit(NamedTuple):
-    """A split with its audio encoded by a model.
+    """A split whose readable tracks ``(n, d)`` and their twins ``(m, d)`` a model has encoded.
 
-    Attributes:
-        exam: The exam about the readable tracks.
-        audio: ``(n, d)`` unit embeddings of these tracks.
-        twin_audio: ``(m, d)`` unit embeddings of their twins.
-        bounds: Values of oracle and chance, if already computed.
-        unreadable: Error messages about unreadable tracks, which are left out.
+    ``unreadable`` has the error messages about the other tracks, ``bounds`` those of the exam if
+    already computed.
     """
 
     exam: Exam
@@ -61,13 +53,8 @@ class EncodedSplit(NamedTuple):
 class BenchmarkData(NamedTuple):
     """The tracks of a manifest, and how to read their audio.
 
-    Attributes:
-        tracks: The tracks of all splits.
-        root: Folder that audio paths are relative to.
-        vocabulary: The tags.
-        excerpt_s: Seconds to read from the middle of each track; a shorter track is read whole.
-        seed: Seed of the exam.
-        on_bad_audio: "error" stops at an unreadable track, "skip" leaves it out.
+    At most ``excerpt_s`` seconds are read from the middle of each track. With ``on_bad_audio`` of
+    "error", an unreadable track is an error; "skip" leaves it out.
     """
 
     tracks: Tracks
@@ -89,18 +76,14 @@ class BenchmarkData(NamedTuple):
         Raises:
             InputError: If the split has no track, or none that can be read.
         """
-        tracks, twins = (self.tracks.split(name) for name in (split, twin_split))
-        if not tracks:
-            raise InputError(
-                f"no track of split {split!r}, expected one of {sorted(self.tracks.splits())}"
-            )
+        none = f"no track of split {split!r}"
+        if not (tracks := self.tracks.split(split)):
+            raise InputError(f"{none}, expected one of {sorted(self.tracks.splits())}")
         unreadable: list[str] = []
         readable, audio = self._embed(model, tracks, f"encoding {split}", progress, unreadable)
         if not readable:
-            raise InputError(
-                f"no track of split {split!r} can be read, the first error: {unreadable[0]}"
-            )
-        title = f"encoding {twin_split}"
+            raise InputError(f"{none} can be read, the first error: {unreadable[0]}")
+        twins, title = self.tracks.split(twin_split), f"encoding {twin_split}"
         readable_twins, twin_audio = self._embed(model, twins, title, progress, unreadable)
         exam = make_exam(readable, readable_twins, self.vocabulary, self.seed)
         return EncodedSplit(exam, audio, twin_audio, unreadable=tuple(unreadable))
@@ -146,11 +129,8 @@ def text_embedder(model: Model) -> EmbedTexts:
     """Return the model's text encoder with tensors, a check of the embeddings, and a cache."""
 
     def embed(texts: Sequence[str]) -> Tensor:
-        parts = [
-            torch.from_numpy(np.array(model.encode_text(chunk)))
-            for chunk in chunks(texts, TEXT_BATCH_SIZE)
-        ]
-        embedded = torch.cat(parts).float()
+        parts = [np.array(model.encode_text(chunk)) for chunk in chunks(texts, TEXT_BATCH_SIZE)]
+        embedded = torch.from_numpy(np.concatenate(parts)).float()
         check_embeddings("text", embedded)
         return embedded
 
@@ -167,22 +147,12 @@ def with_baseline(
 def score(
     suite: Suite, split: EncodedSplit, embed: EmbedTexts, threshold: float = float("nan")
 ) -> Outcome:
-    """Compute every metric of a text encoder.
+    """Compute every metric of a text encoder; for the threshold, see `Evaluation.compute`."""
 
-    Args:
-        suite: Settings of the evaluation.
-        split: The encoded audio of a split.
-        embed: The text encoder.
-        threshold: Cosine from which on a text counts as true, chosen on validation; NaN leaves its
-            metrics out.
-    """
-    results = suite.run(
-        split.exam,
-        split.audio,
-        split.twin_audio,
-        lambda statements: embed([statement.text for statement in statements]),
-        threshold,
-    )
+    def embed_statements(statements: Sequence[Statement]) -> Tensor:
+        return embed([statement.text for statement in statements])
+
+    results = suite.run(split.exam, split.audio, split.twin_audio, embed_statements, threshold)
     return Outcome(suite.estimates(split.exam, results, split.bounds), results)
 
 
@@ -200,6 +170,6 @@ def tune(method: Method, suite: Suite, validation: EncodedSplit, embed: EmbedTex
         embedded = parts.combine(method, parameter)
         scores = query_scores(exam, audio, queries, embedded, galleries, suite.at, auc=False)
         value = scores.get(f"joint@{suite.at}")
-        return 0.0 if value is None else float(value.mean())
+        return float(value.mean()) if value else 0.0
 
     return max(GRIDS[method], key=joint)

@@ -15,12 +15,9 @@ from negclap.evaluation.results import RunResults
 
 @dataclass(frozen=True)
 class Summary:
-    """Metrics of one method: means over its runs, and their uncertainty.
+    """Means of a method's metrics over its runs, and half of their 95 % intervals (Student's t).
 
-    Attributes:
-        mean: By key.
-        half_width: By key, half of the mean's 95 % interval (Student's t); 0 for a single run.
-        runs: Number of runs.
+    The half width of a single run is 0.
     """
 
     mean: dict[str, float]
@@ -29,12 +26,7 @@ class Summary:
 
 
 class Comparison(NamedTuple):
-    """Methods in the order of their first run.
-
-    Attributes:
-        summaries: By method.
-        differences: By method and key, the method minus the first one.
-    """
+    """Methods in the order of their first run, and by key each other method minus the first."""
 
     summaries: dict[str, Summary]
     differences: dict[str, dict[str, Difference]]
@@ -60,8 +52,7 @@ def _check(runs: Sequence[RunResults]) -> None:
     suites: dict[str, RunResults] = {}
     exams: dict[str, RunResults] = {}
     for run in runs:
-        other = seen.setdefault((run.method, run.seed), run)
-        if other is not run:
+        if (other := seen.setdefault((run.method, run.seed), run)) is not run:
             raise InputError(
                 f"{other.source} and {run.source}: both are method {run.method!r}, seed "
                 f"{run.seed}; write NAME={run.source} to give one of them another name"

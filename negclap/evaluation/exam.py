@@ -45,13 +45,9 @@ _MAX_QUERIES = 600
 
 
 class Choice(NamedTuple):
-    """Which of two texts is closer to a clip?
+    """Which of two texts, one true and one false, is closer to the clip (a row)?
 
-    Attributes:
-        part: Key of the metric.
-        clip: Row of the clip.
-        true: The text that is true of the clip.
-        false: The text that is false of it.
+    ``part`` is the key of the metric.
     """
 
     part: str
@@ -62,12 +58,9 @@ class Choice(NamedTuple):
 
 @dataclass(frozen=True)
 class ExclusionQuery:
-    """The query "A without B".
+    """The query for clips with ``wanted`` and without ``unwanted``: "A without B".
 
-    Attributes:
-        wanted: Tag A.
-        unwanted: Tag B.
-        texts: By wording: `MIXED`, `PLAIN`, and the name of each cue if B is a noun.
+    It has a text per wording: `MIXED`, `PLAIN`, and the name of each cue if B is a noun.
     """
 
     wanted: str
@@ -78,11 +71,7 @@ class ExclusionQuery:
 class TwinQuestion(NamedTuple):
     """Two clips that differ in one tag, a text that affirms the tag and one that negates it.
 
-    Attributes:
-        has: The clip with the tag: (True, row of the test clip) or (False, row of the twin).
-        lacks: The clip without the tag, likewise.
-        affirmed: The text that is true of the clip with the tag.
-        negated: The text that is true of the clip without it.
+    A clip is (True, row of the test clip) or (False, row of the twin).
     """
 
     has: tuple[bool, int]
@@ -94,10 +83,7 @@ class TwinQuestion(NamedTuple):
 class TwinClip(NamedTuple):
     """A counterfactual twin: a copy of a test clip in which one tag is added or removed.
 
-    Attributes:
-        track: The twin.
-        of: Row of the test clip; None if it is not in the exam, and then there is no question.
-        toggled: The tag in which they differ.
+    ``of`` is the row of the test clip; None if the exam does not have it, nor questions about it.
     """
 
     track: Subject
@@ -107,17 +93,9 @@ class TwinClip(NamedTuple):
 
 @dataclass(frozen=True)
 class Exam:
-    """All questions about one split.
+    """All questions about one split; ``probes`` has one probe per track.
 
-    Attributes:
-        tracks: The tracks; their absent tags are known or assumed.
-        vocabulary: The tags.
-        assumed: Whether absent tags are assumed (see `probes.assumed_absent`).
-        probes: One per track: the negation levels and true absence.
-        choices: Choices between two texts.
-        queries: Exclusion queries.
-        twin_tracks: The counterfactual twins.
-        twins: Questions about them.
+    The absent tags of the tracks are known, or ``assumed`` (see `probes.assumed_absent`).
     """
 
     tracks: tuple[Subject, ...]
@@ -146,8 +124,6 @@ class Exam:
 
 @dataclass(frozen=True)
 class _AssumedTrack:
-    """A track with assumed absent tags."""
-
     track_id: str
     tags: tuple[str, ...]
     absent_tags: tuple[str, ...]
@@ -160,15 +136,9 @@ def make_exam(
     seed: int,
     by_cue: bool = True,
 ) -> Exam:
-    """Build the exam about the tracks of a manifest, with their reference captions.
+    """Build the exam about the tracks of a split, with their reference captions; see `build_exam`.
 
-    Args:
-        tracks: Tracks of one split.
-        twins: Their counterfactual twins, with ``twin_of`` and ``toggled`` in ``meta``. There is no
-            question about a twin whose track is not among ``tracks``.
-        vocabulary: The tags.
-        seed: Random seed.
-        by_cue: Whether to add questions with each cue.
+    Twins have ``twin_of`` and ``toggled`` in ``meta``.
 
     Raises:
         InputError: If ``meta`` of a twin is incomplete.
@@ -183,9 +153,8 @@ def _twin(track: Track, rows: dict[str, int]) -> TwinClip:
     try:
         return TwinClip(track, rows.get(track.meta["twin_of"]), track.meta["toggled"])
     except KeyError as missing:
-        raise InputError(
-            f"twin {track.track_id!r} of split {track.split!r} has no {missing} in its meta"
-        ) from None
+        where = f"twin {track.track_id!r} of split {track.split!r}"
+        raise InputError(f"{where} has no {missing} in its meta") from None
 
 
 def build_exam(
@@ -198,16 +167,11 @@ def build_exam(
     twins: Sequence[TwinClip] = (),
     by_cue: bool = True,
 ) -> Exam:
-    """Build the exam of a split.
+    """Build the exam of a split, with one caption per track, and the twins in their order.
 
-    Args:
-        tracks: The tracks. If absent tags are unknown for any of them, they are assumed for all.
-        captions: One caption per track.
-        vocabulary: The tags.
-        seed: Random seed.
-        at: Minimum number of clips with A and B, and of clips with A and without B, for a query.
-        twins: The counterfactual twins, in the order of their split.
-        by_cue: Whether to add true absence and queries with each cue.
+    If absent tags are unknown for any track, they are assumed for all. An exclusion query has ``at``
+    or more clips with A and B, and with A and without B. ``by_cue`` adds true absence and queries
+    with each cue.
     """
     assumed = any(track.absent_tags is None for track in tracks)
     if assumed:
@@ -217,12 +181,9 @@ def build_exam(
         ]
     couples = match_couples(tracks, vocabulary, seed)
     nouns = [c for c in couples if vocabulary[c.x].part_of_speech == "noun"]
-    sampled = stream(seed, "asked").sample(nouns, min(len(nouns), _MAX_COUPLES))
-    choices = [
-        choice
-        for couple in sorted(sampled)
-        for choice in _choices(couple, tracks, vocabulary, seed, by_cue)
-    ]
+    choices: list[Choice] = []
+    for couple in sorted(stream(seed, "asked").sample(nouns, min(len(nouns), _MAX_COUPLES))):
+        choices += _choices(couple, tracks, vocabulary, seed, by_cue)
     choices += _lexicalised(nouns, vocabulary)
     choices += _natural(captions, vocabulary)
     return Exam(
@@ -248,16 +209,8 @@ def _choices(
         yield from _for_both(f"cue/{cue.name}/true_absence", couple, no_y, no_x)
     x, y = couple.x, couple.y
     cue_first = stream(key, "swap").random() < 0.5
-    yield from _for_both(
-        "scope/swap",
-        couple,
-        Statement(
-            f"no {y}, with {x}" if cue_first else f"with {x}, no {y}", ((x, True), (y, False))
-        ),
-        Statement(
-            f"with {y}, no {x}" if cue_first else f"no {x}, with {y}", ((y, True), (x, False))
-        ),
-    )
+    swapped = _with_without(x, y, cue_first), _with_without(y, x, not cue_first)
+    yield from _for_both("scope/swap", couple, *swapped)
     absent = [tag for tag in first.absent_tags or () if tag in (second.absent_tags or ())]
     if rest := _unrelated_noun(absent, (x, y), vocabulary, f"{key}/absent"):
         one = Statement(f"no {rest}, with {x}", ((rest, False), (x, True)))
@@ -271,6 +224,11 @@ def _choices(
         pseudo = Statement(f"not only {x} but also {rest}", ((x, True), (rest, True)))
         real = Statement(f"no {x} but {rest}", ((x, False), (rest, True)))
         yield from _for_both("pseudo/not_only", couple, pseudo, real)
+
+
+def _with_without(present: str, absent: str, cue_first: bool) -> Statement:
+    text = f"no {absent}, with {present}" if cue_first else f"with {present}, no {absent}"
+    return Statement(text, ((present, True), (absent, False)))
 
 
 def _for_both(part: str, couple: Couple, one: Statement, other: Statement) -> Iterator[Choice]:
@@ -320,12 +278,8 @@ def _natural(captions: Sequence[str], vocabulary: Vocabulary) -> Iterator[Choice
         for negation in find_negations(caption, vocabulary):
             affirmed = affirm(caption, negation)
             if affirmed is not None:
-                yield Choice(
-                    "natural/absence",
-                    index,
-                    statement(caption, vocabulary),
-                    statement(affirmed, vocabulary),
-                )
+                true, false = (statement(text, vocabulary) for text in (caption, affirmed))
+                yield Choice("natural/absence", index, true, false)
 
 
 def _queries(
@@ -364,13 +318,10 @@ def _twin_questions(
             continue
         track = tracks[of]
         if toggled not in vocabulary:
-            raise InputError(
-                f"twin of track {track.track_id!r}: toggled tag {toggled!r} is not in the "
-                "vocabulary"
-            )
-        common = [
-            tag for tag in track.tags if tag in vocabulary and not vocabulary.excludes(tag, toggled)
-        ]
+            twin_of = f"twin of track {track.track_id!r}"
+            raise InputError(f"{twin_of}: toggled tag {toggled!r} is not in the vocabulary")
+        known = [tag for tag in track.tags if tag in vocabulary]
+        common = [tag for tag in known if not vocabulary.excludes(tag, toggled)]
         key = f"{seed}/twin/{track.track_id}"
         context = [(stream(key).choice(common), True)] if common else []
         affirmed, negated = (

@@ -29,24 +29,12 @@ class MinedNegation:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the negation for JSON, without the text of the caption."""
-        n = self.negation
-        return {
-            "id": self.caption_id,
-            "cue": n.cue,
-            "span": list(n.span),
-            "phrase": n.phrase,
-            "kind": n.kind,
-            "tag": n.tag,
-        }
+        names = ("cue", "span", "phrase", "kind", "tag")
+        return {"id": self.caption_id, **{name: getattr(self.negation, name) for name in names}}
 
 
 def read_captions(path: Path, column: str, id_column: str) -> dict[str, str]:
-    """Read captions by id from a CSV or a manifest; there, ids are ``track_id/number``.
-
-    Args:
-        path: CSV with a header, or manifest.jsonl.
-        column: Column of the captions in a CSV.
-        id_column: Column of the ids in a CSV.
+    """Read captions by id from the columns of a CSV, or a manifest (ids ``track_id/number``).
 
     Raises:
         InputError: If the file or a column is missing, or an id is not unique.
@@ -61,18 +49,17 @@ def read_captions(path: Path, column: str, id_column: str) -> dict[str, str]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:  # Excel writes a BOM
             reader = csv.DictReader(file)
+            columns = list(reader.fieldnames or ())
             for name in (column, id_column):
-                if name not in (reader.fieldnames or ()):
-                    columns = list(reader.fieldnames or ())
+                if name not in columns:
                     raise InputError(f"{path}: no column {name!r}, the columns are {columns}")
             for row in reader:
-                if row[id_column] in captions:
-                    raise InputError(
-                        f"{path}:{reader.line_num}: id {row[id_column]!r} is not unique"
-                    )
+                place, key = f"{path}:{reader.line_num}", row[id_column]
+                if key in captions:
+                    raise InputError(f"{place}: id {key!r} is not unique")
                 if row[column] is None:
-                    raise InputError(f"{path}:{reader.line_num}: no value in column {column!r}")
-                captions[row[id_column]] = row[column]
+                    raise InputError(f"{place}: no value in column {column!r}")
+                captions[key] = row[column]
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except UnicodeDecodeError as error:
@@ -90,14 +77,7 @@ def mine(captions: Mapping[str, str], vocabulary: Vocabulary | None = None) -> l
 
 
 class Label(NamedTuple):
-    """A hand-labelled negation.
-
-    Attributes:
-        cue: The negating word.
-        start: Index of its first character in the caption.
-        head: Head noun of the negated phrase.
-        kind: Kind of negation.
-    """
+    """A hand-labelled negation: the cue, where it starts, and the head noun of its phrase."""
 
     cue: str
     start: int
@@ -124,13 +104,7 @@ def read_labels(path: Path) -> dict[str, list[Label]]:
 
 
 class Counts(NamedTuple):
-    """Matches between found and labelled negations of one kind.
-
-    Attributes:
-        right: Found and labelled.
-        extra: Found, not labelled.
-        missed: Labelled, not found.
-    """
+    """Numbers of found and labelled, only found, and only labelled negations of one kind."""
 
     right: int
     extra: int
@@ -165,15 +139,9 @@ def score_labels(
         raise InputError(
             f"{len(absent)} labels have no caption with their id, the first is {absent[0]!r}"
         )
-    found: dict[str, list[Negation]] = {key: [] for key in labels}
-    for one in mined:
-        if one.caption_id in found:
-            found[one.caption_id].append(one.negation)
-    right: Counter[str] = Counter()
-    missed: Counter[str] = Counter()
-    extra: Counter[str] = Counter()
+    right, extra, missed = Counter[str](), Counter[str](), Counter[str]()
     for key, wanted in labels.items():
-        left = list(found[key])
+        left = [one.negation for one in mined if one.caption_id == key]
         for label in wanted:
             match = next((negation for negation in left if _matches(negation, label)), None)
             if match is None:
@@ -197,12 +165,9 @@ def _matches(negation: Negation, label: Label) -> bool:
 
 
 class TextOnly(NamedTuple):
-    """Result of `text_only_accuracy`.
+    """Accuracy of the text encoder (chance is 1/2) and of word counts, on n captions.
 
-    Attributes:
-        accuracy: Accuracy of the text encoder; chance is 1/2.
-        bag_of_words: Accuracy of word counts, which shows what the wording alone gives away.
-        n: Number of captions.
+    That of word counts shows what the wording alone gives away.
     """
 
     accuracy: float
@@ -213,7 +178,7 @@ class TextOnly(NamedTuple):
 def text_only_accuracy(
     mined: Sequence[MinedNegation],
     captions: Mapping[str, str],
-    encode_text: Callable[[Sequence[str]], npt.NDArray[np.float32]],
+    encode_text: Callable[[Sequence[str]], Array],
 ) -> TextOnly:
     """Test whether text embeddings move towards a phrase when its negation is removed.
 
@@ -224,8 +189,7 @@ def text_only_accuracy(
     cases = []
     for one in mined:
         human = captions[one.caption_id]
-        affirmed = affirm(human, one.negation)
-        if affirmed is not None:
+        if (affirmed := affirm(human, one.negation)) is not None:
             cases.append((human, affirmed, one.negation.phrase))
     if not cases:
         return TextOnly(float("nan"), float("nan"), 0)

@@ -75,15 +75,10 @@ HEADLINE = (
 
 @dataclass(frozen=True)
 class RunResults:
-    """The results of one run.
+    """The results of one run; the runs of a method differ in their seed.
 
-    Attributes:
-        method: Name of the method; the runs of a method differ in their seed.
-        seed: Seed of the run.
-        metrics: Value by key, as in ``results.json``.
-        exam: Fingerprint of the exam that the scores belong to.
-        scores: Per-track scores by key, those of `HEADLINE`.
-        source: Where they were read, for messages.
+    ``metrics`` are those of ``results.json``; ``scores`` has the scores per track of `HEADLINE`, of
+    the exam with the fingerprint ``exam``; ``source`` is for messages.
     """
 
     method: str
@@ -116,10 +111,8 @@ def write_results(
     flat |= {f"suite/{name}": value for name, value in asdict(suite).items()}
     for key, estimate in estimates.items():
         flat[key] = estimate.value
-        for name in ("low", "high", "n", "chance", "oracle"):
-            part = getattr(estimate, name)
-            if part is not None:
-                flat[f"{key}/{name}"] = part
+        _, *parts = estimate._asdict().items()
+        flat |= {f"{key}/{name}": part for name, part in parts if part is not None}
     if exam.assumed:
         flat["assumed_absence"] = 1.0
     folder.mkdir(parents=True, exist_ok=True)
@@ -140,9 +133,8 @@ def read_results(folder: Path) -> RunResults:
     Raises:
         InputError: If a file is missing or not valid.
     """
-    method, seed, metrics = read_metrics(folder / "results.json")
-    exam, scores = _read_scores(folder / "scores.npz")
-    return RunResults(method, seed, metrics, exam, scores, folder)
+    metrics, scores = read_metrics(folder / "results.json"), _read_scores(folder / "scores.npz")
+    return RunResults(*metrics, *scores, folder)
 
 
 def read_metrics(path: Path) -> tuple[str, int, dict[str, float]]:
@@ -167,18 +159,14 @@ def _read_scores(path: Path) -> tuple[str, dict[str, Scores]]:
         raise InputError(f"{path}: no such file; run negclap test again")
     try:
         with np.load(path) as arrays:
-            names = [key for key in HEADLINE if key in arrays]
-            tensors = {
-                name: torch.from_numpy(arrays[name])
-                for key in names
-                for name in (key, f"{key}/items", f"{key}/weights")
-                if name in arrays
-            }
-            exam = str(arrays["exam"])
-        return exam, {
-            key: Scores(tensors[key], tensors[f"{key}/items"], tensors.get(f"{key}/weights"))
-            for key in names
-        }
+            scores: dict[str, Scores] = {}
+            for key in (key for key in HEADLINE if key in arrays):
+                values, items = (torch.from_numpy(arrays[name]) for name in (key, f"{key}/items"))
+                weights = arrays.get(f"{key}/weights")
+                scores[key] = Scores(
+                    values, items, None if weights is None else torch.from_numpy(weights)
+                )
+            return str(arrays["exam"]), scores
     except (ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
         raise InputError(f"{path}: not valid ({reason(error)}); run negclap test again") from None
 
@@ -191,11 +179,7 @@ def slug(title: str) -> str:
 def write_embeddings(path: Path, outputs: Sequence[Mapping[str, Any]]) -> None:
     """Write track ids, audio and text embeddings of batches as npz, each track once."""
     track_ids = np.array([track for output in outputs for track in output["track_ids"]])
-    _, first = np.unique(track_ids, return_index=True)
+    audio, text = (torch.cat([output[name] for output in outputs]) for name in ("audio", "text"))
+    track_ids, first = np.unique(track_ids, return_index=True)
     path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(
-        path,
-        track_ids=track_ids[first],
-        audio=torch.cat([output["audio"] for output in outputs]).numpy()[first],
-        text=torch.cat([output["text"] for output in outputs]).numpy()[first],
-    )
+    np.savez(path, track_ids=track_ids, audio=audio.numpy()[first], text=text.numpy()[first])

@@ -129,20 +129,7 @@ def query_scores(
     *,
     auc: bool,
 ) -> dict[str, Scores]:
-    """Score exclusion queries of one wording.
-
-    Args:
-        exam: The exam.
-        audio: ``(n, d)`` unit embeddings of its tracks.
-        queries: The queries.
-        embedded: ``(q, d)`` embeddings of their texts.
-        galleries: Rows of the clips of each gallery.
-        at: Depth K.
-        auc: Whether to compute the AUC, which takes longest.
-
-    Returns:
-        As `exclusion_scores`.
-    """
+    """Score exclusion queries with ``(q, d)`` embedded texts; see `exclusion_scores`."""
     tags = [frozenset(track.tags) for track in exam.tracks]
     absent = [frozenset(track.absent_tags or ()) for track in exam.tracks]
 
@@ -186,9 +173,9 @@ def mean_cosine(audio: Tensor) -> float:
 
 def _fully(exam: Exam, texts: EmbeddedExam) -> tuple[list[int], Tensor, Tensor]:
     """Return rows of clips with a fully negated caption, and both captions' embeddings."""
-    probes = [(row, p.original, p.fully) for row, p in enumerate(exam.probes) if p.fully]
-    rows = [row for row, _, _ in probes]
-    return rows, texts([one for _, one, _ in probes]), texts([one for _, _, one in probes])
+    found = [(row, one.original, one.fully) for row, one in enumerate(exam.probes) if one.fully]
+    rows = [row for row, _, _ in found]
+    return rows, texts([one for _, one, _ in found]), texts([one for _, _, one in found])
 
 
 def threshold_values(
@@ -210,10 +197,7 @@ def threshold_values(
 
 
 def guard_values(exam: Exam, texts: EmbeddedExam) -> dict[str, float]:
-    """Return indicators of degenerate text embeddings.
-
-    These are the effective rank, and the mean cosine of captions with their fully negated forms.
-    """
+    """Return the effective rank of texts, and the mean cosine of captions and negated forms."""
     originals = texts([probe.original for probe in exam.probes])
     values = {"guard/effective_rank": effective_rank(originals)}
     rows, original, fully = _fully(exam, texts)

@@ -1,7 +1,6 @@
 """The negation suite: all metrics of a model on an exam, with chance and oracle.
 
-Validation, test and benchmark all use an `Evaluation`: it embeds each text of an exam once,
-collects the embeddings of clips over batches and processes, and computes all metrics at the end.
+Validation, test and benchmark all use an `Evaluation`.
 """
 
 import math
@@ -12,24 +11,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from negclap.evaluation import scoring
 from negclap.evaluation.exam import MIXED, PLAIN, Exam
 from negclap.evaluation.metrics import ClipEmbeddings, NegationRetrieval, PairwiseAccuracy
 from negclap.evaluation.metrics.retrieval import MAP_AT, draw_galleries
 from negclap.evaluation.metrics.scores import Scores, summarise
 from negclap.evaluation.metrics.toys import CONSTANT, ORACLE, Toy
-from negclap.evaluation.scoring import (
-    Embed,
-    EmbeddedExam,
-    absence_scores,
-    all_choice_scores,
-    cue_summary,
-    guard_values,
-    mean_cosine,
-    query_scores,
-    threshold_values,
-    twin_scores,
-)
-from negclap.text.probes import Subject
+from negclap.evaluation.scoring import Embed, EmbeddedExam
+from negclap.text.probes import Statement
 
 _NO_CHANCE = ("margin/", "mean_cosine", "threshold", "guard/")
 
@@ -38,10 +27,7 @@ Bounds = tuple[dict[str, float], dict[str, float]]
 
 
 class Estimate(NamedTuple):
-    """A value with its 95 % interval, number of tracks, chance and the oracle's value.
-
-    Fields that do not apply are None.
-    """
+    """A value, its 95 % interval, number of tracks, chance and oracle; None if not applicable."""
 
     value: float
     low: float | None
@@ -82,14 +68,9 @@ class Suite:
         embed: Embed,
         threshold: float | None = None,
     ) -> Results:
-        """Evaluate a model in this process only.
+        """Evaluate a model in this process only; for the threshold, see `Evaluation.compute`.
 
-        Args:
-            exam: The exam.
-            audio: ``(n, d)`` unit embeddings of the exam's tracks.
-            twin_audio: ``(m, d)`` unit embeddings of its twins; may be empty.
-            embed: The text encoder.
-            threshold: See `Evaluation.compute`.
+        The unit embeddings are ``(n, d)`` of the exam's tracks and ``(m, d)`` of its twins, if any.
         """
         evaluation = Evaluation(self, sync_on_compute=False)
         evaluation.begin(exam, embed)
@@ -101,48 +82,34 @@ class Suite:
     def run_toy(self, exam: Exam, toy: Toy) -> Results:
         """Evaluate a toy model, which reads tags and claims instead of audio and text."""
         columns = {name: index for index, name in enumerate(exam.vocabulary.names)}
+        clips = [toy.clip(track, columns) for track in (*exam.tracks, *exam.twin_tracks)]
+        audio, twins = torch.stack(clips).tensor_split([len(exam.tracks)])
 
-        def clips(tracks: Sequence[Subject]) -> Tensor:
-            return torch.stack([toy.clip(track, columns) for track in tracks])
+        def embed(statements: Sequence[Statement]) -> Tensor:
+            return torch.stack([toy.text(one, columns) for one in statements])
 
-        audio = clips(exam.tracks)
-        twins = clips(exam.twin_tracks) if exam.twin_tracks else audio[:0]
-        return self.run(
-            exam,
-            audio,
-            twins,
-            lambda statements: torch.stack([toy.text(one, columns) for one in statements]),
-        )
+        return self.run(exam, audio, twins, embed)
 
     def bounds(self, exam: Exam) -> Bounds:
         """Return the values of the oracle and of a constant model (chance)."""
-        oracle, constant = (self.run_toy(exam, toy).values for toy in (ORACLE, CONSTANT))
-        return oracle, constant
+        return self.run_toy(exam, ORACLE).values, self.run_toy(exam, CONSTANT).values
 
     def estimates(
         self, exam: Exam, results: Results, bounds: Bounds | None = None
     ) -> dict[str, Estimate]:
-        """Return all values with interval, number of tracks, chance and the oracle's value.
-
-        Args:
-            exam: The exam.
-            results: The results of a model.
-            bounds: The bounds of the exam, if already computed.
-        """
+        """Return the estimates of a model; the ``bounds`` of the exam are computed if missing."""
         oracle, chance = bounds or self.bounds(exam)
         estimates = {}
         for key, value in results.values.items():
             scores = results.scores.get(key)
-            low, high = (None, None)
-            if scores is not None and "median_rank" not in key:
-                low, high = scores.interval()
+            low, high = scores.interval() if scores and "median_rank" not in key else (None, None)
             estimates[key] = Estimate(
                 value,
                 low,
                 high,
-                n=None if scores is None else scores.n,
-                chance=None if key.startswith(_NO_CHANCE) else chance.get(key),
-                oracle=None if key.startswith("guard/") else oracle.get(key),
+                scores.n if scores else None,
+                None if key.startswith(_NO_CHANCE) else chance.get(key),
+                None if key.startswith("guard/") else oracle.get(key),
             )
         return estimates
 
@@ -167,12 +134,7 @@ class Evaluation(nn.Module):
         self._texts: EmbeddedExam | None = None
 
     def begin(self, exam: Exam, embed: Embed) -> None:
-        """Discard earlier clips, and embed each text of an exam once.
-
-        Args:
-            exam: The exam about all clips of the split.
-            embed: The text encoder.
-        """
+        """Discard earlier clips, and embed each text of the exam about all clips once."""
         for metric in (self.retrieval, self.pairwise, self.clips, self.twins):
             metric.reset()
         self._texts = texts = EmbeddedExam(exam, embed)
@@ -183,12 +145,7 @@ class Evaluation(nn.Module):
         self.update_twins(no_clips, no_ids)
 
     def update(self, audio: Tensor, ids: Tensor) -> None:
-        """Add clips.
-
-        Args:
-            audio: ``(b, d)`` unit embeddings.
-            ids: ``(b,)`` int64, the clips' rows in the exam.
-        """
+        """Add clips: ``(b, d)`` unit embeddings, and the ``(b,)`` int64 rows of their tracks."""
         levels, mask = self._embedded().levels(ids)
         self.retrieval.update(audio, levels, ids, mask)
         self.pairwise.update(audio, levels, ids, mask)
@@ -214,18 +171,18 @@ class Evaluation(nn.Module):
         audio, twin_audio = (each.compute()[1].cpu() for each in (self.clips, self.twins))
         levels = self.retrieval.scores() | self.pairwise.scores()
         scores = {key: each.cpu() for key, each in levels.items()}
-        scores |= absence_scores(exam, audio, texts)
-        scores |= all_choice_scores(exam, audio, texts)
+        scores |= scoring.absence_scores(exam, audio, texts)
+        scores |= scoring.all_choice_scores(exam, audio, texts)
         scores |= self._query_scores(exam, audio, texts)
         if len(twin_audio) and exam.twins:
-            scores |= twin_scores(exam, audio, twin_audio, texts)
+            scores |= scoring.twin_scores(exam, audio, twin_audio, texts)
         values = {key: float(value) for key, value in summarise(scores).items()}
         both = values[f"map@{MAP_AT}/original"] + values[f"a2t/map@{MAP_AT}/original"]
         values[f"map@{MAP_AT}/mean"] = both / 2
-        values["mean_cosine"] = mean_cosine(audio)
-        values |= threshold_values(exam, audio, texts, threshold)
-        values |= guard_values(exam, texts)
-        values |= cue_summary(values)
+        values["mean_cosine"] = scoring.mean_cosine(audio)
+        values |= scoring.threshold_values(exam, audio, texts, threshold)
+        values |= scoring.guard_values(exam, texts)
+        values |= scoring.cue_summary(values)
         return Results({key: v for key, v in values.items() if not math.isnan(v)}, scores)
 
     def _embedded(self) -> EmbeddedExam:
@@ -239,8 +196,9 @@ class Evaluation(nn.Module):
         for wording in dict.fromkeys(w for query in exam.queries for w in query.texts):
             queries = [query for query in exam.queries if wording in query.texts]
             embedded = texts([query.texts[wording] for query in queries])
-            auc = wording in (MIXED, PLAIN)
-            by_name = query_scores(exam, audio, queries, embedded, galleries, suite.at, auc=auc)
+            by_name = scoring.query_scores(
+                exam, audio, queries, embedded, galleries, suite.at, auc=wording in (MIXED, PLAIN)
+            )
             prefix = {MIXED: "exclusion", PLAIN: "exclusion/plain"}.get(wording, f"cue/{wording}")
             scores |= {f"{prefix}/{name}": each for name, each in by_name.items()}
         return scores
@@ -249,13 +207,9 @@ class Evaluation(nn.Module):
 def understanding_score(values: Mapping[str, float], recall_floor: float) -> float:
     """Return one score for tuning: understanding of negation, with a floor on plain retrieval.
 
-    It is the mean of true absence, scope and joint@10 of exclusion queries. Where Recall@10 of the
-    original captions is below ``recall_floor``, it is scaled down in proportion, so that a model
-    cannot gain by giving up plain retrieval. It is 0 if the split has none of the three metrics.
-
-    Args:
-        values: Metrics on a validation split.
-        recall_floor: Recall@10 below which the score is scaled down; 0 for no floor.
+    It is the mean of true absence, scope and joint@10 of exclusion queries; 0 if the split has none
+    of them. Where Recall@10 of the original captions is below ``recall_floor`` (0 for no floor), it
+    is scaled down in proportion, so that a model cannot gain by giving up plain retrieval.
     """
     keys = ("true_absence", "scope/accuracy", "exclusion/joint@10")
     parts = [values[key] for key in keys if key in values]

@@ -1,4 +1,4 @@
-"""Tables and a picture of the results: on the terminal, and as files."""
+"""Tables and a picture of the results."""
 
 import math
 from collections.abc import Iterator
@@ -7,34 +7,13 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from rich.console import Console
-from rich.table import Table
 
 from negclap.evaluation.plots import COLOURS
 from negclap.listening.results import GROUPS, OVERALL, Analysis, Estimate, Row
 from negclap.storage import write_json
 
 _TITLES = {"all": "all raters", "kept": "raters without a flag"}
-_RATERS = ("rater", "answers", "checks correct", "consistent", "chose A", "hasty", "flags")
-
-
-def print_analysis(analysis: Analysis) -> None:
-    """Print the raters, then the results with and without flagged raters."""
-    console = Console()
-    table = Table(title=f"{len(analysis.verdicts)} raters, {analysis.kept} without a flag")
-    for column in _RATERS:
-        table.add_column(column, overflow="fold")
-    for cells in _raters(analysis):
-        table.add_row(*cells)
-    console.print(table)
-    for panel, rows in analysis.panels.items():
-        table = Table(title=_title(analysis, panel), caption=_note(analysis))
-        table.add_column("")
-        for name, row in rows.items():
-            table.add_column(f"{name}\n{row.answers} answers", justify="right")
-        for title, *estimates in _estimates(rows):
-            table.add_row(title, *(_cell(each, "\n") for each in estimates))
-        console.print(table)
+RATER_COLUMNS = ("rater", "answers", "checks correct", "consistent", "chose A", "hasty", "flags")
 
 
 def write_analysis(analysis: Analysis, out: Path) -> None:
@@ -47,18 +26,21 @@ def write_analysis(analysis: Analysis, out: Path) -> None:
     picture.savefig(out / "agreement.svg", metadata={"Date": None})
 
 
-def _title(analysis: Analysis, panel: str) -> str:
+def panel_title(analysis: Analysis, panel: str) -> str:
+    """Return the title of a panel, with its number of raters."""
     return f"{_TITLES[panel]} ({analysis.size(panel)})"
 
 
-def _note(analysis: Analysis) -> str:
+def panel_note(analysis: Analysis) -> str:
+    """Return how to read a panel."""
     note = "95 % bootstrap intervals over trials; n: number of trials; without attention checks"
     if analysis.assumed:
         note += f"; {analysis.assumed} trials depend on assumed absent tags"
     return note
 
 
-def _raters(analysis: Analysis) -> Iterator[tuple[str, ...]]:
+def rater_rows(analysis: Analysis) -> Iterator[tuple[str, ...]]:
+    """Yield the cells of `RATER_COLUMNS` for each rater."""
     for verdict in analysis.verdicts:
         yield (
             verdict.rater,
@@ -71,7 +53,7 @@ def _raters(analysis: Analysis) -> Iterator[tuple[str, ...]]:
         )
 
 
-def _estimates(rows: dict[str, Row]) -> Iterator[tuple[Any, ...]]:
+def estimate_rows(rows: dict[str, Row]) -> Iterator[tuple[Any, ...]]:
     """Yield a title and its estimates by group."""
     yield "Krippendorff's alpha", *(row.alpha for row in rows.values())
     yield "rater accuracy", *(row.rater for row in rows.values())
@@ -87,7 +69,8 @@ def _percent(share: float) -> str:
     return "-" if math.isnan(share) else f"{100 * share:.0f} %"
 
 
-def _cell(estimate: Estimate, separator: str) -> str:
+def format_estimate(estimate: Estimate, separator: str) -> str:
+    """Format value, number of trials and interval."""
     value, low, high, n = estimate
     if math.isnan(value):
         return f"- (n {n})"
@@ -95,19 +78,23 @@ def _cell(estimate: Estimate, separator: str) -> str:
 
 
 def _markdown(analysis: Analysis) -> Iterator[str]:
-    yield "| " + " | ".join(_RATERS) + " |"
-    yield "|" + "---|" * len(_RATERS)
-    for cells in _raters(analysis):
+    yield "| " + " | ".join(RATER_COLUMNS) + " |"
+    yield "|" + "---|" * len(RATER_COLUMNS)
+    for cells in rater_rows(analysis):
         yield "| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |"
     for panel, rows in analysis.panels.items():
         yield ""
-        yield f"{_title(analysis, panel)}; {_note(analysis)}:"
+        yield f"{panel_title(analysis, panel)}; {panel_note(analysis)}:"
         yield ""
         heads = (f"{name}, {row.answers} answers" for name, row in rows.items())
         yield "| | " + " | ".join(heads) + " |"
         yield "|---|" + "---|" * len(rows)
-        for title, *estimates in _estimates(rows):
-            yield f"| {title} | " + " | ".join(_cell(each, ", ") for each in estimates) + " |"
+        for title, *estimates in estimate_rows(rows):
+            yield (
+                f"| {title} | "
+                + " | ".join(format_estimate(each, ", ") for each in estimates)
+                + " |"
+            )
 
 
 def _as_json(analysis: Analysis) -> dict[str, Any]:
@@ -151,7 +138,9 @@ def _draw(analysis: Analysis) -> Figure:
     right.set(title="Agreement with the raters' majority", ylim=(0, 1.08))
     right.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
     answers = rows[OVERALL].answers
-    picture.suptitle(f"{_title(analysis, panel)}, {answers} answers; 95 % intervals over trials")
+    picture.suptitle(
+        f"{panel_title(analysis, panel)}, {answers} answers; 95 % intervals over trials"
+    )
     return picture
 
 

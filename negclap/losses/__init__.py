@@ -1,4 +1,4 @@
-"""The losses: terms of the training loss as pure functions of unit embeddings.
+"""Losses: terms of the training loss as pure functions of unit embeddings.
 
 - `terms`: weights and options of the terms
 - `contrastive`: the contrastive loss of clips and texts, in three forms
@@ -6,8 +6,7 @@
 - `tiles`: sums over all pairs without all logits in memory
 
 In the formulas, a is a clip's and t a text's unit embedding, s their cosine, sigma the learned
-scale, B the global batch size. The functions do not communicate between processes: the caller
-gathers the embeddings of all ranks.
+scale, B the global batch size. The caller gathers the embeddings of all ranks.
 """
 
 from negclap.losses.contrastive import (

@@ -14,18 +14,13 @@ SIGMOID_BIAS = -10.0  # SigLIP's initial value; nearly all pairs are negatives
 
 @dataclass(frozen=True)
 class Pairs:
-    """The clips and texts of this rank, and those of all ranks.
+    """Unit embeddings of this rank's clips and texts ``(b, d)``, and of all ranks' ``(B, d)``.
 
-    Pair i of this rank is pair offset + i of all ranks. On a single rank, `all_audio` is `audio`
-    and `all_text` is `text`. Clips with equal texts are not each other's negatives.
+    On a single rank, `all_audio` is `audio` and `all_text` is `text`. Clips with equal texts are
+    not each other's negatives.
 
     Attributes:
-        audio: ``(b, d)`` unit embeddings of this rank's clips.
-        text: ``(b, d)`` unit embeddings of their texts.
-        all_audio: ``(B, d)`` clips of all ranks.
-        all_text: ``(B, d)`` texts of all ranks.
-        keys: ``(b,)`` int64, equal where texts are equal.
-        all_keys: ``(B,)`` int64, keys of all ranks.
+        keys: ``(b,)`` int64, equal where texts are equal; ``all_keys`` are those of all ranks.
         offset: Index of this rank's first pair among all pairs.
         own: ``(b, m, d)`` extra negative texts, each of one clip only.
         own_given: ``(b, m)`` bool, which of ``own`` exist.
@@ -58,16 +53,9 @@ class Pairs:
 def contrastive_loss(
     pairs: Pairs, scale: Tensor, term: ContrastiveTerm, bias: Tensor | None = None
 ) -> Tensor:
-    """Compute the contrastive loss in the form that the term configures.
+    """Return the mean loss of this rank's pairs, in the form and with the block size of the term.
 
-    Args:
-        pairs: Clips and texts.
-        scale: Scalar sigma.
-        term: Form and block size.
-        bias: Scalar, for the sigmoid form only.
-
-    Returns:
-        Scalar mean over this rank's pairs.
+    The scale sigma is a scalar, and so is the bias, which only the sigmoid form needs.
     """
     match term.form:
         case "dense":
@@ -83,13 +71,6 @@ def dense(pairs: Pairs, scale: Tensor) -> Tensor:
     """Compute the CLIP loss in both directions, with the logits of all pairs in memory.
 
     Extra negatives are texts, so they affect only the direction from clips to texts.
-
-    Args:
-        pairs: Clips and texts.
-        scale: Scalar sigma.
-
-    Returns:
-        Scalar mean over this rank's pairs.
     """
     keys = (pairs.keys, pairs.all_keys, pairs.offset)
     with torch.autocast(pairs.audio.device.type, enabled=False):
@@ -106,14 +87,6 @@ def tiled(pairs: Pairs, scale: Tensor, block: int) -> Tensor:
 
     On a single rank, one pass over the tiles serves both directions, and ``text`` and ``all_audio``
     are not used. There are no second derivatives.
-
-    Args:
-        pairs: Clips and texts.
-        scale: Scalar sigma.
-        block: Rows and columns of a tile.
-
-    Returns:
-        Scalar mean over this rank's pairs.
     """
     audio = scale * pairs.audio
     keys = (pairs.keys, pairs.all_keys)
@@ -135,10 +108,7 @@ def tiled(pairs: Pairs, scale: Tensor, block: int) -> Tensor:
 
 
 def _cross_entropy(true: Tensor, negatives: Tensor) -> Tensor:
-    """Return the mean cross-entropy of ``(b,)`` true logits against ``(b, n)`` negative ones.
-
-    A negative logit may also be the log-sum-exp of several.
-    """
+    """Return the mean cross-entropy of ``(b,)`` true logits against ``(b, n)`` negative ones."""
     logits = torch.cat([true.unsqueeze(1), negatives], dim=1)
     return F.cross_entropy(logits, torch.zeros_like(true, dtype=torch.long))
 
@@ -147,18 +117,9 @@ def sigmoid(pairs: Pairs, scale: Tensor, bias: Tensor, block: int) -> Tensor:
     """Compute SigLIP's loss: for every clip and text, whether they are a pair.
 
     Section 3.2 of arXiv 2303.15343: -1/B sum_ij log sigmoid(z_ij (sigma s_ij + bias)), with z = 1
-    for pairs and -1 otherwise, with O(B d + block^2) memory. Deviations: a clip and an equal text
-    of another clip contribute nothing, and extra negatives are further columns with z = -1. There
-    are no second derivatives.
-
-    Args:
-        pairs: Clips and texts; ``text`` and ``all_audio`` are not used.
-        scale: Scalar sigma.
-        bias: Scalar.
-        block: Rows and columns of a tile.
-
-    Returns:
-        Scalar mean over this rank's clips.
+    for pairs and -1 otherwise. Deviations: a clip and an equal text of another clip contribute
+    nothing, and extra negatives are further columns with z = -1. It takes O(B d + block^2) memory,
+    does not use ``text`` and ``all_audio``, and has no second derivatives.
     """
     audio = scale * pairs.audio
     own_pair = (audio * pairs.local(pairs.all_text)).sum(dim=1) + bias
@@ -180,23 +141,20 @@ def one_direction(
     offset: int = 0,
     *extra: Tensor,
 ) -> Tensor:
-    """Compute one direction of the CLIP loss: the cross-entropy of each row's column.
+    """Compute one direction of the CLIP loss: the mean of -log softmax(sigma s)[paired column].
 
     Args:
         rows: ``(b, d)`` unit embeddings of this rank.
         columns: ``(B, d)`` unit embeddings of all ranks; row i is paired with column offset + i.
         scale: Scalar sigma.
-        row_keys: ``(b,)`` int64, equal where captions are equal.
-        column_keys: ``(B,)`` int64. Pairs with equal captions are not negatives.
+        row_keys: ``(b,)`` int64; pairs with equal keys are not negatives.
+        column_keys: ``(B,)`` int64.
         offset: Index of the first row's column.
         extra: ``(b, m)`` logits of further negatives; -inf where a row has none.
-
-    Returns:
-        Scalar mean over the rows of -log softmax(sigma s)[paired column].
     """
     target = torch.arange(offset, offset + len(rows), device=rows.device)
-    same_text = row_keys.unsqueeze(1) == column_keys.unsqueeze(0)
-    same_text[torch.arange(len(rows), device=rows.device), target] = False
+    same_text = row_keys.unsqueeze(1) == column_keys
+    same_text[:, offset:].fill_diagonal_(False)
     with torch.autocast(rows.device.type, enabled=False):  # bfloat16 is too coarse for logits
         logits = (scale * rows @ columns.T).masked_fill(same_text, float("-inf"))
         return F.cross_entropy(torch.cat([logits, *extra], dim=1), target)

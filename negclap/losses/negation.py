@@ -21,30 +21,19 @@ def choice(audio: Tensor, true: Tensor, false: Tensor, scale: Tensor) -> Tensor:
         scale: Scalar sigma.
 
     Returns:
-        ``(n,)`` cross-entropies, to be averaged over the global batch.
+        ``(n,)``, to be averaged over the global batch.
     """
     with torch.autocast(audio.device.type, enabled=False):
-        logits = torch.cat(
-            [cosine_logits(audio, true.unsqueeze(1), scale), cosine_logits(audio, false, scale)],
-            dim=1,
-        )
-        target = torch.zeros(len(audio), dtype=torch.long, device=audio.device)
-        return F.cross_entropy(logits, target, reduction="none")
+        logits = [cosine_logits(audio, texts, scale) for texts in (true.unsqueeze(1), false)]
+        return -torch.cat(logits, dim=1).log_softmax(dim=1)[:, 0]
 
 
 def dissimilarity(original: Tensor, fully: Tensor, floor: float | None = None) -> Tensor:
     """Compute the cosine of each caption with its fully negated form.
 
-    Eq. 1 of arXiv 2601.13931: cos(t(c), t(f)). An optional hinge at ``floor``, off by default,
-    deviates from the paper, whose form is minimised by t(f) = -t(c).
-
-    Args:
-        original: ``(n, d)`` unit embeddings of captions.
-        fully: ``(n, d)`` unit embeddings of the fully negated captions.
-        floor: Cosine below which the loss is 0.
-
-    Returns:
-        ``(n,)`` cosines, or max(cosine - floor, 0), to be averaged over the global batch.
+    Eq. 1 of arXiv 2601.13931: cos(t(c), t(f)), from unit embeddings ``(n, d)`` to ``(n,)``, to be
+    averaged over the global batch. With ``floor``, it is max(cosine - floor, 0), which deviates
+    from the paper, whose form is minimised by t(f) = -t(c).
     """
     cosine = (original * fully).sum(dim=-1)
     return cosine if floor is None else F.relu(cosine - floor)
@@ -53,17 +42,10 @@ def dissimilarity(original: Tensor, fully: Tensor, floor: float | None = None) -
 def graded_margin(original: Tensor, half: Tensor, fully: Tensor, term: GradedMarginTerm) -> Tensor:
     """Compute the hinge loss that orders a clip's cosines by negation level.
 
-    [m - (s_c - s_h)]+ + [m - (s_h - s_f)]+ + beta [s_c - s_f - M]+. The last part bounds the
-    distance between the levels.
-
-    Args:
-        original: ``(n,)`` cosines s_c of clips with their captions.
-        half: ``(n,)`` cosines s_h with the half negated captions.
-        fully: ``(n,)`` cosines s_f with the fully negated captions.
-        term: m, M and beta.
-
-    Returns:
-        ``(n,)`` losses, to be averaged over the global batch.
+    [m - (s_c - s_h)]+ + [m - (s_h - s_f)]+ + beta [s_c - s_f - M]+, where s_c, s_h and s_f are the
+    ``(n,)`` cosines of clips with their original, half and fully negated captions. The last part
+    bounds the distance between the levels. The result ``(n,)`` is to be averaged over the global
+    batch.
     """
     steps = F.relu(term.step - (original - half)) + F.relu(term.step - (half - fully))
     return steps + term.limit_weight * F.relu(original - fully - term.limit)

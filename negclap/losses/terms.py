@@ -21,11 +21,9 @@ class Term:
 
     def __post_init__(self) -> None:
         """Check that the numbers are not negative."""
-        if self.weight < 0 or self.warmup_steps < 0:
-            raise InputError(
-                f"loss term has weight {self.weight} and warmup_steps {self.warmup_steps}, "
-                "expected at least 0"
-            )
+        if min(self.weight, self.warmup_steps) < 0:
+            given = f"weight {self.weight} and warmup_steps {self.warmup_steps}"
+            raise InputError(f"loss term has {given}, expected at least 0")
 
     def weight_at(self, step: int) -> float:
         """Return the weight at an optimiser step, counted from 0."""
@@ -51,9 +49,7 @@ class ContrastiveTerm(Term):
         """Check the block size."""
         super().__post_init__()
         if self.block < 1:
-            raise InputError(
-                f"model.losses.contrastive: block is {self.block}, expected at least 1"
-            )
+            raise InputError(f"model.losses.contrastive.block is {self.block}, expected at least 1")
 
 
 @dataclass(frozen=True)
@@ -137,13 +133,12 @@ class LossTerms:
     @property
     def text_kinds(self) -> frozenset[TextKind]:
         """The texts that the terms need besides the captions."""
-        kinds: set[TextKind] = set()
-        if self.dissimilarity.weight or self.graded_margin.weight:
-            kinds.add("levels")
-        if self.absence.weight:
-            kinds.add("absence")
-        if self.exclusion.weight or self.choice.weight:
-            kinds.add("exclusion")
-        if self.choice.weight or (self.exclusion.weight and self.exclusion.negatives != "none"):
-            kinds.add("falsehoods")
-        return frozenset(kinds)
+        exclusion = self.exclusion
+        needs: dict[TextKind, float] = {
+            "levels": self.dissimilarity.weight or self.graded_margin.weight,
+            "absence": self.absence.weight,
+            "exclusion": exclusion.weight or self.choice.weight,
+            "falsehoods": self.choice.weight
+            or (exclusion.negatives != "none" and exclusion.weight),
+        }
+        return frozenset(kind for kind, weight in needs.items() if weight)

@@ -1,11 +1,12 @@
 """Sums over the logits of all pairs of rows and columns, computed tile by tile.
 
-Logits are ``rows @ columns.T``, in float32 or float64, without autocast. Only one tile of ``block``
-rows and columns is in memory at a time, so that on a CPU it stays in the cache. The forward pass
-saves only the sums, O(b + B); the backward pass recomputes the tiles.
+Logits are ``rows @ columns.T``, of rows ``(b, d)`` and columns ``(B, d)``, in float32 or float64,
+without autocast. Only one tile of ``block`` rows and columns is in memory at a time, so that on a
+CPU it stays in the cache. The forward pass saves only the sums; the backward pass recomputes tiles.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
+from itertools import product
 from typing import Any
 
 import torch
@@ -20,18 +21,9 @@ Keys = tuple[Tensor, Tensor] | None
 def log_sum_exps(
     rows: Tensor, columns: Tensor, keys: Keys, block: int, both: bool = False
 ) -> tuple[Tensor, Tensor]:
-    """Compute the log-sum-exp of each row of logits and, if wanted, of each column, in one pass.
+    """Compute the log-sum-exp of each row of logits and, with ``both``, of each column.
 
-    Args:
-        rows: ``(b, d)``.
-        columns: ``(B, d)``.
-        keys: Keys of rows and columns, see `Keys`.
-        block: Rows and columns of a tile.
-        both: Whether to compute those of the columns.
-
-    Returns:
-        ``(b,)`` of the rows and ``(B,)`` of the columns, the latter empty unless ``both``; -inf
-        where no pair is left.
+    Returns ``(b,)`` and ``(B,)``, the latter empty without ``both``; -inf where no pair is left.
     """
     of_rows, of_columns = _LogSumExps.apply(  # type: ignore[no-untyped-call]  # untyped in torch
         _as_float(rows), _as_float(columns), keys, block, both
@@ -40,15 +32,7 @@ def log_sum_exps(
 
 
 def softplus_sums(rows: Tensor, columns: Tensor, bias: Tensor, keys: Keys, block: int) -> Tensor:
-    """Compute ``(b,)``, for each row of logits the sum of softplus(logit + bias).
-
-    Args:
-        rows: ``(b, d)``.
-        columns: ``(B, d)``.
-        bias: Scalar.
-        keys: Keys of rows and columns, see `Keys`.
-        block: Rows and columns of a tile.
-    """
+    """Compute ``(b,)``, for each row of logits the sum of softplus(logit + bias)."""
     sums: Tensor = _SoftplusSums.apply(  # type: ignore[no-untyped-call]  # untyped in torch
         _as_float(rows), _as_float(columns), bias, keys, block
     )
@@ -61,8 +45,6 @@ def _as_float(embeddings: Tensor) -> Tensor:
 
 
 class _LogSumExps(torch.autograd.Function):
-    """See `log_sum_exps`."""
-
     @staticmethod
     def forward(
         ctx: Any, rows: Tensor, columns: Tensor, keys: Keys, block: int, both: bool
@@ -86,19 +68,16 @@ class _LogSumExps(torch.autograd.Function):
         # Without a pair, all logits are -inf, and exp(-inf - 0) is 0 where exp(-inf + inf) is NaN.
         of_rows, of_columns = (each.masked_fill(each == float("-inf"), 0.0) for each in sums)
 
-        def logit_gradients() -> Iterator[tuple[slice, slice, Tensor]]:
-            for i, j, logits in _tiles(rows, columns, ctx.keys, ctx.block):
-                gradient = (logits - of_rows[i, None]).exp_().mul_(grad_rows[i, None])
-                if ctx.both:
-                    gradient += logits.sub_(of_columns[j]).exp_().mul_(grad_columns[j])
-                yield i, j, gradient
+        def of_logits(i: slice, j: slice, logits: Tensor) -> Tensor:
+            gradient = (logits - of_rows[i, None]).exp_().mul_(grad_rows[i, None])
+            if ctx.both:
+                gradient += logits.sub_(of_columns[j]).exp_().mul_(grad_columns[j])
+            return gradient
 
-        return *_gradients(rows, columns, logit_gradients()), None, None, None
+        return *_gradients(rows, columns, ctx.keys, ctx.block, of_logits), None, None, None
 
 
 class _SoftplusSums(torch.autograd.Function):
-    """See `softplus_sums`."""
-
     @staticmethod
     def forward(
         ctx: Any, rows: Tensor, columns: Tensor, bias: Tensor, keys: Keys, block: int
@@ -116,29 +95,24 @@ class _SoftplusSums(torch.autograd.Function):
         rows, columns, bias = ctx.saved_tensors
         grad_bias = torch.zeros_like(bias)
 
-        def logit_gradients() -> Iterator[tuple[slice, slice, Tensor]]:
-            for i, j, logits in _tiles(rows, columns, ctx.keys, ctx.block):
-                gradient = logits.add_(bias).sigmoid_().mul_(grad_rows[i, None])
-                grad_bias.add_(gradient.sum())
-                yield i, j, gradient
+        def of_logits(i: slice, _: slice, logits: Tensor) -> Tensor:
+            gradient = logits.add_(bias).sigmoid_().mul_(grad_rows[i, None])
+            grad_bias.add_(gradient.sum())
+            return gradient
 
-        return *_gradients(rows, columns, logit_gradients()), grad_bias, None, None
+        return *_gradients(rows, columns, ctx.keys, ctx.block, of_logits), grad_bias, None, None
 
 
 def _tiles(
     rows: Tensor, columns: Tensor, keys: Keys, block: int
 ) -> Iterator[tuple[slice, slice, Tensor]]:
-    """Yield rows, columns and logits of each tile.
-
-    The logits of pairs with equal keys are -inf. The caller may overwrite the logits.
-    """
-    for i in _slices(len(rows), block):
-        for j in _slices(len(columns), block):
-            with torch.autocast(rows.device.type, enabled=False):
-                logits = rows[i] @ columns[j].T
-            if keys is not None:
-                logits.masked_fill_(keys[0][i, None] == keys[1][j], float("-inf"))
-            yield i, j, logits
+    """Yield rows, columns and logits of each tile; the caller may overwrite the logits."""
+    for i, j in product(_slices(len(rows), block), _slices(len(columns), block)):
+        with torch.autocast(rows.device.type, enabled=False):
+            logits = rows[i] @ columns[j].T
+        if keys is not None:
+            logits.masked_fill_(keys[0][i, None] == keys[1][j], float("-inf"))
+        yield i, j, logits
 
 
 def _slices(length: int, block: int) -> Iterator[slice]:
@@ -146,12 +120,17 @@ def _slices(length: int, block: int) -> Iterator[slice]:
 
 
 def _gradients(
-    rows: Tensor, columns: Tensor, logit_gradients: Iterable[tuple[slice, slice, Tensor]]
+    rows: Tensor,
+    columns: Tensor,
+    keys: Keys,
+    block: int,
+    of_logits: Callable[[slice, slice, Tensor], Tensor],
 ) -> tuple[Tensor, Tensor]:
-    """Return the gradients of rows and columns, given those of each tile of logits."""
+    """Return the gradients of rows and columns, given a function for those of a tile of logits."""
     grad_rows, grad_columns = torch.zeros_like(rows), torch.zeros_like(columns)
     with torch.autocast(rows.device.type, enabled=False):
-        for i, j, gradient in logit_gradients:
+        for i, j, logits in _tiles(rows, columns, keys, block):
+            gradient = of_logits(i, j, logits)
             grad_rows[i].addmm_(gradient, columns[j])
             grad_columns[j].addmm_(gradient.T, rows[i])
     return grad_rows, grad_columns

@@ -1,4 +1,4 @@
-"""The models: two encoders, their joint space, and every way to load and save them.
+"""Models: two encoders, their joint space, and every way to load and save them.
 
 The model:
 

@@ -27,7 +27,7 @@ _SUFFIX_SHARE = 0.2
 
 @dataclass(frozen=True)
 class Lexicon:
-    """The words that negate (cues) and affirm nouns: " with piano" (joiner), "piano-led" (suffix)."""
+    """The words that negate nouns, and affirm them: joiners (" with "), suffixes ("piano-led")."""
 
     cues: tuple[Cue, ...]
     joiners: tuple[str, ...]

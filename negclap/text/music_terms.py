@@ -1,42 +1,38 @@
-"""General knowledge about music tags: synonyms, hierarchy, categories and parts of speech.
+"""Synonyms, hierarchy, categories and parts of speech of music tags; data for `tag_list`.
 
-Data for `tag_list`, written for the tag lists of ECALS, MagnaTagATune and MTG-Jamendo and the
-aspects of MusicCaps.
+Written for the tag lists of ECALS, MagnaTagATune and MTG-Jamendo and the aspects of MusicCaps.
 """
 
 import re
 
-SYNONYMS: tuple[tuple[str, ...], ...] = (
-    ("vocals", "vocal", "voice", "voices", "singing", "singer", "singers", "vocalist", "vocalists"),
-    (
-        *("female vocals", "female vocal", "female voice", "female vocalist", "female vocalists"),
-        *("female singer", "female singing", "woman singing"),
-    ),
-    (
-        *("male vocals", "male vocal", "male voice", "male vocalist", "male vocalists"),
-        *("male singer", "male singing", "man singing"),
-    ),
-    ("choir", "choirs"),
-    ("synthesizer", "synth", "synths", "synthesiser"),
-    ("saxophone", "sax"),
-    ("bass guitar", "e-bass", "electric bass"),
-    ("electric guitar", "e-guitar"),
-    ("double bass", "upright bass", "contrabass"),
-    ("drum machine", "drum computer"),
-    ("r&b", "rnb", "r and b", "rhythm and blues"),
-    ("rock and roll", "rock n roll", "rock nroll", "rocknroll"),
-    ("drum and bass", "drum n bass", "dnb", "drumbass"),
-    ("hip hop", "hiphop"),
-    ("lo-fi", "lo fi", "lofi"),
-    ("classical", "classical music"),
-    ("electronic", "electronic music", "electronica"),
-    ("instrumental", "instrumental music", "instrumentals"),
-    ("easygoing", "easy going"),
-    ("laid back", "laidback"),
-    ("contemporary christian", "ccm", "contemporary christian music"),
-    ("uk", "united kingdom"),
-    ("usa", "united states"),
-)
+_SYNONYMS = """
+vocals; vocal; voice; voices; singing; singer; singers; vocalist; vocalists
+female vocals; female vocal; female voice; female vocalist; female vocalists; female singer; \
+female singing; woman singing
+male vocals; male vocal; male voice; male vocalist; male vocalists; male singer; male singing; \
+man singing
+choir; choirs
+synthesizer; synth; synths; synthesiser
+saxophone; sax
+bass guitar; e-bass; electric bass
+electric guitar; e-guitar
+double bass; upright bass; contrabass
+drum machine; drum computer
+r&b; rnb; r and b; rhythm and blues
+rock and roll; rock n roll; rock nroll; rocknroll
+drum and bass; drum n bass; dnb; drumbass
+hip hop; hiphop
+lo-fi; lo fi; lofi
+classical; classical music
+electronic; electronic music; electronica
+instrumental; instrumental music; instrumentals
+easygoing; easy going
+laid back; laidback
+contemporary christian; ccm; contemporary christian music
+uk; united kingdom
+usa; united states
+"""
+SYNONYMS = tuple(tuple(line.split("; ")) for line in _SYNONYMS.split("\n") if line)
 """Names of the same tag, the canonical name first."""
 
 SHORTENED: dict[str, str] = {
@@ -198,10 +194,7 @@ _ADJECTIVES = _words(
 
 
 def is_adjective(words: tuple[str, ...]) -> bool:
-    """Whether a tag is more likely an adjective ("not calm") than a noun ("no drums").
-
-    Decided by the last word, except for listed phrases such as "avant garde" and "laid back".
-    """
+    """Whether a tag is more likely an adjective ("not calm") than a noun ("no drums")."""
     last = words[-1]
     if last in _ADJECTIVES or "-".join(words) in _ADJECTIVES:
         return True

@@ -220,14 +220,11 @@ def add_negated(caption: str, cue: Cue, tag: str, place: tuple[Position, int]) -
 
 
 def negation_levels(caption: str, vocabulary: Vocabulary, seed: int | str) -> Levels:
-    """Return the half and fully negated versions of a caption.
+    """Return the half and fully negated versions of a caption of at least one word.
 
     Of the n distinct tags that the caption affirms, the half negated version negates ceil(n/2) and
     the fully negated one all n, with a cue before every mention. The half negated tags are a subset
     of the fully negated ones and have the same cues.
-
-    Raises:
-        InputError: If the caption has no words.
     """
     _check_words(caption)
     mentions = vocabulary.find(caption)

@@ -87,11 +87,10 @@ NOUN_STARTS = _words(
 GERUNDS = _words("singing playing")
 BEFORE_GERUNDS = _words("vocal backing")
 """Concepts that may modify a gerund: "no vocal singing"."""
-NOUNS_IN_ING = NOUN_STARTS.union(
-    CONCEPT_OF,
+NOUNS_IN_ING = _words(
     """whistling clapping humming rapping strumming screaming talking yodeling string supporting
-    underlying overlaying driving pounding booming leading ringing sustaining""".split(),
-)
+    underlying overlaying driving pounding booming leading ringing sustaining"""
+).union(CONCEPT_OF, NOUN_STARTS)
 """Words in -ing that are nouns or modify one: "without humming", "without underlying drums"."""
 EMPTY_WORDS = _compile(
     r"\s+in the way of\b|\s+(?:the |any |an? )?"

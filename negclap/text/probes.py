@@ -155,7 +155,7 @@ def comparable_pairs(
 
 
 def context(
-    tags: Iterable[str], probed: tuple[str, str], most: int, vocabulary: Vocabulary, key: str
+    tags: Collection[str], probed: tuple[str, str], most: int, vocabulary: Vocabulary, key: str
 ) -> Statement:
     """Return a caption of up to ``most`` of the tags, all unrelated to the two ``probed`` tags."""
     chosen = draw_unrelated(tags, most, vocabulary, stream(key), besides=probed)

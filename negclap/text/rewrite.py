@@ -25,21 +25,13 @@ def affirm(caption: str, negation: Negation) -> str | None:
     """Return the caption with an absence affirmed: "There are some voices" for "... no voices".
 
     Each cue is replaced by a word, not dropped, so that the affirmed text has a similar length.
-
-    Returns:
-        None if the negation is not an absence or cannot be affirmed in a simple way.
+    None if the negation is not an absence or cannot be affirmed in a simple way.
     """
     if negation.kind != "absence":
         return None
     cue = negation.cue.lower()
-    affirmed_cue = next(
-        (
-            match.expand(affirmed)
-            for pattern, affirmed in _AFFIRMATIVE
-            if (match := re.fullmatch(pattern, cue))
-        ),
-        cue,
-    )
+    matches = ((re.fullmatch(pattern, cue), affirmed) for pattern, affirmed in _AFFIRMATIVE)
+    affirmed_cue = next((match.expand(affirmed) for match, affirmed in matches if match), cue)
     for pattern, affirmed in _AFFIRMATIVE_PARTS if affirmed_cue == cue else ():
         affirmed_cue = re.sub(pattern, affirmed, affirmed_cue)
     start, end = negation.span

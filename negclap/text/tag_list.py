@@ -2,12 +2,12 @@
 
 Spelling variants are merged ("female vocalist", "femaleVocals"), and tags get aliases, broader
 tags, a category and a part of speech. A tag that negates another one ("noVocals", "no voice")
-becomes the absence of that tag. "no wave" and "free jazz" remain genres.
+becomes the absence of that tag; "no wave" remains a genre.
 """
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from negclap.text.cues import PartOfSpeech
@@ -28,20 +28,14 @@ from negclap.text.vocabulary import Tag, Vocabulary, words
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _NO_TAG_NEGATED = "negation, but not of a tag"
 _DECADE = re.compile(r"(?:19|20)?\d0s")
-_JOINS = frozenset(
-    ["and", "n", "of", "in", "the"]
-)  # the words after these are not the head of the tag
+_JOINS = frozenset(["and", "n", "of", "in", "the"])  # the tag's head does not follow these
 _TEMPI = frozenset(["slow", "fast", "uptempo", "downtempo", "upbeat", "downbeat"])
 
 
 class CanonicalTags(NamedTuple):
-    """The tags of a track as canonical names, without duplicates.
+    """The canonical tags of a track: present, and denied by a raw tag; without duplicates.
 
-    Attributes:
-        present: Present tags.
-        denied: Absent tags: negated by a raw tag.
-        contradicted: Negated tags that are not in ``denied``, because they or narrower tags are
-            also present.
+    Tags that are denied although they or narrower tags are present are only in ``contradicted``.
     """
 
     present: tuple[str, ...]
@@ -51,35 +45,30 @@ class CanonicalTags(NamedTuple):
 
 @dataclass(frozen=True)
 class TagList:
-    """A vocabulary with a mapping from raw tags.
+    """A vocabulary with mappings from raw tags.
 
-    Attributes:
-        vocabulary: The canonical tags.
-        present: Canonical tag by raw tag.
-        denied: Negated canonical tag by raw tag ("noVocals": "vocals").
-        left_out: Reason by raw tag that is left out.
+    A raw tag is mapped to the canonical tag that it affirms (``present``) or negates (``denied``),
+    or to the reason why it is left out.
     """
 
     vocabulary: Vocabulary
-    present: Mapping[str, str]
-    denied: Mapping[str, str] = field(default_factory=dict)
-    left_out: Mapping[str, str] = field(default_factory=dict)
+    present: dict[str, str]
+    denied: dict[str, str]
+    left_out: dict[str, str]
 
     @classmethod
     def of(cls, vocabulary: Vocabulary, raw: Iterable[str]) -> "TagList":
         """Map raw tags to an existing vocabulary."""
-        present: dict[str, str] = {}
-        denied: dict[str, str] = {}
-        left_out: dict[str, str] = {}
+        mapped = cls(vocabulary, {}, {}, {})
         for tag in raw:
             spelled = surface(tag)
             phrase = _negated(spelled)
             found = vocabulary.find(spelled if phrase is None else phrase)
             if len(found) == 1 and found[0].end - found[0].start == len(phrase or spelled):
-                (present if phrase is None else denied)[tag] = found[0].tag
+                (mapped.present if phrase is None else mapped.denied)[tag] = found[0].tag
             else:
-                left_out[tag] = "not in the vocabulary"
-        return cls(vocabulary, present, denied, left_out)
+                mapped.left_out[tag] = "not in the vocabulary"
+        return mapped
 
     def read(self, raw: Iterable[str]) -> CanonicalTags:
         """Return the canonical tags of a track."""
@@ -128,12 +117,14 @@ def read_tag_list(
     for phrase in denied.values():
         if _key(phrase) not in groups and _key(phrase) in _KNOWN:
             groups[_key(phrase)] = []  # occurs only as an absent tag
-    names = {key: _name(key, raws, counts) for key, raws in groups.items()}
+    names = {
+        key: _NAMES.get(key) or surface(max(raws, key=lambda raw: counts[raw]))
+        for key, raws in groups.items()
+    }
     denied_names = {raw: names.get(_key(phrase)) for raw, phrase in denied.items()}
     left_out |= {raw: _NO_TAG_NEGATED for raw, name in denied_names.items() if not name}
-    vocabulary = _vocabulary(names, groups, categories or {})
     return TagList(
-        vocabulary,
+        _vocabulary(names, groups, categories or {}),
         {raw: names[key] for raw, key in present.items() if key in names},
         {raw: name for raw, name in denied_names.items() if name},
         left_out,
@@ -191,10 +182,6 @@ def _negated(spelled: str) -> str | None:
     return first.phrase if first.kind == "absence" and whole and not more else ""
 
 
-def _name(key: str, raws: list[str], counts: Mapping[str, int]) -> str:
-    return _NAMES.get(key) or surface(max(raws, key=lambda raw: counts[raw]))
-
-
 def _vocabulary(
     names: Mapping[str, str], groups: Mapping[str, list[str]], categories: Mapping[str, str]
 ) -> Vocabulary:
@@ -208,17 +195,17 @@ def _vocabulary(
 
     synonyms = {_key(group[0]): group for group in SYNONYMS}
     for key, raws in groups.items():
-        for raw in raws:
-            if surface(raw) not in SHORTENED:
-                add(key, surface(raw))
+        for spelled in map(surface, raws):
+            if spelled not in SHORTENED:
+                add(key, spelled)
     for key in names:
         for alias in synonyms.get(key, ()):
             add(key, alias)
     kinds = {key: _category(name, groups[key], categories) for key, name in names.items()}
     for key, name in names.items():
         if kinds[key] in ("instrument", "vocals"):
-            plural = _singular(name) != name
-            add(key, _singular(name) if plural else f"{name}s")
+            singular = _singular(name)
+            add(key, singular if singular != name else f"{name}s")
     tags = (
         Tag(
             name,
@@ -234,15 +221,12 @@ def _vocabulary(
 
 def _broader(name: str) -> Iterable[str]:
     """Yield keys of possible broader tags, from the table and from the tag's last words."""
-    own = _key(name)
-    for broad in BROADER.get(name, ()):
-        yield _key(broad)
+    yield from map(_key, BROADER.get(name, ()))
     parts = words(name)
     for start in range(1, len(parts)):
-        if parts[start - 1] not in _JOINS and parts[start] not in _JOINS:
-            head = _key(" ".join(parts[start:]))
-            if head != own:
-                yield head
+        head = _key(" ".join(parts[start:]))
+        if head != _key(name) and _JOINS.isdisjoint(parts[start - 1 : start + 1]):
+            yield head
 
 
 def _category(name: str, raws: list[str], categories: Mapping[str, str]) -> str:

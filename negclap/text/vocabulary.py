@@ -5,8 +5,8 @@ All offsets are character offsets into the caption as given.
 
 import json
 import re
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
@@ -55,33 +55,26 @@ def words(text: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """A closed set of tags.
-
-    Args:
-        tags: The tags. Names and aliases must be unique as word sequences.
-        exclusive: Categories of which a clip has at most one tag ("tempo").
+    """A closed set of tags, and the categories of which a clip has at most one tag ("tempo").
 
     Raises:
-        InputError: If a surface form is a duplicate or has no words, or a broader tag is unknown.
+        InputError: If a name or alias is a duplicate as a word sequence or has no words, or a
+            broader tag is unknown.
     """
 
     tags: tuple[Tag, ...]
     exclusive: frozenset[str] = frozenset()
-    _by_name: dict[str, Tag] = field(init=False, repr=False, compare=False)
-    _by_first_word: dict[str, list[tuple[re.Pattern[str], str]]] = field(
-        init=False, repr=False, compare=False
-    )
-    _related: dict[str, frozenset[str]] = field(init=False, repr=False, compare=False)
-    _overlapping: dict[str, frozenset[str]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Index the surface forms and compute the transitive closure of the hierarchy."""
-        object.__setattr__(self, "_by_name", {tag.name: tag for tag in self.tags})
-        object.__setattr__(self, "_by_first_word", self._index_surfaces())
-        object.__setattr__(self, "_related", self._close_relations())
-        object.__setattr__(self, "_overlapping", self._find_overlapping())
+        """Index the surface forms and the hierarchy, which checks both."""
+        _ = self._by_first_word, self._overlapping
 
-    def _index_surfaces(self) -> dict[str, list[tuple[re.Pattern[str], str]]]:
+    @cached_property
+    def _by_name(self) -> dict[str, Tag]:
+        return {tag.name: tag for tag in self.tags}
+
+    @cached_property
+    def _by_first_word(self) -> dict[str, list[tuple[re.Pattern[str], str]]]:
         seen: dict[tuple[str, ...], str] = {}
         for tag in self.tags:
             for surface in (tag.name, *tag.aliases):
@@ -100,21 +93,24 @@ class Vocabulary:
             index.setdefault(key[0], []).append((pattern, seen[key]))
         return index
 
-    def _close_relations(self) -> dict[str, frozenset[str]]:
+    @cached_property
+    def _related(self) -> dict[str, frozenset[str]]:
         ancestors = {tag.name: self._ancestors(tag) for tag in self.tags}
-        return {
-            name: frozenset({name, *up, *(low for low in ancestors if name in ancestors[low])})
-            for name, up in ancestors.items()
-        }
+        related = {name: {name} | up for name, up in ancestors.items()}
+        for name, up in ancestors.items():
+            for ancestor in up:
+                related[ancestor].add(name)
+        return {name: frozenset(names) for name, names in related.items()}
 
-    def _find_overlapping(self) -> dict[str, frozenset[str]]:
-        """Return `overlapping` for each tag alone."""
+    @cached_property
+    def _overlapping(self) -> dict[str, frozenset[str]]:
+        """`overlapping` for each tag alone."""
         inside = {
             tag.name: {
                 name
                 for surface in (tag.name, *tag.aliases)
                 for word in _WORD.finditer(surface)
-                for name in self._starting_at(surface, word.start())
+                for name, _ in self._matches(surface, word)
             }
             for tag in self.tags
         }
@@ -123,10 +119,11 @@ class Vocabulary:
             for name, related in self._related.items()
         }
 
-    def _starting_at(self, text: str, at: int) -> set[str]:
-        word = _WORD.match(text, at)
-        entries = self._by_first_word.get(word.group().casefold(), ()) if word else ()
-        return {name for rest, name in entries if word and rest.match(text, word.end())}
+    def _matches(self, text: str, word: re.Match[str]) -> Iterator[tuple[str, int]]:
+        """Yield name and end of the tags that start with a word of ``text``, the longest first."""
+        for rest, name in self._by_first_word.get(word.group().casefold(), ()):
+            if match := rest.match(text, word.end()):
+                yield name, match.end()
 
     def _ancestors(self, tag: Tag) -> set[str]:
         found: set[str] = set()
@@ -163,21 +160,15 @@ class Vocabulary:
         """Return the mentions of tags in ``caption`` from left to right.
 
         Matching is by whole words and ignores case. The longest tag wins: "electric guitar" is one
-        mention, not also "guitar". The words of a tag may be joined by spaces, hyphens, slashes,
-        ampersands or apostrophes, but not by other punctuation.
+        mention, not also "guitar". The words of a tag may be joined by spaces, or any of ``-/&'_``.
         """
         found: list[Mention] = []
         past = 0
-        for match in _WORD.finditer(caption):
-            entries = self._by_first_word.get(match.group().casefold())
-            if entries is None or match.start() < past:
-                continue
-            for rest, name in entries:
-                end = rest.match(caption, match.end())
-                if end is not None:
-                    past = end.end()
-                    found.append(Mention(name, match.start(), past))
-                    break
+        for word in _WORD.finditer(caption):
+            longest = next(self._matches(caption, word), None) if word.start() >= past else None
+            if longest:
+                name, past = longest
+                found.append(Mention(name, word.start(), past))
         return found
 
     def related(self, name: str) -> frozenset[str]:
@@ -189,16 +180,19 @@ class Vocabulary:
         return frozenset(self._ancestors(self._by_name[name]))
 
     def overlapping(self, names: Iterable[str]) -> set[str]:
-        """Return the tags themselves, their broader and narrower tags, and those in their words.
+        """Return all tags whose meaning or words overlap with one of ``names``.
 
-        "guitar" is in the words of "bass guitar".
+        These are the tags, their broader and narrower tags, and the tags that those contain as
+        words ("guitar" in "bass guitar").
         """
         return set().union(*(self._overlapping.get(name) or (name,) for name in names))
 
     def excludes(self, one: str, other: str) -> bool:
         """Whether two tags exclude each other, or one implies the other."""
-        mine, theirs = self._by_name[one].category, self._by_name[other].category
-        return other in self.related(one) or mine == theirs in self.exclusive
+        if other in self.related(one):
+            return True
+        category = self._by_name[one].category
+        return category in self.exclusive and category == self._by_name[other].category
 
     def save(self, path: Path) -> None:
         """Write the vocabulary as JSON."""
@@ -207,11 +201,7 @@ class Vocabulary:
 
     @classmethod
     def load(cls, path: Path) -> "Vocabulary":
-        """Read a vocabulary written by `save`.
-
-        Raises:
-            InputError: If the file is missing, not JSON, or contains a malformed tag.
-        """
+        """Read a vocabulary written by `save`, or raise an `InputError`."""
         try:
             data = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
@@ -228,19 +218,11 @@ class Vocabulary:
 
 
 def _parse_tag(entry: dict[str, Any]) -> Tag:
-    tag = Tag(
-        entry["name"],
-        entry.get("category", "other"),
-        entry.get("part_of_speech", "noun"),
-        _words(entry, "aliases"),
-        _words(entry, "broader"),
-    )
-    if tag.part_of_speech not in get_args(PartOfSpeech):
-        raise InputError(
-            f"tag {tag.name!r}: part_of_speech is {tag.part_of_speech!r}, "
-            f"expected one of {get_args(PartOfSpeech)}"
-        )
-    return tag
+    name, kind, allowed = entry["name"], entry.get("part_of_speech", "noun"), get_args(PartOfSpeech)
+    aliases, broader = _words(entry, "aliases"), _words(entry, "broader")
+    if kind not in allowed:
+        raise InputError(f"tag {name!r}: part_of_speech is {kind!r}, expected one of {allowed}")
+    return Tag(name, entry.get("category", "other"), kind, aliases, broader)
 
 
 def _words(entry: dict[str, Any], field: str) -> tuple[str, ...]:

@@ -3,7 +3,6 @@
 - `module`: `NegClapModule`, the LightningModule.
 - `datamodule`: `NegClapDataModule`, the LightningDataModule.
 - `objective`: the combined loss of a batch, over all processes.
-- `texts`: the embedded texts of a batch.
 - `optimizer`: AdamW's parameter groups and the learning rate schedule.
 - `callbacks`: record the environment, warn of failing training, time the data loader.
 - `resume`: checkpoints and logs that survive an interruption.

@@ -27,18 +27,19 @@ class SaveEnvironment(pl.Callback):
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Write the file before training."""
-        if stage == "fit" and trainer.is_global_zero and not is_dev_run(trainer):
-            folder = Path(trainer.default_root_dir)
-            folder.mkdir(parents=True, exist_ok=True)
-            record = {
-                "command": sys.argv,
-                "git_revision": _git_revision(),
-                "python": platform.python_version(),
-                "machine": platform.platform(),
-                "world_size": trainer.world_size,
-                "versions": {name: version(name) for name in _PACKAGES},
-            }
-            write_json(folder / "environment.json", record)
+        if stage != "fit" or not trainer.is_global_zero or is_dev_run(trainer):
+            return
+        folder = Path(trainer.default_root_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        record = {
+            "command": sys.argv,
+            "git_revision": _git_revision(),
+            "python": platform.python_version(),
+            "machine": platform.platform(),
+            "world_size": trainer.world_size,
+            "versions": {name: version(name) for name in _PACKAGES},
+        }
+        write_json(folder / "environment.json", record)
 
 
 def _git_revision() -> str | None:
@@ -79,12 +80,10 @@ class DataWait(pl.Callback):
         self._step_end = time.perf_counter()
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Do not count the time between epochs."""
+        """Do not count the time between epochs, or of a validation."""
         self._step_start = self._step_end = 0.0
 
-    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Do not count the time of a validation."""
-        self._step_start = self._step_end = 0.0
+    on_validation_end = on_train_epoch_start
 
 
 class HealthCheck(pl.Callback):
@@ -132,22 +131,17 @@ class HealthCheck(pl.Callback):
     def check(
         self, metrics: dict[str, float], scale: float, epoch: int, negates: bool
     ) -> list[str]:
-        """Return a one-line message for each failure that the metrics of an epoch show.
+        """Return a line for each failure that the metrics of an epoch (from 0) show.
 
-        Args:
-            metrics: Logged values by key.
-            scale: Inverse temperature.
-            epoch: Counted from 0.
-            negates: Whether the model is trained on negation.
+        ``scale`` is the inverse temperature; ``negates`` is whether negation is trained.
         """
         messages = []
         if scale >= MAX_SCALE * 0.999:
             messages.append(f"the scale (inverse temperature) is at its maximum, {scale:.1f}")
         cosine = metrics.get("val/mean_cosine", 0.0)
         if cosine > self.collapse_cosine:
-            messages.append(
-                f"audio embeddings have collapsed (mean cosine {cosine:.3f} between clips)"
-            )
+            message = f"audio embeddings have collapsed (mean cosine {cosine:.3f} between clips)"
+            messages.append(message)
         accuracy = metrics.get("val/pairwise/original_vs_fully", 1.0)
         if negates and epoch + 1 > self.warmup_epochs and accuracy < self.discrimination:
             messages.append(

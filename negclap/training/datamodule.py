@@ -1,6 +1,6 @@
 """The LightningDataModule: batches of clips and captions from a manifest."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import lightning.pytorch as pl
@@ -150,16 +150,11 @@ class NegClapDataModule(pl.LightningDataModule):
         return ClipDataset(tracks, self.root, excerpts, texts, self.on_bad_audio)
 
     def _training_texts(self, tracks: Tracks) -> TrainingTexts:
-        return TrainingTexts(
-            self.vocabulary,
-            self.insert,
-            self.exclude,
-            self.seed,
-            self.text_kinds,
-            Cooccurrence.count(tracks.column("tags").to_pylist(), self.vocabulary)
-            if self.cooccurrence
-            else None,
-        )
+        counts = None
+        if self.cooccurrence:
+            counts = Cooccurrence.count(tracks.column("tags").to_pylist(), self.vocabulary)
+        options = self.insert, self.exclude, self.seed, self.text_kinds
+        return TrainingTexts(self.vocabulary, *options, counts)
 
     def exam_of(self, name: str, rows: Sequence[int], twin_rows: Sequence[int] = ()) -> Exam:
         """Return the exam about some rows of a split and of its twins: the readable tracks."""
@@ -234,9 +229,9 @@ class NegClapDataModule(pl.LightningDataModule):
         """Return the loaders of all test tracks, each once over all processes, and of the twins."""
         return [self._loader(name) for name in ("test", "twins") if len(self.datasets[name])]
 
-    def predict_dataloader(self) -> Iterable[Batch]:
-        """Return the batches of all test tracks, each once over all processes."""
-        return _PredictionLoader(self._loader("test"))
+    def predict_dataloader(self) -> ClipLoader:
+        """Return the loader of all test tracks, each once over all processes."""
+        return self._loader("test")
 
     def transfer_batch_to_device(
         self, batch: Batch, device: torch.device, dataloader_idx: int
@@ -253,13 +248,9 @@ class NegClapDataModule(pl.LightningDataModule):
 
 
 class ResumableLoader(ClipLoader):
-    """Resume in the middle of an epoch: Lightning keeps the loader's state in checkpoints.
+    """A loader that can resume within an epoch; Lightning saves its state in checkpoints."""
 
-    Attributes:
-        progress: Lightning's count of the batches of this epoch.
-    """
-
-    progress: Any
+    progress: Any  # Lightning's count of the batches of this epoch
 
     def state_dict(self) -> dict[str, int]:
         """Return the epoch and the number of batches trained on; workers may have loaded more."""
@@ -270,8 +261,7 @@ class ResumableLoader(ClipLoader):
         """Skip the batches trained on.
 
         Raises:
-            InputError: If the batch size has changed: in this epoch, some tracks would be used
-                twice and others never.
+            InputError: If the batch size has changed: some tracks would be used twice or never.
         """
         batch = self._batch()
         saved = {name: state.get(name, value) for name, value in batch.items()}
@@ -289,19 +279,6 @@ class ResumableLoader(ClipLoader):
 
     def _batch(self) -> dict[str, int]:
         return {"batch_size": self._plan().batch_size, "processes": self._plan().world_size}
-
-
-class _PredictionLoader:
-    """Batches of a loader. In prediction, Lightning would rebuild a DataLoader's sampler."""
-
-    def __init__(self, loader: ClipLoader) -> None:
-        self._loader = loader
-
-    def __iter__(self) -> Iterator[Batch]:
-        return iter(self._loader)
-
-    def __len__(self) -> int:
-        return len(self._loader)
 
 
 def _caption(track: Track, epoch: int) -> ClipTexts:

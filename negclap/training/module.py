@@ -32,10 +32,9 @@ from negclap.rng import derive_seed
 from negclap.storage import write_json
 from negclap.text.probes import Statement, TextKind
 from negclap.training.datamodule import NegClapDataModule
-from negclap.training.objective import Objective
+from negclap.training.objective import EmbeddedTexts, Objective
 from negclap.training.optimizer import parameter_groups, training_steps, warmup_cosine
 from negclap.training.resume import is_dev_run
-from negclap.training.texts import EmbeddedTexts
 
 
 class NegClapModule(pl.LightningModule):
@@ -139,8 +138,6 @@ class NegClapModule(pl.LightningModule):
         """Kinds of texts that the losses need besides the captions."""
         return self.losses.text_kinds
 
-    # ---------------------------------------------------------------- training
-
     def on_fit_start(self) -> None:
         """Copy pretrained weights and fit the input statistics, the same on all processes."""
         is_new = not self.trainer.ckpt_path  # a checkpoint contains all weights
@@ -148,11 +145,11 @@ class NegClapModule(pl.LightningModule):
             self.model.copy_audio_tower(read_run(self.audio_run).model)
         if self.clap is not None and is_new:
             copy_projections(self.model, self.clap)
-        data = self.data
-        if not self.model.audio_encoder.calibrated:
-            self.model.audio_encoder.calibrate(data.calibration_waveforms().to(self.device))
+        encoder = self.model.audio_encoder
+        if not encoder.calibrated:
+            encoder.calibrate(self.data.calibration_waveforms().to(self.device))
         if self.compile_audio:
-            self.model.audio_encoder.compile()  # in place, so that parameters keep their names
+            encoder.compile()  # in place, so that parameters keep their names
 
     @property
     def data(self) -> NegClapDataModule:
@@ -165,13 +162,11 @@ class NegClapModule(pl.LightningModule):
         """Return the weighted sum of the loss terms; log each of them unweighted."""
         self.unreadable["train"].update(batch.unreadable)
         clips = self.micro_batch_size
-        n_texts = len(batch.text_keys)
-        texts_at_once = clips and math.ceil(clips * n_texts / len(batch.waveform))
+        texts_at_once = clips and math.ceil(clips * len(batch.text_keys) / len(batch.waveform))
         audio = self.model.embed_audio(batch.waveform, clips)
-        # one call for all texts of the step
         unique_texts = self.model.embed_text(batch.tokens, texts_at_once)
-        total = torch.zeros((), device=self.device)
         texts = EmbeddedTexts(batch, unique_texts, distributed.gather_with_gradient(audio))
+        total = torch.zeros((), device=self.device)
         for name, weight, value in self.objective.terms(self.global_step, audio, texts):
             if not torch.isfinite(value):
                 raise InputError(f"step {self.global_step}: loss term {name!r} is {value.item()}")
@@ -192,22 +187,14 @@ class NegClapModule(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """Return AdamW, and its schedule by step."""
-        optimizer = torch.optim.AdamW(
-            self.parameter_groups(), fused=self.trainer.precision != "16-mixed"
-        )
-        # Lightning's own estimate would load training data before a resumed run knows its epoch
         trainer = self.trainer
-        steps = training_steps(
-            self.data.batches_per_epoch,
-            trainer.limit_train_batches,
-            trainer.max_epochs or -1,
-            trainer.max_steps,
-        )
-        scheduler = warmup_cosine(optimizer, steps, self.warmup_fraction)
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
-        }
+        fused = trainer.precision != "16-mixed"
+        optimizer = torch.optim.AdamW(self.parameter_groups(), fused=fused)
+        # Lightning's own estimate would load training data before a resumed run knows its epoch
+        limits = trainer.limit_train_batches, trainer.max_epochs or -1, trainer.max_steps
+        steps = training_steps(self.data.batches_per_epoch, *limits)
+        schedule = warmup_cosine(optimizer, steps, self.warmup_fraction)
+        return [optimizer], [{"scheduler": schedule, "interval": "step"}]
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Return the trained parameters grouped by learning rate and weight decay."""
@@ -218,8 +205,6 @@ class NegClapModule(pl.LightningModule):
         if self.clap is not None:
             rates["_projection."] = self.pretrained_rate
         return parameter_groups(self, rates, self.learning_rate, self.weight_decay)
-
-    # ------------------------------------------------- validation, test, predict
 
     def on_validation_epoch_start(self) -> None:
         """Embed the texts of the exam."""
@@ -278,15 +263,8 @@ class NegClapModule(pl.LightningModule):
             data = plot_data(exam, audio, cached(self.embed_texts), results.values)
             paths = plot_models({folder.name: data}, folder / "pictures")
             logger.log_image("test/pictures", [str(path) for path in paths])
-        write_results(
-            folder,
-            estimates,
-            results.scores,
-            exam,
-            self.suite,
-            method=self.method or folder.name,
-            seed=self.data.seed,
-        )
+        scores, method, seed = results.scores, self.method or folder.name, self.data.seed
+        write_results(folder, estimates, scores, exam, self.suite, method=method, seed=seed)
 
     def embed_statements(self, statements: Sequence[Statement]) -> Tensor:
         """Embed the texts of statements: ``(n, d)``, unit length."""
@@ -295,13 +273,11 @@ class NegClapModule(pl.LightningModule):
     @torch.no_grad()
     def embed_texts(self, texts: Sequence[str]) -> Tensor:
         """Embed texts: ``(n, d)``, unit length."""
-        tokenized = (self.tokenize(chunk) for chunk in chunks(texts, TEXT_BATCH_SIZE))
-        return torch.cat(
-            [
-                self.model.embed_text({name: t.to(self.device) for name, t in tokens.items()})
-                for tokens in tokenized
-            ]
-        )
+        parts = []
+        for chunk in chunks(texts, TEXT_BATCH_SIZE):
+            tokens = {name: t.to(self.device) for name, t in self.tokenize(chunk).items()}
+            parts.append(self.model.embed_text(tokens))
+        return torch.cat(parts)
 
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
         """Embed clips and their captions."""
@@ -320,25 +296,22 @@ class NegClapModule(pl.LightningModule):
         write_embeddings(target, outputs)
         rank_zero_info(f"wrote {target}")
 
-    # --------------------------------------------------------------- input errors
-
     def on_train_epoch_end(self) -> None:
         """Report unreadable tracks."""
         self._report_unreadable("train")
 
     def _report_unreadable(self, split: str) -> None:
         """Warn of unreadable tracks; raise an InputError if there are too many."""
-        data = self.data
         bad = distributed.gather_messages(self.unreadable.pop(split, {}))
         if not bad:
             return
-        share = len(bad) / len(data.datasets[split])
+        share, limit = len(bad) / len(self.data.datasets[split]), self.data.max_bad_fraction
         summary = (
             f"{len(bad)} unreadable tracks in the {split} split "
             f"({100 * share:.2f} %), the first: {next(iter(bad))}"
         )
-        if share > data.max_bad_fraction:
-            raise InputError(f"{summary}; data.max_bad_fraction is {data.max_bad_fraction}")
+        if share > limit:
+            raise InputError(f"{summary}; data.max_bad_fraction is {limit}")
         rank_zero_warn(summary)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:

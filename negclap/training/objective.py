@@ -1,32 +1,56 @@
 """The combined loss of a batch, over the clips of all processes."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from negclap import distributed
-from negclap.losses import (
-    LossTerms,
-    Pairs,
-    choice,
-    contrastive_loss,
-    dissimilarity,
-    graded_margin,
-)
+from negclap.data.batch import Batch, TextRows
+from negclap.losses import LossTerms, Pairs, choice, contrastive_loss, dissimilarity, graded_margin
 from negclap.models.clap import NegClap
-from negclap.training.texts import EmbeddedTexts, Texts
+
+
+class Texts(NamedTuple):
+    """One text per clip, or several: unit vectors ``(b, ..., d)``, masks and keys ``(b, ...)``.
+
+    The mask is False, and the vector arbitrary, where a clip lacks the text. Keys are equal where
+    texts are equal.
+    """
+
+    vectors: Tensor
+    mask: Tensor
+    keys: Tensor
+
+
+@dataclass(frozen=True)
+class EmbeddedTexts:
+    """The embeddings ``(u, d)`` of a batch's distinct texts, and of all processes' clips."""
+
+    batch: Batch
+    unique: Tensor
+    all_audio: Tensor
+
+    @property
+    def rows(self) -> TextRows:
+        """Rows of each clip's texts among the distinct texts."""
+        return self.batch.rows
+
+    @property
+    def exclusions_per_clip(self) -> int:
+        """Exclusion captions per clip."""
+        return self.rows.exclusions.shape[1]
+
+    def at(self, rows: Tensor) -> Texts:
+        """Pick texts by their rows: a field of `TextRows`, or a part of one."""
+        picked = rows.clamp(min=0)
+        return Texts(self.unique[picked], rows >= 0, self.batch.text_keys[picked])
 
 
 @dataclass(frozen=True)
 class Objective:
-    """The configured terms of the loss.
-
-    Attributes:
-        model: The model, for its learned scale.
-        losses: Weights and options of the terms.
-        logit_bias: Learned bias of the sigmoid form.
-    """
+    """The configured terms of the loss, with the model's learned scale and sigmoid bias."""
 
     model: NegClap
     losses: LossTerms
@@ -35,12 +59,9 @@ class Objective:
     def terms(
         self, step: int, audio: Tensor, texts: EmbeddedTexts
     ) -> list[tuple[str, float, Tensor]]:
-        """Return (name, weight at this step, unweighted value) of every term with a weight.
+        """Return (name, weight at this optimiser step, unweighted value) of terms with a weight.
 
-        Args:
-            step: Optimiser step, from 0.
-            audio: ``(b, d)`` unit embeddings of this process's clips.
-            texts: The clips' texts.
+        ``audio`` has the ``(b, d)`` unit embeddings of this process's clips.
         """
         values = {
             "contrastive": self._contrastive,
@@ -50,9 +71,10 @@ class Objective:
             "exclusion": self._exclusion,
             "choice": self._choice,
         }
-        weights = {name: term.weight_at(step) for name, term in self.losses.by_name().items()}
         return [
-            (name, weight, values[name](audio, texts)) for name, weight in weights.items() if weight
+            (name, weight, values[name](audio, texts))
+            for name, term in self.losses.by_name().items()
+            if (weight := term.weight_at(step))
         ]
 
     def _contrastive(self, audio: Tensor, texts: EmbeddedTexts) -> Tensor:
@@ -64,7 +86,6 @@ class Objective:
         return torch.stack(values).mean()
 
     def _one_exclusion(self, audio: Tensor, texts: EmbeddedTexts, column: int) -> Tensor:
-        """Return the loss of one exclusion caption per clip."""
         true, false = texts.rows.exclusions[:, column], texts.at(texts.rows.false[:, column])
         match self.losses.exclusion.negatives:
             case "own":
@@ -112,23 +133,20 @@ class Objective:
         original, half, fully = (
             (audio[mask] * level.vectors[mask]).sum(dim=-1) for level in levels
         )
-        term = self.losses.graded_margin
-        return distributed.global_mean(graded_margin(original, half, fully, term))
-
-    def _absence(self, audio: Tensor, texts: EmbeddedTexts) -> Tensor:
-        true, false = texts.at(texts.rows.absence_true), texts.at(texts.rows.absence_false)
-        mask = true.mask
-        one_false = false.vectors[mask].unsqueeze(1)
-        losses = choice(audio[mask], true.vectors[mask], one_false, self.model.scale)
+        losses = graded_margin(original, half, fully, self.losses.graded_margin)
         return distributed.global_mean(losses)
 
+    def _absence(self, audio: Tensor, texts: EmbeddedTexts) -> Tensor:
+        true, false = texts.rows.absence_true, texts.rows.absence_false.unsqueeze(1)
+        return distributed.global_mean(self._choose(audio, texts.at(true), texts.at(false)))
+
     def _choice(self, audio: Tensor, texts: EmbeddedTexts) -> Tensor:
-        losses = []
-        for column in range(texts.exclusions_per_clip):
-            true = texts.at(texts.rows.exclusions[:, column])
-            false = texts.at(texts.rows.false[:, column])
-            mask = false.mask.all(dim=1)
-            losses.append(
-                choice(audio[mask], true.vectors[mask], false.vectors[mask], self.model.scale)
-            )
+        rows, columns = texts.rows, range(texts.exclusions_per_clip)
+        pairs = [(rows.exclusions[:, column], rows.false[:, column]) for column in columns]
+        losses = [self._choose(audio, texts.at(true), texts.at(false)) for true, false in pairs]
         return distributed.global_mean(torch.cat(losses))
+
+    def _choose(self, audio: Tensor, true: Texts, false: Texts) -> Tensor:
+        """Return the losses of the clips that have a true text and all of several false ones."""
+        mask = false.mask.all(dim=1)
+        return choice(audio[mask], true.vectors[mask], false.vectors[mask], self.model.scale)

@@ -13,13 +13,8 @@ def parameter_groups(
 ) -> list[dict[str, Any]]:
     """Group the trained parameters by learning rate and weight decay.
 
-    Biases, norms, scalars and embeddings have no decay.
-
-    Args:
-        module: The module.
-        rates: Learning rates of parameters whose name contains the key ("text_encoder.").
-        rate: Learning rate of all other parameters.
-        weight_decay: Decay of matrices and kernels.
+    ``rates`` are those of parameters whose name contains the key ("text_encoder."), ``rate`` that
+    of all others. Biases, norms, scalars and embeddings have no decay.
     """
     embeddings = {
         id(p) for m in module.modules() if isinstance(m, nn.Embedding) for p in m.parameters()
@@ -51,11 +46,8 @@ def warmup_cosine(optimizer: Optimizer, steps: int, warmup_fraction: float) -> L
 def training_steps(batches: int, limit: float, epochs: int, max_steps: int) -> int:
     """Return the number of training steps, at least 1.
 
-    Args:
-        batches: Batches per epoch.
-        limit: At most this many batches per epoch (int), or this fraction of them (float).
-        epochs: Number of epochs; -1 for no limit.
-        max_steps: Number of steps; -1 for no limit.
+    ``limit`` is the largest number of batches per epoch (int) or a fraction of them (float);
+    ``epochs`` and ``max_steps`` may be -1, for no limit.
     """
     batches = min(batches, limit) if isinstance(limit, int) else int(batches * limit)
     limits = [steps for steps in (batches * epochs, max_steps) if steps > 0]

@@ -1,9 +1,8 @@
 """Resume an interrupted run: checkpoints, and logs that continue.
 
-The checkpoint to resume from is saved after a step that neither ends an epoch nor precedes a
-validation, so a resumed run always starts from the same kind of state: the rest of the epoch and
-its validation run again, with the same outcome. The order of items depends on the epoch, and random
-numbers on the step (see `NegClapModule`), so no other state needs to be saved.
+A checkpoint to resume from is saved after a step that neither ends an epoch nor precedes a
+validation: the rest of the epoch and its validation run again, with the same outcome. The order of
+items depends on the epoch, random numbers on the step, so no other state needs to be saved.
 """
 
 import csv
@@ -62,9 +61,7 @@ def is_intact(path: Path) -> bool:
 class ResumeCheckpoints(pl.Callback):
     """Keep two checkpoints to resume from: ``last.ckpt``, and ``previous.ckpt`` before it.
 
-    Args:
-        run: The run folder.
-        every_n_steps: Optimiser steps between two checkpoints; some more at the end of an epoch.
+    Between two of them are ``every_n_steps`` optimiser steps, or some more at the end of an epoch.
     """
 
     def __init__(self, run: Path, every_n_steps: int) -> None:
@@ -97,12 +94,8 @@ class ResumeCheckpoints(pl.Callback):
     ) -> None:
         """Save a checkpoint if it is due, unless the epoch ends or a validation follows."""
         due = trainer.global_step - self.saved_at >= self.every_n_steps
-        if (
-            due
-            and not is_dev_run(trainer)
-            and not trainer.is_last_batch
-            and not _is_before_validation(trainer)
-        ):
+        barred = is_dev_run(trainer) or trainer.is_last_batch or _is_before_validation(trainer)
+        if due and not barred:
             self._save(trainer)
             self._unwritten_logs = True
 
@@ -142,11 +135,8 @@ def _is_before_validation(trainer: pl.Trainer) -> bool:
 class BestCheckpoint(ModelCheckpoint):
     """Keep ``best.ckpt``, the checkpoint with the best validation mAP@10.
 
-    Lightning discards the best score when the folder has been moved; this callback keeps it.
-
-    Args:
-        folder: Folder of the checkpoints.
-        resume: Whether the run may be resumed, possibly after it was moved.
+    Lightning discards the best score when the folder has been moved; with ``resume``, this callback
+    keeps it.
     """
 
     def __init__(self, folder: Path, resume: bool) -> None:
@@ -162,18 +152,19 @@ class BestCheckpoint(ModelCheckpoint):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore the state, with paths in the present folder."""
         if self._resume:
-            folder = str(self.dirpath)
-            old_folder = str(state_dict["dirpath"])
+            folder, old_folder = str(self.dirpath), str(state_dict["dirpath"])
 
             def moved(path: str) -> str:
-                return path.replace(old_folder, folder, 1) if path.startswith(old_folder) else path
+                return (
+                    folder + path.removeprefix(old_folder) if path.startswith(old_folder) else path
+                )
 
             paths = ("best_model_path", "kth_best_model_path", "last_model_path")
-            best = state_dict["best_k_models"].items()
+            best = {moved(path): score for path, score in state_dict["best_k_models"].items()}
             state_dict = {
                 **state_dict,
                 **{name: moved(state_dict[name]) for name in paths},
-                "best_k_models": {moved(path): score for path, score in best},
+                "best_k_models": best,
                 "dirpath": folder,
             }
         super().load_state_dict(state_dict)
@@ -188,11 +179,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
     ) -> None:
-        """Write a checkpoint.
-
-        Raises:
-            InputError: If it cannot be written, for example because the disk is full.
-        """
+        """Write a checkpoint; an `InputError` if it cannot be written (the disk is full)."""
         if is_remote(str(path)):
             super().save_checkpoint(checkpoint, path, storage_options)
             return
@@ -211,12 +198,9 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 
 class ResumableCSVLogger(CSVLogger):
-    """Write ``metrics.csv`` into the run folder; a resumed run appends to it.
+    """Write ``metrics.csv`` into a subfolder ("" for training) of the run folder.
 
-    Args:
-        folder: The run folder.
-        subfolder: Subfolder for stages other than training ("test"); "" for training.
-        resume: Whether the run may be resumed, so that rows are kept.
+    With ``resume``, it appends to the rows that are there.
     """
 
     def __init__(self, folder: Path, subfolder: str, resume: bool) -> None:

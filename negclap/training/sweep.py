@@ -29,13 +29,10 @@ _MAX_FAILURES = 3
 
 @dataclass(frozen=True)
 class Sweep:
-    """A W&B sweep file.
+    """A W&B sweep file: how to draw the value of each option.
 
-    Attributes:
-        command: Arguments of ``negclap`` before the drawn ones ("fit", "--config=...").
-        metric: The metric to optimise, a key of ``validation.json``.
-        maximise: Whether higher is better.
-        parameters: Specifications of values by option.
+    ``command`` has the arguments of ``negclap`` before the drawn ones, ``metric`` is the key of
+    ``validation.json`` to optimise.
     """
 
     command: tuple[str, ...]
@@ -94,14 +91,12 @@ def _any_value(path: Path, name: str, spec: Mapping[str, Any]) -> Value:
     return allowed[0]
 
 
-def _draw(trial: optuna.trial.BaseTrial, name: str, spec: Mapping[str, Any]) -> Value:
+def _draw(trial: optuna.trial.BaseTrial, name: str, spec: Mapping[str, Any]) -> Any:
     match spec:
         case {"value": value}:
-            fixed: Value = trial.suggest_categorical(name, [value])
-            return fixed
+            return trial.suggest_categorical(name, [value])
         case {"values": values}:
-            chosen: Value = trial.suggest_categorical(name, values)
-            return chosen
+            return trial.suggest_categorical(name, values)
         case {"distribution": "log_uniform_values", "min": low, "max": high}:
             return trial.suggest_float(name, low, high, log=True)
         case {"distribution": "int_uniform", "min": low, "max": high}:
@@ -114,13 +109,7 @@ def _draw(trial: optuna.trial.BaseTrial, name: str, spec: Mapping[str, Any]) -> 
 
 
 class Trial(NamedTuple):
-    """A drawn trial.
-
-    Attributes:
-        handle: Optuna's trial.
-        values: Drawn value by option.
-        folder: The run folder.
-    """
+    """A drawn trial: Optuna's handle, the values by option, and the run folder."""
 
     handle: optuna.Trial
     values: dict[str, Value]
@@ -140,11 +129,8 @@ class Trial(NamedTuple):
 class LocalSweep:
     """A sweep in a folder: ``study.db``, ``trial-0000/``, ..., ``trials.json``, ``pareto.png``.
 
-    Args:
-        sweep: The sweep.
-        out: The folder; a sweep that is there is resumed.
-        arguments: Arguments of ``negclap fit`` for each trial, after all others.
-        seed: Seed of the sampler.
+    A sweep that is there is resumed. Each trial gets ``arguments`` of ``negclap fit`` after all
+    others.
 
     Raises:
         InputError: If the folder contains another sweep.
@@ -192,9 +178,8 @@ class LocalSweep:
         Raises:
             InputError: If three trials failed in a row, or the run does not have the metric.
         """
-        metrics = _train(
-            [*self.sweep.arguments(trial.values, trial.folder), *self.arguments], trial
-        )
+        arguments = [*self.sweep.arguments(trial.values, trial.folder), *self.arguments]
+        metrics = _train(arguments, trial)
         if metrics is None:
             self.study.tell(trial.handle, state=optuna.trial.TrialState.FAIL)
             self._failures += 1
@@ -227,10 +212,8 @@ class LocalSweep:
         ]
         if entries:
             write_json(self.out / "trials.json", entries)
-            plot_pareto(
-                {str(e["trial"]): (e["retrieval"], e["understanding"]) for e in entries},
-                self.out / "pareto.png",
-            )
+            points = {str(e["trial"]): (e["retrieval"], e["understanding"]) for e in entries}
+            plot_pareto(points, self.out / "pareto.png")
         return sorted(entries, key=lambda entry: entry["score"], reverse=self.sweep.maximise)
 
 

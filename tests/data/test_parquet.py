@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from negclap.data.parquet import read_rows
+from negclap.data.tables import read_parquet
 from negclap.data.tracks import read_manifest
 from negclap.errors import InputError
 
@@ -23,22 +23,25 @@ def damage(path, table, old, new):
 
 def test_rows_are_numbered_from_one(tmp_path):
     pq.write_table(pa.table({"a": ["x", None]}), tmp_path / "t.parquet")
-    rows = list(read_rows(tmp_path / "t.parquet", ["a"]))
-    assert rows == [(1, {"a": "x"}), (2, {"a": None})]
+    rows = list(read_parquet(tmp_path / "t.parquet", ["a"]))
+    assert [(row.place[-2:], row.values) for row in rows] == [
+        (":1", {"a": "x"}),
+        (":2", {"a": None}),
+    ]
 
 
 def test_all_problems_are_one_line_errors(tmp_path):
     path = tmp_path / "t.parquet"
     with pytest.raises(InputError, match=r"t\.parquet: cannot be read as Parquet after row 0"):
-        list(read_rows(path))
+        list(read_parquet(path))
     pq.write_table(pa.table({"a": FAR}), path)
     with pytest.raises(InputError, match="date value out of range"):
-        list(read_rows(path))
+        list(read_parquet(path))
     damage(path, pa.table({"a": ["piano"]}), b"piano", b"pi\xff\xffo")
     with pytest.raises(InputError, match="can't decode byte 0xff"):
-        list(read_rows(path))
+        list(read_parquet(path))
     with pytest.raises(InputError, match=r"missing columns \['b'\]; it has \['a'\]"):
-        list(read_rows(path, ["b"]))
+        list(read_parquet(path, ["b"]))
 
 
 def test_corrupt_manifest_is_not_reported_as_a_read_only_folder(tmp_path):

@@ -10,9 +10,9 @@ import librosa
 import mutagen
 
 from negclap.audio import AudioError, probe, read_excerpt
-from negclap.data.entries import Candidate, Entry, Rejection
+from negclap.data.entries import Candidate, Entry
 from negclap.data.manifest import Caption
-from negclap.data.tables import Row, find_files, read_csv, read_json_lines
+from negclap.data.tables import Rejection, Row, find_files, read_csv, read_json_lines
 from negclap.errors import InputError
 
 SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".aif", ".aiff", ".npy")
@@ -61,11 +61,7 @@ class Folder:
 
 
 def walk_audio(root: Path) -> Iterator[str]:
-    """Yield audio files relative to the root, sorted; links to folders are not followed.
-
-    Raises:
-        InputError: If a folder cannot be read.
-    """
+    """Yield audio files relative to the root, sorted; links to folders are not followed."""
     for folder, folders, files in os.walk(root, onerror=_fail, followlinks=False):
         folders.sort()
         for name in sorted(files):
@@ -81,11 +77,8 @@ def _read_table(path: Path) -> Iterator[Row | Rejection]:
     first, *more = find_files(path, [".csv", ".jsonl"])
     if more:
         raise InputError(f"{path}: found {len(more) + 1} tables, expected one")
-    return _rows(first)
-
-
-def _rows(path: Path) -> Iterator[Row | Rejection]:
-    return read_csv(path, ["file", "caption"]) if path.suffix == ".csv" else read_json_lines(path)
+    csv = first.suffix == ".csv"
+    return read_csv(first, ["file", "caption"]) if csv else read_json_lines(first)
 
 
 def _names(value: Any) -> tuple[str, ...]:
@@ -110,13 +103,8 @@ def _from_row(row: Row) -> Entry | Rejection:
         tuple(Caption(str(text or ""), "human") for text in texts),
         _names(values.get("tags")),
         str(values.get("split") or ""),
-        group=_album(file),
+        group=file.rpartition("/")[0],  # "" for files at the top, which are single tracks
     )
-
-
-def _album(file: str) -> str:
-    """Return the folder of a file; "" for files at the top, which are single tracks."""
-    return file.rpartition("/")[0]
 
 
 def _from_metadata(root: Path, file: str) -> Entry | Rejection:
@@ -124,15 +112,13 @@ def _from_metadata(root: Path, file: str) -> Entry | Rejection:
     path = root / file
     metadata = _read_metadata(path)
     estimated = {"tempo": tempo} if (tempo := _estimate_tempo(path)) else {}
-    genres = [
-        name for value in metadata.get("genre", []) for name in _names(value.replace("/", ","))
-    ]
+    genres = _names(",".join(metadata.get("genre", [])).replace("/", ","))
     return Entry(
         str(path),
         file,
         (Candidate(file),),
         tags=(*genres, *estimated.values()),
-        group=_album(file),
+        group=file.rpartition("/")[0],
         categories=dict.fromkeys(genres, "genre") | dict.fromkeys(estimated.values(), "tempo"),
         meta={name: values[0] for name, values in metadata.items() if name != "genre"}
         | {"estimated": sorted(estimated)},
@@ -142,10 +128,8 @@ def _from_metadata(root: Path, file: str) -> Entry | Rejection:
 def _read_metadata(path: Path) -> dict[str, list[str]]:
     """Read genre, title, artist and album."""
     try:
-        found = mutagen.File(path, easy=True)
+        found = mutagen.File(path, easy=True) or {}
     except Exception:  # mutagen raises many types on corrupt files; the audio may be fine
-        return {}
-    if not found:
         return {}
     names = ("genre", "title", "artist", "album")
     return {name: [str(value) for value in found[name]] for name in names if name in found}

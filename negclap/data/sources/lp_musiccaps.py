@@ -1,8 +1,4 @@
-"""LP-MusicCaps: captions written from tags by a language model.
-
-Doh, Choi, Lee, Nam: LP-MusicCaps: LLM-Based Pseudo Music Captioning. ISMIR 2023. The captions are
-CC BY-NC 4.0, for research. No audio is included.
-"""
+"""LP-MusicCaps: captions written from tags by a language model. No audio is included."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -10,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar, Literal
 
-from negclap.data.entries import Candidate, Entry, Rejection
+from negclap.data.entries import Candidate, Entry
 from negclap.data.manifest import Caption
-from negclap.data.tables import Row, find_files, read_parquet
+from negclap.data.tables import Rejection, Row, find_files, read_parquet
 from negclap.errors import InputError
 
 Kind = Literal["writing", "summary", "paraphrase", "attribute_prediction"]
@@ -20,12 +16,7 @@ KINDS: tuple[Kind, ...] = ("writing", "summary", "paraphrase")
 """The kinds that state only the tags; "attribute_prediction" makes up attributes."""
 
 _SPLITS = ("train", "valid", "test")
-_ECALS = {
-    "train_track": "train",
-    "extra_track": "extra",
-    "valid_track": "valid",
-    "test_track": "test",
-}
+_ECALS = {f"{split}_track": split for split in ("train", "extra", "valid", "test")}
 
 
 def captions_of(values: dict[str, Any], kinds: Sequence[str]) -> tuple[Caption, ...]:
@@ -102,10 +93,8 @@ class LpMusicCapsMsd:
     def _entry(self, row: Row, split: str, splits: dict[str, str] | None) -> Entry | Rejection:
         values = row.values
         track_id, path = str(values["track_id"] or ""), str(values["path"] or "")
-        if splits is not None:
-            if track_id not in splits:
-                return Rejection(row.place, track_id, "not in any split", f"of {self.ecals}")
-            split = splits[track_id]
+        if splits is not None and track_id not in splits:
+            return Rejection(row.place, track_id, "not in any split", f"of {self.ecals}")
         by_id = f"{'/'.join(track_id[2:5])}/{track_id}.mp3"
         kept = ("title", "artist_name", "release", "year")
         return Entry(
@@ -114,7 +103,7 @@ class LpMusicCapsMsd:
             (*with_npy(path), Candidate(by_id)),
             captions_of(values, self.captions),
             names(values["tag"]),
-            split,
+            split if splits is None else splits[track_id],
             meta={name: _plain(values[name]) for name in kept if values.get(name)},
         )
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
-from negclap.data.entries import Candidate, Entry, Rejection
-from negclap.data.tables import find_files, read_ragged_tsv
+from negclap.data.entries import Candidate, Entry
+from negclap.data.tables import Rejection, find_files, read_ragged_tsv
 
 _COLUMNS = ("TRACK_ID", "ARTIST_ID", "ALBUM_ID", "PATH", "DURATION", "TAGS")
 _SPLITS = ("train", "validation", "test")

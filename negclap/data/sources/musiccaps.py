@@ -4,12 +4,12 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
-from negclap.data.entries import Candidate, Entry, Rejection
+from negclap.data.entries import Candidate, Entry
 from negclap.data.manifest import Caption
 from negclap.data.sources.lp_musiccaps import captions_of, names
-from negclap.data.tables import Row, find_files, read_csv, read_parquet
+from negclap.data.tables import Rejection, Row, find_files, read_csv, read_parquet
 
 _SUFFIXES = ("wav", "flac", "mp3", "ogg", "opus")
 _LENGTH_S = 10.0
@@ -95,18 +95,13 @@ def _entry(
     tags: tuple[str, ...],
     test: bool,
 ) -> Entry:
-    clips = (f"[{ytid}]-[{start_s}-{end_s}]", f"{ytid}_{start_s}_{end_s}")
-    meta: dict[str, Any] = {"ytid": ytid, "start_s": start_s}
-    return Entry(
-        place,
-        ytid,
-        (
-            *(Candidate(f"{stem}.{suffix}") for stem in clips for suffix in _SUFFIXES),
-            *(Candidate(f"{ytid}.{suffix}", start_s, _LENGTH_S) for suffix in _SUFFIXES),
-            *(Candidate(f"{ytid}.{suffix}") for suffix in _SUFFIXES),
-        ),
-        captions,
-        tags,
-        "test" if test else "train",
-        meta=meta,
+    audio = (
+        (f"[{ytid}]-[{start_s}-{end_s}]", 0, None),
+        (f"{ytid}_{start_s}_{end_s}", 0, None),
+        (ytid, start_s, _LENGTH_S),
+        (ytid, 0, None),
     )
+    candidates = tuple(Candidate(f"{stem}.{s}", *span) for stem, *span in audio for s in _SUFFIXES)
+    split = "test" if test else "train"
+    meta = {"ytid": ytid, "start_s": start_s}
+    return Entry(place, ytid, candidates, captions, tags, split, meta=meta)

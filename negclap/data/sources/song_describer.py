@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
-from negclap.data.entries import Candidate, Entry, Rejection
+from negclap.data.entries import Candidate, Entry
 from negclap.data.manifest import Caption
-from negclap.data.tables import Row, read_csv
+from negclap.data.tables import Rejection, Row, read_csv
 
 
 @dataclass(frozen=True)

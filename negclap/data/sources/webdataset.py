@@ -5,12 +5,12 @@ import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 from negclap.audio import Window
-from negclap.data.entries import Candidate, Entry, Rejection
+from negclap.data.entries import Candidate, Entry
 from negclap.data.manifest import Caption
-from negclap.data.tables import parse_json
+from negclap.data.tables import Rejection, parse_json
 from negclap.errors import InputError
 from negclap.storage import StorageError, join, list_files, open_binary
 
@@ -19,29 +19,13 @@ _TEXT = ("json", "txt")
 _SPLITS = {"train": "train", "valid": "validation", "validation": "validation", "test": "test"}
 
 
-class Member(NamedTuple):
-    """A file in a tar: bytes ``[start, start + size)`` of the shard."""
-
-    name: str
-    start: int
-    size: int
-
-
-def scan(location: str) -> Iterator[tuple[Member, bytes | None]]:
-    """Yield the files of a shard in order, with the contents of text files only.
-
-    Raises:
-        StorageError: If the shard cannot be opened.
-        tarfile.TarError: If it is not a tar or is truncated.
-    """
+def _scan(location: str) -> Iterator[tuple[tarfile.TarInfo, bytes]]:
+    """Yield the files of a shard in order, with the contents of text files only."""
     with open_binary(location) as file, tarfile.open(fileobj=file, mode="r:") as tar:
         for info in tar:
             if info.isfile():
-                read = tar.extractfile(info) if info.name.lower().endswith(_TEXT) else None
-                yield (
-                    Member(info.name, info.offset_data, info.size),
-                    (read or io.BytesIO()).read() if read else None,
-                )
+                text = tar.extractfile(info) if info.name.lower().endswith(_TEXT) else None
+                yield info, text.read() if text else b""
         file.seek(0, io.SEEK_END)
         if file.tell() < tar.offset:
             raise tarfile.ReadError("unexpected end of data")
@@ -49,7 +33,7 @@ def scan(location: str) -> Iterator[tuple[Member, bytes | None]]:
 
 @dataclass
 class _Sample:
-    audio: list[Member] = field(default_factory=list)
+    audio: list[Candidate] = field(default_factory=list)
     captions: list[Caption] = field(default_factory=list)
     tags: list[str] = field(default_factory=list)
     broken: str = ""
@@ -89,12 +73,11 @@ def _samples(root: str, shard: str) -> Iterator[Entry | Rejection]:
     location = join(root, shard)
     failure = ""
     try:
-        for member, text in scan(location):
-            folder, _, file = member.name.rpartition("/")
-            stem, _, extension = file.partition(".")
+        for info, text in _scan(location):
+            folder, _, file = info.name.rpartition("/")
+            stem = file.partition(".")[0]
             key = f"{folder}/{stem}" if folder else stem
-            sample = samples.setdefault(key, _Sample())
-            _add(sample, member, extension.lower(), text)
+            _add(samples.setdefault(key, _Sample()), shard, info, text)
     except (StorageError, tarfile.TarError, OSError, EOFError) as error:
         failure = f"{type(error).__name__}: {error}"
     split = next((_SPLITS[p] for p in PurePosixPath(shard).parts if p in _SPLITS), "")
@@ -103,37 +86,28 @@ def _samples(root: str, shard: str) -> Iterator[Entry | Rejection]:
         if sample.broken:
             yield Rejection(place, track_id, "malformed row", sample.broken)
         else:
-            yield Entry(
-                place,
-                track_id,
-                tuple(Candidate(_window(shard, member)) for member in sample.audio),
-                tuple(sample.captions),
-                tuple(sample.tags),
-                split,
-            )
+            audio, captions = tuple(sample.audio), tuple(sample.captions)
+            yield Entry(place, track_id, audio, captions, tuple(sample.tags), split)
     if failure:
         yield Rejection(location, "", "broken shard", f"{failure}; {len(samples)} samples before")
 
 
-def _add(sample: _Sample, member: Member, extension: str, data: bytes | None) -> None:
-    last = extension.rpartition(".")[2]
-    if last in _AUDIO:
-        sample.audio.append(member)
-    elif last == "txt":
-        sample.captions.append(Caption((data or b"").decode(errors="surrogateescape"), "text"))
-    elif last == "json":
-        values = parse_json(data or b"")
+def _add(sample: _Sample, shard: str, info: tarfile.TarInfo, data: bytes) -> None:
+    extension = info.name.rpartition("/")[2].partition(".")[2].lower().rpartition(".")[2]
+    if extension in _AUDIO:
+        window = Window(shard, info.offset_data, info.size, extension)
+        sample.audio.append(Candidate(str(window)))
+    elif extension == "txt":
+        sample.captions.append(Caption(data.decode(errors="surrogateescape"), "text"))
+    elif extension == "json":
+        values = parse_json(data)
         if isinstance(values, dict):
             sample.captions += [Caption(text, "text") for text in _texts(values.get("text"))]
             sample.tags += _texts(values.get("tag"))
         else:
-            sample.broken = f"{member.name} is not a JSON object"
+            sample.broken = f"{info.name} is not a JSON object"
 
 
 def _texts(value: Any) -> list[str]:
     listed = value if isinstance(value, list) else [value]
     return [text for text in listed if isinstance(text, str)]
-
-
-def _window(shard: str, member: Member) -> str:
-    return str(Window(shard, member.start, member.size, member.name.rpartition(".")[2].lower()))

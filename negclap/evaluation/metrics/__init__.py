@@ -12,10 +12,6 @@ that differ by at most `scores.TIE` are tied and share credit. NaN is an error. 
 `Scores`, one value per query with its track, from which mean and interval follow.
 """
 
-from negclap.evaluation.metrics.streaming import (
-    ClipEmbeddings,
-    NegationRetrieval,
-    PairwiseAccuracy,
-)
+from negclap.evaluation.metrics.streaming import ClipEmbeddings, NegationRetrieval, PairwiseAccuracy
 
 __all__ = ["ClipEmbeddings", "NegationRetrieval", "PairwiseAccuracy"]

@@ -1,7 +1,6 @@
 """Exclusion retrieval "A without B", choices between two texts, and counterfactual twins.
 
-All functions take unit embeddings. Ties share credit: items that are tied for the last places of
-the top K each count as a fraction.
+All functions take unit embeddings.
 """
 
 import torch
@@ -13,12 +12,7 @@ from negclap.evaluation.metrics.scores import TIE, Scores, beats
 def top_k_credit(sim: Tensor, k: int) -> Tensor:
     """Return the credit of each item for being in the top k: 1, 0, or a fraction among ties.
 
-    Args:
-        sim: ``(q, n)`` scores of the items.
-        k: Number of items in the top, at most n.
-
-    Returns:
-        ``(q, n)`` float32; each row sums to k.
+    ``sim`` and the credit are ``(q, n)``; each row of credit sums to k, which is at most n.
     """
     last = sim.topk(k, dim=1).values[:, -1:]
     above = sim > last + TIE
@@ -44,7 +38,7 @@ def exclusion_scores(
 
     Args:
         audio: ``(n, d)`` embeddings of clips.
-        texts: ``(q, d)`` embeddings of the queries "A without B".
+        texts: ``(q, d)`` embeddings of the queries.
         wanted: ``(q, n)`` bool, whether the clip has A.
         unwanted: ``(q, n)`` bool, whether the clip has B.
         absent: ``(q, n)`` bool, whether B is known to be absent.
@@ -83,11 +77,7 @@ def exclusion_scores(
 def choice_scores(audio: Tensor, true: Tensor, false: Tensor, items: Tensor) -> Scores:
     """Score choices: 1 where the true text is closer to the clip than the false one.
 
-    Args:
-        audio: ``(n, d)`` embeddings of clips.
-        true: ``(n, d)`` embeddings of the true texts.
-        false: ``(n, d)`` embeddings of the false texts.
-        items: ``(n,)`` rows of the clips' tracks.
+    All embeddings are ``(n, d)``; ``items`` has the rows of the clips' tracks.
     """
     return Scores(beats((audio * true).sum(dim=-1), (audio * false).sum(dim=-1)), items)
 
@@ -97,14 +87,8 @@ def paired_scores(
 ) -> dict[str, Scores]:
     """Score counterfactual twins: each of two texts must be closer to its own clip.
 
-    Args:
-        has: ``(n, d)`` embeddings of the clips with the tag.
-        lacks: ``(n, d)`` embeddings of the clips without it.
-        affirmed: ``(n, d)`` embeddings of the texts that affirm the tag.
-        negated: ``(n, d)`` embeddings of the texts that negate it.
-
-    Returns:
-        ``paired`` (both right, chance 1/4), ``paired/with`` and ``paired/without`` (chance 1/2).
+    All embeddings are ``(n, d)``: clips with and without a tag, texts that affirm and negate it.
+    Keys are ``paired`` (both right, chance 1/4), ``paired/with`` and ``paired/without`` (1/2).
     """
     with_it = beats((affirmed * has).sum(dim=-1), (affirmed * lacks).sum(dim=-1))
     without = beats((negated * lacks).sum(dim=-1), (negated * has).sum(dim=-1))

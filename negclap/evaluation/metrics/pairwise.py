@@ -9,7 +9,7 @@ from torch import Tensor
 from negclap.evaluation.metrics.scores import TIE, Scores, beats
 from negclap.text.probes import LEVELS, Level
 
-PAIRS: tuple[tuple[Level, Level], ...] = (
+_PAIRS: tuple[tuple[Level, Level], ...] = (
     ("original", "fully"),
     ("original", "half"),
     ("half", "fully"),
@@ -17,18 +17,13 @@ PAIRS: tuple[tuple[Level, Level], ...] = (
 
 
 def pairwise_scores(levels: Mapping[Level, tuple[Tensor, Tensor]]) -> dict[str, Scores]:
-    """Compare the cosines of clips with their captions at the negation levels.
+    """Return one value per clip for ``pairwise/a_vs_b``, ``margin/a_vs_b`` and ``chain``.
 
-    Args:
-        levels: By level, ``(n,)`` cosines of clips with their captions, and ``(n,)`` bool, whether
-            the clip has the caption.
-
-    Returns:
-        One value per clip for ``pairwise/a_vs_b``, ``margin/a_vs_b`` and ``chain``; keys without
-        any value are left out.
+    ``levels`` has ``(n,)`` cosines of clips with their captions, and ``(n,)`` bool, whether the
+    clip has the caption. Keys without any value are left out.
     """
     scores: dict[str, Scores] = {}
-    for one, other in PAIRS:
+    for one, other in _PAIRS:
         (a, has_a), (b, has_b) = levels[one], levels[other]
         clips = (has_a & has_b).nonzero().flatten()
         scores[f"pairwise/{one}_vs_{other}"] = Scores(beats(a[clips], b[clips]), clips)
@@ -42,13 +37,7 @@ def pairwise_scores(levels: Mapping[Level, tuple[Tensor, Tensor]]) -> dict[str, 
 def chain(original: Tensor, half: Tensor, fully: Tensor) -> Tensor:
     """Return 1 where original > half > fully, else 0; ties share credit among possible orders.
 
-    Args:
-        original: ``(n,)`` cosines of clips with their original captions.
-        half: ``(n,)`` cosines with the half negated captions.
-        fully: ``(n,)`` cosines with the fully negated captions.
-
-    Returns:
-        ``(n,)`` float32.
+    The arguments are ``(n,)`` cosines of clips with their captions; the result is float32.
     """
     first, second = original.float() - half.float(), half.float() - fully.float()
     ordered = (first >= -TIE) & (second >= -TIE)
@@ -65,12 +54,9 @@ class Threshold(NamedTuple):
 
 
 def f1_at(threshold: float, true: Tensor, false: Tensor) -> float:
-    """Return the F1 score of classifying texts as true at or above a threshold.
+    """Return the F1 score of classifying texts as true from a threshold on.
 
-    Args:
-        threshold: Cosine.
-        true: ``(m,)`` cosines of texts that are true of their clip.
-        false: ``(n,)`` cosines of texts that are false of their clip.
+    ``true`` has the cosines of texts that are true of their clip, ``false`` those of false ones.
     """
     hits, false_alarms = int((true >= threshold).sum()), int((false >= threshold).sum())
     return 2 * hits / max(1, hits + false_alarms + len(true))

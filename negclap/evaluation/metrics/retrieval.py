@@ -33,13 +33,9 @@ class Ranks(NamedTuple):
 def rank_targets(queries: Tensor, items: Tensor, target: Tensor) -> Ranks:
     """Rank each query's target among the items by cosine, scored in float32.
 
-    The rank of a query does not depend on the other queries. Memory besides the embeddings is
-    constant, except for a copy of items that are not float32.
-
-    Args:
-        queries: ``(q, d)`` unit embeddings.
-        items: ``(n, d)`` unit embeddings.
-        target: ``(q,)`` int64, the row of each query's target.
+    Queries are ``(q, d)``, items ``(n, d)`` unit embeddings; ``target`` has the ``(q,)`` int64 rows
+    of the targets. The rank of a query does not depend on the other queries. Memory besides the
+    embeddings is constant, except for a copy of items that are not float32.
     """
     size = min(len(items), _TILE if items.device.type == "cpu" else _TILE_ON_DEVICE)
     items = items.float()
@@ -51,8 +47,7 @@ def rank_targets(queries: Tensor, items: Tensor, target: Tensor) -> Ranks:
         )
         for rows, own in zip(queries.split(size), target.split(size), strict=True)
     ]
-    above, tied = torch.cat(blocks, dim=1)[:, : len(queries)]
-    return Ranks(above, tied)
+    return Ranks(*torch.cat(blocks, dim=1)[:, : len(queries)])
 
 
 def rank_targets_distributed(queries: Tensor, items: Tensor, target: Tensor) -> Ranks:
@@ -67,7 +62,7 @@ def rank_targets_distributed(queries: Tensor, items: Tensor, target: Tensor) -> 
 
 
 def _padded(rows: Tensor, size: int) -> Tensor:
-    """Return ``(size, d)``: the rows, padded with zeros."""
+    """Pad rows with zeros to ``(size, d)``."""
     return F.pad(rows, (0, 0, 0, size - len(rows))) if len(rows) < size else rows
 
 
@@ -130,8 +125,7 @@ def retrieval_scores(
         levels: By level, ``(n, d)`` embeddings of captions, and ``(n,)`` bool, whether the clip has
             the caption.
         galleries: Rows of the clips of each gallery.
-        rank: `rank_targets`, or `rank_targets_distributed` if all processes call this function with
-            the same arguments.
+        rank: `rank_targets_distributed` if all processes call this with the same arguments.
 
     Returns:
         One value per query and gallery, by key (``recall@10/half``, ``a2t/map@10/original``, ...).

@@ -15,12 +15,9 @@ _CHUNK = 256  # bootstrap resamples at once
 
 
 class Scores(NamedTuple):
-    """Values of a metric, each with its track.
+    """Values of a metric ``(m,)``, the int64 row of each value's track, and weights if not equal.
 
-    Attributes:
-        values: ``(m,)`` float32.
-        items: ``(m,)`` int64, the track of each value; tracks may repeat, once per gallery.
-        weights: ``(m,)``; None for equal weights.
+    Tracks may repeat, once per gallery.
     """
 
     values: Tensor
@@ -126,6 +123,6 @@ def check_embeddings(name: str, embeddings: Tensor) -> None:
 
 
 def beats(one: Tensor, other: Tensor) -> Tensor:
-    """Return 1 where ``one`` is greater than ``other``, 1/2 where they are tied, else 0."""
+    """Return 1 where ``one`` is greater, 1/2 where they are tied, else 0."""
     difference = one.float() - other.float()
     return (difference > TIE).float() + 0.5 * (difference.abs() <= TIE).float()

@@ -35,17 +35,19 @@ from negclap.evaluation.metrics.retrieval import (
 from negclap.evaluation.metrics.scores import Scores, check_embeddings, summarise
 from negclap.text.probes import LEVELS, Level
 
+_MASKS = tuple(f"has_{level}" for level in LEVELS)
+
 
 class _ByClip(Metric):
     """A metric whose state is a table with a row per clip."""
 
     full_state_update = False
+    _columns: tuple[str, ...]
+    ids: Any  # a list of tensors; one tensor after gathering
 
-    def __init__(self, columns: tuple[str, ...], **kwargs: Any) -> None:
+    def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._columns = columns
-        self.ids: Any  # a list of tensors; one tensor after gathering
-        for name in ("ids", *columns):
+        for name in ("ids", *self._columns):
             self.add_state(name, default=[], dist_reduce_fx="cat")
 
     def _append(self, ids: Tensor, values: Mapping[str, Tensor]) -> None:
@@ -66,16 +68,10 @@ class _ByClip(Metric):
 class ClipEmbeddings(_ByClip):
     """Collect the audio embeddings of clips."""
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(("audio",), **kwargs)
+    _columns = ("audio",)
 
     def update(self, audio: Tensor, ids: Tensor) -> None:
-        """Add clips.
-
-        Args:
-            audio: ``(b, d)`` unit embeddings.
-            ids: ``(b,)`` int64.
-        """
+        """Add clips: ``(b, d)`` unit embeddings, and their ``(b,)`` int64 ids."""
         check_embeddings("audio", audio)
         self._append(ids, {"audio": audio.float()})
 
@@ -88,17 +84,19 @@ class ClipEmbeddings(_ByClip):
 class _LevelMetric(_ByClip):
     """A metric of clips and their captions at the negation levels."""
 
+    _columns = (*LEVELS, *_MASKS)
+
     def scores(self) -> dict[str, Scores]:
         """Return the scores of all queries by key; `compute` summarises them."""
         with self.sync_context(should_sync=self.sync_on_compute):
-            return self._scores()
+            return self._scores(self._collect()[1])
 
     def compute(self) -> dict[str, Tensor]:
         """Return one scalar per key; keys without any query are left out."""
-        return summarise(self._scores())
+        return summarise(self._scores(self._collect()[1]))
 
     @abstractmethod
-    def _scores(self) -> dict[str, Scores]: ...
+    def _scores(self, columns: Mapping[str, Tensor]) -> dict[str, Scores]: ...
 
 
 class NegationRetrieval(_LevelMetric):
@@ -120,10 +118,12 @@ class NegationRetrieval(_LevelMetric):
             evaluates only its own clips.
     """
 
+    _columns = ("audio", *LEVELS, *_MASKS)
+
     def __init__(
         self, gallery_size: int = 512, galleries: int = 10, seed: int = 0, **kwargs: Any
     ) -> None:
-        super().__init__(("audio", *LEVELS, *(f"has_{level}" for level in LEVELS)), **kwargs)
+        super().__init__(**kwargs)
         self.gallery_size = gallery_size
         self.galleries = galleries
         self.seed = seed
@@ -144,18 +144,14 @@ class NegationRetrieval(_LevelMetric):
             mask: By level, ``(b,)`` bool, whether the clip has the caption; None if all do.
         """
         check_embeddings("audio", audio)
-        columns = {"audio": audio.float()}
-        for level, has in _masks(texts, mask).items():
-            columns |= {level: texts[level].float(), f"has_{level}": has}
-        self._append(ids, columns)
+        columns = {"audio": audio.float()} | _masks(texts, mask)
+        self._append(ids, columns | {level: texts[level].float() for level in LEVELS})
 
-    def _scores(self) -> dict[str, Scores]:
-        _, columns = self._collect()
+    def _scores(self, columns: Mapping[str, Tensor]) -> dict[str, Scores]:
         audio = columns["audio"]
         galleries = draw_galleries(len(audio), self.gallery_size, self.galleries, self.seed)
-        levels = {level: (columns[level], columns[f"has_{level}"]) for level in LEVELS}
         rank = rank_targets_distributed if self._is_synced else rank_targets
-        return retrieval_scores(audio, levels, galleries, rank)
+        return retrieval_scores(audio, _by_level(columns), galleries, rank)
 
 
 class PairwiseAccuracy(_LevelMetric):
@@ -169,9 +165,6 @@ class PairwiseAccuracy(_LevelMetric):
         kwargs: Arguments of `torchmetrics.Metric`.
     """
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__((*LEVELS, *(f"has_{level}" for level in LEVELS)), **kwargs)
-
     def update(
         self,
         audio: Tensor,
@@ -181,26 +174,21 @@ class PairwiseAccuracy(_LevelMetric):
     ) -> None:
         """Add clips; the arguments are as for `NegationRetrieval.update`."""
         check_embeddings("audio", audio)
-        columns: dict[str, Tensor] = {}
-        for level, has in _masks(texts, mask).items():
-            cosines = (audio.float() * texts[level].float()).sum(dim=-1)
-            columns |= {level: cosines, f"has_{level}": has}
+        columns = _masks(texts, mask)
+        for level in LEVELS:
+            columns[level] = (audio.float() * texts[level].float()).sum(dim=-1)
         self._append(ids, columns)
 
-    def _scores(self) -> dict[str, Scores]:
-        _, columns = self._collect()
-        return pairwise_scores(
-            {level: (columns[level], columns[f"has_{level}"]) for level in LEVELS}
-        )
+    def _scores(self, columns: Mapping[str, Tensor]) -> dict[str, Scores]:
+        return pairwise_scores(_by_level(columns))
 
 
-def _masks(
-    texts: Mapping[Level, Tensor], mask: Mapping[Level, Tensor] | None
-) -> dict[Level, Tensor]:
-    """Return the mask of each level, all True by default."""
-    if mask is not None:
-        return {level: mask[level] for level in LEVELS}
-    return {
-        level: torch.ones(len(texts[level]), dtype=torch.bool, device=texts[level].device)
-        for level in LEVELS
-    }
+def _masks(texts: Mapping[Level, Tensor], mask: Mapping[Level, Tensor] | None) -> dict[str, Tensor]:
+    """Return the mask of each level, all True by default, by the name of its column."""
+    if mask is None:
+        mask = {level: torch.ones_like(texts[level][:, 0], dtype=torch.bool) for level in LEVELS}
+    return {f"has_{level}": mask[level] for level in LEVELS}
+
+
+def _by_level(columns: Mapping[str, Tensor]) -> dict[Level, tuple[Tensor, Tensor]]:
+    return {level: (columns[level], columns[f"has_{level}"]) for level in LEVELS}

@@ -4,7 +4,7 @@ They read the tags of a clip and the claims of a text instead of audio and words
 component per tag, and two more.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 import torch
@@ -24,86 +24,75 @@ class Toy(NamedTuple):
     text: Callable[[Statement, Columns], Tensor]
 
 
-def _blank(columns: Columns) -> Tensor:
-    return torch.zeros(len(columns) + 2)
+def _vector(claims: Iterable[tuple[str, bool]], columns: Columns) -> Tensor:
+    """Return a unit vector with 1 for each present tag, and -1 for each absent one.
 
-
-def _unit(vector: Tensor) -> Tensor:
-    """Normalise a vector; a zero vector becomes the direction of the last but one component."""
+    Without any tag, it has the direction of the last but one component.
+    """
+    vector = torch.zeros(len(columns) + 2)
+    for tag, present in claims:
+        if tag in columns:
+            vector[columns[tag]] = 1.0 if present else -1.0
     if not vector.any():
         vector[-2] = 1.0
     return F.normalize(vector, dim=0)
 
 
+def _one_direction(_: object, columns: Columns) -> Tensor:
+    return _vector((), columns)
+
+
 def _tags(track: Subject, columns: Columns) -> Tensor:
-    vector = _blank(columns)
-    for tag in track.tags:
-        if tag in columns:
-            vector[columns[tag]] = 1.0
-    return _unit(vector)
+    return _vector(((tag, True) for tag in track.tags), columns)
 
 
 def _truth(track: Subject, columns: Columns) -> Tensor:
-    vector = _blank(columns)
-    for names, sign in ((track.tags, 1.0), (track.absent_tags or (), -1.0)):
-        for tag in names:
-            if tag in columns:
-                vector[columns[tag]] = sign
-    return _unit(vector)
+    absent = [(tag, False) for tag in track.absent_tags or ()]
+    return _vector([*((tag, True) for tag in track.tags), *absent], columns)
 
 
-def _signed_claims(statement: Statement, columns: Columns) -> Tensor:
+def _claims(statement: Statement, columns: Columns) -> Tensor:
     """Score clips by the fraction of the text's claims that are true of them.
 
     Of several texts that are true of a clip, the one with most claims is closest to it.
     """
-    vector = _blank(columns)
-    for tag, present in statement.claims:
-        vector[columns[tag]] = 1.0 if present else -1.0
-    return _unit(vector)
+    return _vector(statement.claims, columns)
 
 
 def _mentions(statement: Statement, columns: Columns) -> Tensor:
-    return _unit(_signed_claims(statement, columns).abs())
+    return _claims(statement, columns).abs()
 
 
-def _negates(statement: Statement) -> bool:
-    return not all(present for _, present in statement.claims)
-
-
-def _one_direction(columns: Columns) -> Tensor:
-    vector = _blank(columns)
-    vector[-2] = 1.0
-    return vector
+def _cues(statement: Statement) -> int:
+    return sum(not present for _, present in statement.claims)
 
 
 def _repelled(statement: Statement, columns: Columns) -> Tensor:
-    if _negates(statement):
-        return _unit(_blank(columns))  # a direction that no clip has
-    return _mentions(statement, columns)
+    # texts with a cue have a direction that no clip has
+    return (_one_direction if _cues(statement) else _mentions)(statement, columns)
 
 
 def _counted(statement: Statement, columns: Columns) -> Tensor:
     """Lower the similarity to every clip with the number of cues, whatever they negate."""
-    vector = _blank(columns)
-    cosine = 1.0 / (1 + sum(not present for _, present in statement.claims))
+    cosine = 1.0 / (1 + _cues(statement))
+    vector = torch.zeros(len(columns) + 2)
     vector[-2], vector[-1] = cosine, (1 - cosine**2) ** 0.5
     return vector
 
 
 def _flipped(statement: Statement, columns: Columns) -> Tensor:
-    return _mentions(statement, columns) * (-1.0 if _negates(statement) else 1.0)
+    return _mentions(statement, columns) * (-1.0 if _cues(statement) else 1.0)
 
 
-CONSTANT = Toy(lambda _, c: _one_direction(c), lambda _, c: _one_direction(c))
+CONSTANT = Toy(_one_direction, _one_direction)
 """Embeds everything as the same vector: chance."""
-ORACLE = Toy(_truth, _signed_claims)
+ORACLE = Toy(_truth, _claims)
 """Scores clips by the fraction of the text's claims that are true: the upper bound."""
 TOYS: dict[str, Toy] = {
     "constant": CONSTANT,
     "bag of words": Toy(_tags, _mentions),
     "repeller": Toy(_tags, _repelled),
-    "cue counter": Toy(lambda _, c: _one_direction(c), _counted),
+    "cue counter": Toy(_one_direction, _counted),
     "flipper": Toy(_tags, _flipped),
     "oracle": ORACLE,
 }

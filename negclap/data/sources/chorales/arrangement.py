@@ -102,10 +102,9 @@ class Stem:
 class Arrangement:
     """Everything that determines the sound of a clip besides the notes.
 
-    ``start`` is the first beat of the excerpt in quarter notes, ``bpm`` is in quarter notes per
-    minute, and ``transpose`` is in semitones, in addition to the octave of the register. ``mode``
-    is not a tag, because it is inaudible in a clip of a few seconds (a supervised classifier stays
-    at chance).
+    ``start`` is in quarter notes, ``bpm`` in quarter notes per minute, and ``transpose`` in
+    semitones, in addition to the octave of the register. ``mode`` is not a tag, because it is
+    inaudible in a clip of a few seconds (a supervised classifier stays at chance).
     """
 
     score: str
@@ -138,13 +137,8 @@ def draw_arrangement(score: Score, rng: random.Random) -> Arrangement:
     """Draw an arrangement of a random excerpt in which every stem is audible."""
     while True:
         arrangement = _draw(score, rng)
-        if is_audible(score, arrangement):
+        if _is_audible(score, arrangement):
             return arrangement
-
-
-def is_audible(score: Score, arrangement: Arrangement) -> bool:
-    """Whether every stem is audible in every window of `MIN_WINDOW_S` seconds."""
-    return all(_stem_is_audible(score, arrangement, stem) for stem in arrangement.stems)
 
 
 def _draw(score: Score, rng: random.Random) -> Arrangement:
@@ -177,23 +171,18 @@ def _draw_melodic(rng: random.Random) -> list[Stem]:
     parts = rng.sample(range(N_PARTS), N_PARTS)
     owners = [*range(len(instruments))]
     owners += [rng.randrange(len(instruments)) for _ in range(N_PARTS - len(instruments))]
+    owned = sorted(zip(parts, owners, strict=True))
     return [
-        Stem(
-            name,
-            tuple(sorted(part for part, owner in zip(parts, owners, strict=True) if owner == i)),
-        )
+        Stem(name, tuple(part for part, owner in owned if owner == i))
         for i, name in enumerate(instruments)
     ]
 
 
 def toggle(score: Score, arrangement: Arrangement, rng: random.Random) -> tuple[str, Arrangement]:
-    """Draw the counterfactual twin: the same arrangement with exactly one tag toggled.
+    """Draw the counterfactual twin: one toggled tag, and the arrangement with it toggled.
 
     Drums, vocals or bass guitar are added or removed, or a melodic instrument is removed, if it has
     no broader tag and is not the only one.
-
-    Returns:
-        The toggled tag and the twin.
     """
     melodic = [stem.tag for stem in arrangement.stems if stem.tag in PROGRAMS]
     removable = [tag for tag in melodic if len(melodic) > 1 and not VOCABULARY[tag].broader]
@@ -203,7 +192,7 @@ def toggle(score: Score, arrangement: Arrangement, rng: random.Random) -> tuple[
         if len(stems) == len(arrangement.stems):
             stems += (Stem(tag, EXTRA_PARTS[tag]),)
         twin = replace(arrangement, stems=stems)
-        if is_audible(score, twin):
+        if _is_audible(score, twin):
             return tag, twin
 
 
@@ -232,14 +221,16 @@ def _sounding_pitch(tag: str, pitch: int, shift: int) -> int:
     return pitch
 
 
-def _stem_is_audible(score: Score, arrangement: Arrangement, stem: Stem) -> bool:
-    """Whether the stem sounds for at least 1 s in every window of `MIN_WINDOW_S` seconds."""
-    if stem.tag == "drums":
-        return True
+def _is_audible(score: Score, arrangement: Arrangement) -> bool:
+    """Whether every stem sounds for at least 1 s in every window of `MIN_WINDOW_S` seconds."""
     step = 0.05
-    sounding = np.zeros(round(CLIP_S / step))
-    for start, length, _ in stem_notes(score, arrangement, stem):
-        held = length / 0.3 if arrangement.staccato else length  # staccato notes count in full
-        sounding[round(start / step) : round((start + held) / step)] = step
-    window = round(MIN_WINDOW_S / step)
-    return bool(np.convolve(sounding, np.ones(window), "valid").min() >= _MIN_SOUNDING_S)
+    window = np.ones(round(MIN_WINDOW_S / step))
+    for stem in arrangement.stems:
+        sounding = np.zeros(round(CLIP_S / step))
+        for start, length, _ in stem_notes(score, arrangement, stem):
+            held = length / 0.3 if arrangement.staccato else length  # staccato counts in full
+            sounding[round(start / step) : round((start + held) / step)] = step
+        seconds = np.convolve(sounding, window, "valid").min()
+        if stem.tag != "drums" and seconds < _MIN_SOUNDING_S:
+            return False
+    return True

@@ -86,16 +86,10 @@ class _Job:
 
 
 def build(plan: BuildPlan, out: Path, jobs: int, progress: Progress) -> list[Track]:
-    """Build the data set in ``out`` and return its tracks.
+    """Build the data set in ``out`` with ``jobs`` processes, and return its tracks.
 
-    The files depend only on ``plan``, not on ``jobs`` or interruptions. Finished clips are kept,
-    files are written atomically, and ``manifest.jsonl`` is written last.
-
-    Args:
-        plan: The options.
-        out: The folder; created if missing.
-        jobs: Number of processes.
-        progress: Wraps an iterable to show progress.
+    The files depend only on ``plan``. Finished clips are kept, files are written atomically, and
+    ``manifest.jsonl`` is written last.
 
     Raises:
         InputError: If ``out`` has a data set with other options, or ``jobs`` is not positive.
@@ -122,19 +116,17 @@ def _check_folder(path: Path, plan: BuildPlan) -> None:
     """Record the plan in a new folder; raise an InputError if the folder has another plan."""
     digests = [blake2b(file.read_bytes(), digest_size=8).hexdigest() for file in plan.soundfont]
     wanted = {"format": _FORMAT, **asdict(plan), "soundfont": "+".join(digests)}
-    if path.is_file():
-        try:
-            found = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError:
-            raise InputError(f"{path}: not valid JSON; choose another folder") from None
-        if found != wanted:
-            raise InputError(
-                f"{path}: the folder has a data set with {found}, expected {wanted}; "
-                "choose another folder"
-            )
+    if not path.is_file():
+        with atomic_write(path) as file:
+            file.write(json.dumps(wanted) + "\n")
         return
-    with atomic_write(path) as file:
-        file.write(json.dumps(wanted) + "\n")
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        raise InputError(f"{path}: not valid JSON; choose another folder") from None
+    if found != wanted:
+        problem = f"the folder has a data set with {found}, expected {wanted}"
+        raise InputError(f"{path}: {problem}; choose another folder")
 
 
 def split_scores(scores: Iterable[Score]) -> dict[str, list[Score]]:
@@ -154,7 +146,8 @@ def split_scores(scores: Iterable[Score]) -> dict[str, list[Score]]:
 
 
 def _jobs(plan: BuildPlan, scores: list[Score]) -> Iterator[_Job]:
-    splits = split_scores(_long_enough(scores))
+    # The fastest clips need 14 quarter notes.
+    splits = split_scores(score for score in scores if score.length >= 20)
     for split, size in plan.split_sizes().items():
         for index in range(size):
             track_id = f"{split}-{index:05d}"
@@ -168,12 +161,6 @@ def _jobs(plan: BuildPlan, scores: list[Score]) -> Iterator[_Job]:
                 tag, twin = toggle(score, arrangement, rng)
                 of = {"twin_of": track_id, "toggled": tag}
                 yield _Job(f"{track_id}-twin", TWIN_SPLIT, score, twin, key, meta | of)
-
-
-def _long_enough(scores: list[Score]) -> list[Score]:
-    return [
-        score for score in scores if score.length >= 20
-    ]  # quarter notes; the fastest clips need 14
 
 
 def _audio_name(track_id: str) -> str:
@@ -190,18 +177,8 @@ def _render_to_file(out: Path, soundfonts: Sequence[Path], job: _Job) -> None:
 
 
 def _track(job: _Job, seed: int) -> Track:
-    tags = job.arrangement.tags
-    texts = write_captions(
-        tags, VOCABULARY, stream(seed, "caption", job.track_id), _CAPTIONS_PER_CLIP, _NOUNS
-    )
-    return Track(
-        track_id=job.track_id,
-        audio=_audio_name(job.track_id),
-        start_s=0.0,
-        duration_s=CLIP_S,
-        captions=tuple(Caption(text, "template") for text in texts),
-        tags=tags,
-        absent_tags=job.arrangement.absent_tags,
-        split=job.split,
-        meta=job.meta,
-    )
+    tags, rng = job.arrangement.tags, stream(seed, "caption", job.track_id)
+    texts = write_captions(tags, VOCABULARY, rng, _CAPTIONS_PER_CLIP, _NOUNS)
+    captions = tuple(Caption(text, "template") for text in texts)
+    audio, absent = _audio_name(job.track_id), job.arrangement.absent_tags
+    return Track(job.track_id, audio, 0.0, CLIP_S, captions, tags, absent, job.split, job.meta)

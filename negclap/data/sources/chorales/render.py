@@ -51,11 +51,7 @@ def render(
 ) -> Waveform:
     """Render `CLIP_S` seconds of mono audio at `SAMPLE_RATE`.
 
-    Args:
-        score: The notes.
-        arrangement: The instruments and how they play.
-        key: Seed for the level jitter and the choice of SoundFonts.
-        soundfonts: One of them is drawn for each stem.
+    ``key`` is the seed of the level jitter and of the choice of a SoundFont for each stem.
     """
     stems = []
     for stem in arrangement.stems:
@@ -75,9 +71,8 @@ def _render_stem(score: Score, arrangement: Arrangement, stem: Stem, soundfont: 
         notes, channel = stem_notes(score, arrangement, stem), 0
         program = (PROGRAMS | EXTRA_PROGRAMS)[stem.tag]
     midi = _midi_bytes(notes, channel, program, _VELOCITY[arrangement.dynamics])
-    stereo, rate = sf.read(
-        io.BytesIO(render_wave_from(_soundfont(soundfont), midi)), dtype="float32"
-    )
+    wave = render_wave_from(_soundfont(soundfont), midi)
+    stereo, rate = sf.read(io.BytesIO(wave), dtype="float32")
     mono = soxr.resample(stereo.mean(axis=1), rate, SAMPLE_RATE)
     length = round(CLIP_S * SAMPLE_RATE)
     padded: Waveform = np.pad(mono, (0, max(0, length - len(mono))))[:length]
@@ -95,13 +90,12 @@ def _level(stem: Waveform, key: str, tag: str) -> Waveform:
 def _drum_notes(arrangement: Arrangement) -> list[Note]:
     """Return alternating kick and snare on the beats, and a hi-hat on every half beat."""
     half_beat = 30 / arrangement.bpm
-    notes: list[Note] = []
-    for index in range(int(CLIP_S / half_beat)):
-        onset = index * half_beat
-        notes.append((onset, 0.1, _HAT))
-        if index % 2 == 0:
-            notes.append((onset, 0.1, _KICK if index % 4 == 0 else _SNARE))
-    return notes
+    pattern = ((_HAT, _KICK), (_HAT,), (_HAT, _SNARE), (_HAT,))
+    return [
+        (index * half_beat, 0.1, pitch)
+        for index in range(int(CLIP_S / half_beat))
+        for pitch in pattern[index % 4]
+    ]
 
 
 def _midi_bytes(notes: list[Note], channel: int, program: int, velocity: int) -> bytes:
@@ -113,10 +107,8 @@ def _midi_bytes(notes: list[Note], channel: int, program: int, velocity: int) ->
     track = mido.MidiTrack([mido.Message("program_change", channel=channel, program=program)])
     now = 0
     for tick, level, pitch in sorted(events):
-        message = mido.Message(
-            "note_on", channel=channel, note=pitch, velocity=level, time=tick - now
-        )
-        track.append(message)
+        parameters = {"note": pitch, "velocity": level, "time": tick - now}
+        track.append(mido.Message("note_on", channel=channel, **parameters))
         now = tick
     buffer = io.BytesIO()
     mido.MidiFile(ticks_per_beat=480, tracks=[track]).save(file=buffer)

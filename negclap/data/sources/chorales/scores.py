@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,14 +20,7 @@ _MELODY_NOTES = 10  # soprano notes whose intervals identify a melody
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """A four-part chorale.
-
-    Attributes:
-        name: Stem of the corpus file ("bwv1.6").
-        mode: The mode in the score's key signature.
-        length: Length in quarter notes.
-        parts: Notes of soprano, alto, tenor and bass.
-    """
+    """A four-part chorale: the corpus file's stem, the length in quarter notes, and the notes."""
 
     name: str
     mode: Literal["major", "minor"]
@@ -73,25 +66,16 @@ def _notes(part: Any) -> Iterator[Note]:
 
 
 def load_scores(cache: Path, files: list[Path], jobs: int) -> Iterator[Score | None]:
-    """Yield a score per file, parsed by ``jobs`` processes; ``cache`` is written at the end.
-
-    Raises:
-        InputError: If the cache is invalid or was built from other files.
-    """
+    """Yield a score per file, parsed by ``jobs`` processes; ``cache`` is written at the end."""
     names = [path.stem for path in files]
     if cache.is_file():
         yield from _read_cache(cache, names)
         return
-    scores: list[Score | None] = []
+    entries: list[dict[str, Any] | None] = []
     with ProcessPoolExecutor(jobs) as pool:
         for score in pool.map(parse, files, chunksize=4):
-            scores.append(score)
+            entries.append(asdict(score) if score else None)
             yield score
-    _write_cache(cache, names, scores)
-
-
-def _write_cache(cache: Path, names: list[str], scores: Iterable[Score | None]) -> None:
-    entries = [asdict(score) if score else None for score in scores]
     with atomic_write(cache) as file:
         file.write(json.dumps({"files": names, "scores": entries}))
 
