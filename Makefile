@@ -106,11 +106,11 @@ test: $(READY)  ## Run the tests
 
 .PHONY: test-slow
 test-slow: $(READY)  ## Run the tests that take minutes each
-	$(BIN)/pytest -m slow
+	$(BIN)/pytest -n 0 -m slow
 
 .PHONY: test-browser
 test-browser: $(READY)  ## Run the browser tests in a headless Chromium (apt-get install chromium)
-	$(BIN)/pytest -m browser
+	$(BIN)/pytest -n 0 -m browser
 
 .PHONY: check
 check: $(READY)  ## Check lint, format, types and import layers

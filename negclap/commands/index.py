@@ -48,7 +48,7 @@ def run(options: Namespace) -> None:
 
 
 def _print_update(index: "Index", update: "Update") -> None:
-    console = Console(highlight=False, markup=False, emoji=False)
+    console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
     tracks, windows = index.store.counts()
     console.print(
         f"{printable(str(index.folder))}: {tracks} tracks, {windows} windows; "
