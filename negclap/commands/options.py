@@ -82,11 +82,10 @@ def build(dataclass: type[T], options: Namespace) -> T:
 
 def add_models(parser: ArgumentParser, text: str) -> None:
     """Add a repeatable ``--model``, and the manifest and split that models are evaluated on."""
-    parser.add_argument("--model", action="append", required=True, help=f"{MODEL} {text}")
-    parser.add_argument(
-        "--data", type=Path, default=Path("data/chorales/manifest.jsonl"), help=MANIFEST
-    )
-    parser.add_argument("--split", default="test", help="Split of the manifest.")
+    add, manifest = parser.add_argument, Path("data/chorales/manifest.jsonl")
+    add("--model", action="append", required=True, help=f"{MODEL} {text}")
+    add("--data", type=Path, default=manifest, help=MANIFEST)
+    add("--split", default="test", help="Split of the manifest.")
 
 
 def named(source: str) -> tuple[str, str]:
@@ -102,8 +101,7 @@ def short_names(sources: Iterable[str]) -> dict[str, str]:
         InputError: If two models have the same name.
     """
     models: dict[str, str] = {}
-    for source in sources:
-        name, source = named(source)
+    for name, source in map(named, sources):
         name = name or (source.rpartition(":")[2] if ".py:" in source else Path(source).name)
         if name in models:
             raise InputError(

@@ -26,18 +26,8 @@ from negclap.data.sources.webdataset import WebDataset
 from negclap.progress import progress
 from negclap.storage import write_json
 
-SOURCES: dict[str, type[Source]] = {
-    source.name: source
-    for source in (
-        LpMusicCapsMsd,
-        LpMusicCapsMtt,
-        MusicCaps,
-        SongDescriber,
-        MtgJamendo,
-        WebDataset,
-        Folder,
-    )
-}
+_ALL = (LpMusicCapsMsd, LpMusicCapsMtt, MusicCaps, SongDescriber, MtgJamendo, WebDataset, Folder)
+SOURCES: dict[str, type[Source]] = {source.name: source for source in _ALL}
 
 
 def parser() -> ArgumentParser:

@@ -36,7 +36,7 @@ def run(options: Namespace) -> None:
     _print_best(sweep.save())
     while (finished := sweep.finished) < options.trials:
         trial = sweep.draw()
-        name = f"trial {trial.number}"
+        name = f"trial {trial.handle.number}"
         console.print(f"{name} ({finished + 1} of {options.trials}): {trial.values}")
         if sweep.train(trial):
             _print_best(sweep.save())

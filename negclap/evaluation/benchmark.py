@@ -39,8 +39,8 @@ class Outcome(NamedTuple):
 class EncodedSplit(NamedTuple):
     """A split whose readable tracks ``(n, d)`` and their twins ``(m, d)`` a model has encoded.
 
-    ``unreadable`` has the error messages about the other tracks, ``bounds`` those of the exam if
-    already computed.
+    ``unreadable`` has the error messages about the other tracks. The values of oracle and chance
+    are ``bounds``, if already computed.
     """
 
     exam: Exam

@@ -15,10 +15,7 @@ from negclap.evaluation.results import RunResults
 
 @dataclass(frozen=True)
 class Summary:
-    """Means of a method's metrics over its runs, and half of their 95 % intervals (Student's t).
-
-    The half width of a single run is 0.
-    """
+    """Means of a method's metrics over its runs, and half their 95 % intervals (0 for one run)."""
 
     mean: dict[str, float]
     half_width: dict[str, float]

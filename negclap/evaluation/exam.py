@@ -1,14 +1,9 @@
 """The exam: all questions about a split.
 
-- Probes (`negclap.text.probes`): captions at the negation levels, and true absence.
-- Choices between two texts for a clip: true absence with each cue; scope ("no x, with y" against
-  "with x, no y"; "no x or y" against "no x, with y"); double negation ("not without x");
-  lexicalised ("instrumental") and pseudo negation ("not only x but also y").
-- Exclusion queries "A without B": with mixed seen cues, with each cue, and "A" alone.
-- Twins: two clips that differ in one tag only, and texts with and without that tag.
-
-Choices cannot be answered from the text alone: each pair of texts is posed for two clips (a
-`Couple`), and each text is true of one clip and false of the other.
+Choices between two texts cannot be answered from the text alone: each pair is posed for two clips
+(a `Couple`), and each text is true of one and false of the other. They are about true absence with
+each cue; scope ("no x, with y" against "with x, no y"; "no x or y" against "no x, with y"); double
+negation ("not without x"); lexicalised ("instrumental") and pseudo negation ("not only x").
 """
 
 from collections import Counter
@@ -169,9 +164,9 @@ def build_exam(
 ) -> Exam:
     """Build the exam of a split, with one caption per track, and the twins in their order.
 
-    If absent tags are unknown for any track, they are assumed for all. An exclusion query has ``at``
-    or more clips with A and B, and with A and without B. ``by_cue`` adds true absence and queries
-    with each cue.
+    If absent tags are unknown for any track, they are assumed for all. For each exclusion query, at
+    least ``at`` clips have A and B, and A and not B. ``by_cue`` adds true absence and queries with
+    each cue.
     """
     assumed = any(track.absent_tags is None for track in tracks)
     if assumed:
@@ -276,8 +271,7 @@ def _natural(captions: Sequence[str], vocabulary: Vocabulary) -> Iterator[Choice
     """
     for index, caption in enumerate(captions):
         for negation in find_negations(caption, vocabulary):
-            affirmed = affirm(caption, negation)
-            if affirmed is not None:
+            if (affirmed := affirm(caption, negation)) is not None:
                 true, false = (statement(text, vocabulary) for text in (caption, affirmed))
                 yield Choice("natural/absence", index, true, false)
 
@@ -285,17 +279,13 @@ def _natural(captions: Sequence[str], vocabulary: Vocabulary) -> Iterator[Choice
 def _queries(
     tracks: Sequence[Subject], vocabulary: Vocabulary, seed: int, at: int, by_cue: bool
 ) -> Iterator[ExclusionQuery]:
-    both: Counter[tuple[str, str]] = Counter()
-    wanted_only: Counter[tuple[str, str]] = Counter()
+    both, wanted_only = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
     for track in tracks:
         present = [tag for tag in track.tags if tag in vocabulary]
         both.update((a, b) for a in present for b in present)
         wanted_only.update((a, b) for a in present for b in track.absent_tags or ())
-    eligible = [
-        pair
-        for pair in sorted(both)
-        if min(both[pair], wanted_only[pair]) >= at and not vocabulary.excludes(*pair)
-    ]
+    frequent = [pair for pair in sorted(both) if min(both[pair], wanted_only[pair]) >= at]
+    eligible = [pair for pair in frequent if not vocabulary.excludes(*pair)]
     for a, b in sorted(stream(seed, "queries").sample(eligible, min(len(eligible), _MAX_QUERIES))):
         key = f"{seed}/query/{a}/{b}"
         claims = ((a, True), (b, False))
@@ -303,10 +293,8 @@ def _queries(
             MIXED: Statement(compose(claims, vocabulary, key), claims),
             PLAIN: Statement(compose(claims[:1], vocabulary, key), claims[:1]),
         }
-        if by_cue and vocabulary[b].part_of_speech == "noun":
-            texts |= {
-                cue.name: Statement(compose(claims, vocabulary, key, cue), claims) for cue in CUES
-            }
+        for cue in CUES if by_cue and vocabulary[b].part_of_speech == "noun" else ():
+            texts[cue.name] = Statement(compose(claims, vocabulary, key, cue), claims)
         yield ExclusionQuery(a, b, texts)
 
 

@@ -86,9 +86,7 @@ class Label(NamedTuple):
 
 
 def read_labels(path: Path) -> dict[str, list[Label]]:
-    """Read labels by caption id from JSONL.
-
-    Each line is ``{"ytid": id, "negations": [{cue, start, head, kind}, ...]}``.
+    """Read labels by caption id from lines ``{"ytid": id, "negations": [{cue, ...}, ...]}``.
 
     Raises:
         InputError: If a line is not valid.
@@ -134,8 +132,7 @@ def score_labels(
     Raises:
         InputError: If a labelled caption is not among ``captions``.
     """
-    absent = [key for key in labels if key not in captions]
-    if absent:
+    if absent := [key for key in labels if key not in captions]:
         raise InputError(
             f"{len(absent)} labels have no caption with their id, the first is {absent[0]!r}"
         )
@@ -157,11 +154,8 @@ def score_labels(
 def _matches(negation: Negation, label: Label) -> bool:
     start, end = negation.span
     overlaps = start < label.start + len(label.cue) and label.start < end
-    return (
-        overlaps
-        and negation.kind == label.kind
-        and set(words(label.head)) <= set(words(negation.phrase))
-    )
+    has_head = set(words(label.head)) <= set(words(negation.phrase))
+    return overlaps and has_head and negation.kind == label.kind
 
 
 class TextOnly(NamedTuple):

@@ -117,12 +117,11 @@ def write_results(
         flat["assumed_absence"] = 1.0
     folder.mkdir(parents=True, exist_ok=True)
     arrays: dict[str, Any] = {}
-    for key, each in scores.items():
-        if len(each.values):
-            arrays[key] = each.values.float().numpy()
-            arrays[f"{key}/items"] = each.items.numpy()
-            if each.weights is not None:
-                arrays[f"{key}/weights"] = each.weights.float().numpy()
+    for key, (values, items, weights) in scores.items():
+        if len(values):
+            arrays |= {key: values.float().numpy(), f"{key}/items": items.numpy()}
+            if weights is not None:
+                arrays[f"{key}/weights"] = weights.float().numpy()
     np.savez_compressed(folder / "scores.npz", exam=exam.fingerprint, **arrays)
     write_json(folder / "results.json", flat)
 

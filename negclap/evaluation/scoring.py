@@ -75,8 +75,7 @@ class EmbeddedExam:
     def levels(self, ids: Tensor) -> tuple[dict[Level, Tensor], dict[Level, Tensor]]:
         """Return the embedded captions of clips by level, and masks of the clips that have them."""
         probes = [self.exam.probes[row] for row in ids.tolist()]
-        texts: dict[Level, Tensor] = {}
-        mask: dict[Level, Tensor] = {}
+        texts, mask = dict[Level, Tensor](), dict[Level, Tensor]()
         for level in LEVELS:
             captions = [probe.level(level) for probe in probes]
             rows = [-1 if one is None else self._rows[one.text] for one in captions]
@@ -113,8 +112,7 @@ def all_choice_scores(exam: Exam, audio: Tensor, texts: EmbeddedExam) -> dict[st
         true = texts([choice.true for choice in choices])
         false = texts([choice.false for choice in choices])
         scores[part] = choice_scores(audio[items], true, false, items)
-    scope = [each for part, each in scores.items() if part.startswith("scope/")]
-    if scope:
+    if scope := [each for part, each in scores.items() if part.startswith("scope/")]:
         scores["scope/accuracy"] = Scores.pooled(scope)
     return scores
 
@@ -212,8 +210,7 @@ def cue_summary(values: Mapping[str, float]) -> dict[str, float]:
     for name in ("true_absence", "joint@10", "violation@10"):
         for group, seen in (("seen", True), ("held_out", False)):
             keys = [f"cue/{cue.name}/{name}" for cue in CUES if cue.seen is seen]
-            by_cue = [values[key] for key in keys if key in values]
-            if by_cue:
+            if by_cue := [values[key] for key in keys if key in values]:
                 summary[f"cue/{group}/{name}"] = sum(by_cue) / len(by_cue)
                 worst = max(by_cue) if name.startswith("violation") else min(by_cue)
                 summary[f"cue/worst_{group}/{name}"] = worst

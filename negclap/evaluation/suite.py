@@ -1,7 +1,4 @@
-"""The negation suite: all metrics of a model on an exam, with chance and oracle.
-
-Validation, test and benchmark all use an `Evaluation`.
-"""
+"""The negation suite: all metrics of a model on an exam, with chance and oracle."""
 
 import math
 from collections.abc import Mapping, Sequence

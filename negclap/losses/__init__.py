@@ -9,15 +9,7 @@ In the formulas, a is a clip's and t a text's unit embedding, s their cosine, si
 scale, B the global batch size. The caller gathers the embeddings of all ranks.
 """
 
-from negclap.losses.contrastive import (
-    SIGMOID_BIAS,
-    Pairs,
-    contrastive_loss,
-    dense,
-    one_direction,
-    sigmoid,
-    tiled,
-)
+from negclap.losses.contrastive import SIGMOID_BIAS, Pairs, contrastive_loss
 from negclap.losses.negation import choice, dissimilarity, graded_margin
 from negclap.losses.terms import (
     ContrastiveTerm,
@@ -39,10 +31,6 @@ __all__ = [
     "Term",
     "choice",
     "contrastive_loss",
-    "dense",
     "dissimilarity",
     "graded_margin",
-    "one_direction",
-    "sigmoid",
-    "tiled",
 ]

@@ -98,18 +98,18 @@ def tiled(pairs: Pairs, scale: Tensor, block: int) -> Tensor:
         true_clip = scale * (pairs.text * pairs.local(pairs.all_audio)).sum(dim=1)
         texts, _ = log_sum_exps(audio, pairs.all_text, keys, block)
         clips, _ = log_sum_exps(scale * pairs.text, pairs.all_audio, keys, block)
-    texts = torch.cat([texts.unsqueeze(1), *pairs.own_logits(scale)], dim=1)
+    extra = pairs.own_logits(scale)
     if pairs.shared is not None:
         shared, _ = log_sum_exps(audio, pairs.shared, None, block)
-        texts = torch.cat([texts, shared.unsqueeze(1)], dim=1)
-    to_text = _cross_entropy(true_text, texts)
+        extra.append(shared.unsqueeze(1))
+    to_text = _cross_entropy(true_text, texts.unsqueeze(1), *extra)
     to_audio = _cross_entropy(true_clip, clips.unsqueeze(1))
     return (to_text + to_audio) / 2
 
 
-def _cross_entropy(true: Tensor, negatives: Tensor) -> Tensor:
+def _cross_entropy(true: Tensor, *negatives: Tensor) -> Tensor:
     """Return the mean cross-entropy of ``(b,)`` true logits against ``(b, n)`` negative ones."""
-    logits = torch.cat([true.unsqueeze(1), negatives], dim=1)
+    logits = torch.cat([true.unsqueeze(1), *negatives], dim=1)
     return F.cross_entropy(logits, torch.zeros_like(true, dtype=torch.long))
 
 
@@ -143,14 +143,9 @@ def one_direction(
 ) -> Tensor:
     """Compute one direction of the CLIP loss: the mean of -log softmax(sigma s)[paired column].
 
-    Args:
-        rows: ``(b, d)`` unit embeddings of this rank.
-        columns: ``(B, d)`` unit embeddings of all ranks; row i is paired with column offset + i.
-        scale: Scalar sigma.
-        row_keys: ``(b,)`` int64; pairs with equal keys are not negatives.
-        column_keys: ``(B,)`` int64.
-        offset: Index of the first row's column.
-        extra: ``(b, m)`` logits of further negatives; -inf where a row has none.
+    Row i of this rank's unit embeddings ``(b, d)`` is paired with column offset + i of all ranks'
+    ``(B, d)``. Rows and columns with equal keys, ``(b,)`` and ``(B,)``, are not negatives. Extra
+    ``(b, m)`` are logits of further negatives, -inf where a row has none.
     """
     target = torch.arange(offset, offset + len(rows), device=rows.device)
     same_text = row_keys.unsqueeze(1) == column_keys

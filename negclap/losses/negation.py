@@ -12,16 +12,8 @@ def choice(audio: Tensor, true: Tensor, false: Tensor, scale: Tensor) -> Tensor:
     """Compute the cross-entropy of a clip's true text against its false ones.
 
     With exclusion captions it is the choice term; with "no v" (v is absent) and "no w" (w is
-    present) it is the absence term.
-
-    Args:
-        audio: ``(n, d)`` unit embeddings of clips.
-        true: ``(n, d)`` unit embeddings of a true text of each clip.
-        false: ``(n, m, d)`` unit embeddings of its false texts.
-        scale: Scalar sigma.
-
-    Returns:
-        ``(n,)``, to be averaged over the global batch.
+    present) it is the absence term. From unit embeddings of clips ``(n, d)``, a true text of each
+    ``(n, d)`` and its false texts ``(n, m, d)`` to ``(n,)``, to be averaged over the global batch.
     """
     with torch.autocast(audio.device.type, enabled=False):
         logits = [cosine_logits(audio, texts, scale) for texts in (true.unsqueeze(1), false)]
@@ -44,8 +36,7 @@ def graded_margin(original: Tensor, half: Tensor, fully: Tensor, term: GradedMar
 
     [m - (s_c - s_h)]+ + [m - (s_h - s_f)]+ + beta [s_c - s_f - M]+, where s_c, s_h and s_f are the
     ``(n,)`` cosines of clips with their original, half and fully negated captions. The last part
-    bounds the distance between the levels. The result ``(n,)`` is to be averaged over the global
-    batch.
+    bounds the distance between the levels. To be averaged over the global batch.
     """
     steps = F.relu(term.step - (original - half)) + F.relu(term.step - (half - fully))
     return steps + term.limit_weight * F.relu(original - fully - term.limit)

@@ -38,8 +38,8 @@ class ContrastiveTerm(Term):
         form: "dense" keeps the logits of all pairs in memory; "tiled" is the same loss with less
             memory and, from about a thousand clips, less time; "sigmoid" is SigLIP's loss (arXiv
             2303.15343), which classifies each clip and text as a pair or not.
-        block: Rows and columns of a tile of logits, for "tiled" and "sigmoid". The default, which
-            is negclap's, fits into a CPU's cache; a GPU needs several thousand.
+        block: Rows and columns of a tile of logits, for "tiled" and "sigmoid". The default fits
+            into a CPU's cache; a GPU needs several thousand.
     """
 
     form: Literal["dense", "tiled", "sigmoid"] = "dense"
@@ -69,8 +69,7 @@ class GradedMarginTerm(Term):
 
     Attributes:
         step: Minimum difference m of a clip's cosines with neighbouring levels.
-        limit: Maximum difference M between the caption and the fully negated caption; at least two
-            steps.
+        limit: Maximum difference M between original and fully negated; at least two steps.
         limit_weight: Weight beta of the limit within the term.
     """
 
@@ -134,11 +133,11 @@ class LossTerms:
     def text_kinds(self) -> frozenset[TextKind]:
         """The texts that the terms need besides the captions."""
         exclusion = self.exclusion
+        false_forms = exclusion.negatives != "none" and exclusion.weight
         needs: dict[TextKind, float] = {
             "levels": self.dissimilarity.weight or self.graded_margin.weight,
             "absence": self.absence.weight,
             "exclusion": exclusion.weight or self.choice.weight,
-            "falsehoods": self.choice.weight
-            or (exclusion.negatives != "none" and exclusion.weight),
+            "falsehoods": self.choice.weight or false_forms,
         }
         return frozenset(kind for kind, weight in needs.items() if weight)

@@ -69,7 +69,7 @@ class _LogSumExps(torch.autograd.Function):
         of_rows, of_columns = (each.masked_fill(each == float("-inf"), 0.0) for each in sums)
 
         def of_logits(i: slice, j: slice, logits: Tensor) -> Tensor:
-            gradient = (logits - of_rows[i, None]).exp_().mul_(grad_rows[i, None])
+            gradient: Tensor = (logits - of_rows[i, None]).exp_().mul_(grad_rows[i, None])
             if ctx.both:
                 gradient += logits.sub_(of_columns[j]).exp_().mul_(grad_columns[j])
             return gradient

@@ -1,22 +1,14 @@
 """Models: two encoders, their joint space, and every way to load and save them.
 
-The model:
-
 - `clap`: `NegClap`, the audio encoder and the text encoder with their projections
 - `audio_encoders`: convolutional encoder and HTS-AT; waveforms to vectors
 - `frontend`: log-mel spectrogram and SpecAugment
 - `text_encoders`: pretrained or convolutional text encoder; texts to vectors
 - `tokenizer`: fast tokenization
 - `lora`: low-rank adapters
-
-Use a model:
-
-- `encoder`: `Encoder`, the interface of every model: `encode_audio` and `encode_text`
+- `encoder`: `Encoder`, the interface of every loaded model: `encode_audio` and `encode_text`
 - `pretrained`: load any model: run, export, ClapModel, LAION-CLAP, custom class
 - `mteb_model`: a model in mteb's benchmarks
-
-Save and restore:
-
 - `description`: a model's configuration without its weights
 - `checkpoint`: read a run folder
 - `exported`: write and read the folder format of ``negclap export``

@@ -1,9 +1,8 @@
 """Audio encoders: waveforms to one vector per clip.
 
-Every encoder takes ``(batch, samples)``, float or int16, at its ``sample_rate`` and returns
-``(batch, dim)``. It contains the log-mel front end and SpecAugment, which run on its device. Input
-statistics are fitted once, on training clips (`calibrate`), and never per batch, so that they are
-equal on all ranks and for any micro-batch size.
+Every encoder takes ``(batch, samples)``, float or int16, and returns ``(batch, dim)``. It contains
+the log-mel front end and SpecAugment. Input statistics are fitted once, on training clips, and
+never per batch, so that they are equal on all ranks and for any micro-batch size.
 """
 
 from abc import ABC, abstractmethod
@@ -12,6 +11,7 @@ from pickle import UnpicklingError
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from negclap.errors import InputError, reason
@@ -23,18 +23,14 @@ _EPSILON = 1e-3  # dB squared; a band without energy has no variance
 
 
 class AudioEncoder(nn.Module, ABC):
-    """Base class of the audio encoders.
+    """Base class of the audio encoders, with `sample_rate` in Hz and the output's size `dim`.
 
     Attributes:
-        sample_rate: Sample rate of the input, Hz.
-        mel: Configuration of the log-mel front end.
-        dim: Size of the output.
         calibrated: Scalar bool, whether the input statistics have been fitted.
         pretrained: Whether the encoder started from pretrained weights.
     """
 
     sample_rate: int
-    mel: MelConfig
     dim: int
     calibrated: Tensor
     pretrained: bool = False
@@ -68,11 +64,10 @@ class AudioEncoder(nn.Module, ABC):
 
 
 class ConvEncoder(AudioEncoder):
-    """A small convolutional encoder for CPUs and short clips.
+    """A small convolutional encoder for CPUs and short clips: four stages of ConvNeXt-like blocks.
 
-    Four stages of ConvNeXt-like blocks (depthwise 5 x 5 convolution, then pointwise ones; GroupNorm
-    with one group). Time is pooled by mean and maximum. Frequency is not pooled, because register
-    and timbre depend on it.
+    Time is pooled by mean and maximum. Frequency is not pooled, because register and timbre depend
+    on it.
 
     Args:
         dim: Size of the output.
@@ -111,9 +106,8 @@ class ConvEncoder(AudioEncoder):
                 layers += [nn.GroupNorm(1, width), nn.Conv2d(width, widths[stage + 1], 2, 2)]
         self.layers = nn.Sequential(*layers).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in the stubs
         features = 2 * widths[-1] * (_STEM_BANDS // 8)
-        self.head = nn.Sequential(
-            nn.LayerNorm(features), nn.Dropout(dropout), nn.Linear(features, dim)
-        )
+        head = (nn.LayerNorm(features), nn.Dropout(dropout), nn.Linear(features, dim))
+        self.head = nn.Sequential(*head)
 
     def set_statistics(self, mean: Tensor, variance: Tensor) -> None:
         """Set the mean per band, and one common scale, which preserves loudness differences."""
@@ -127,11 +121,8 @@ class ConvEncoder(AudioEncoder):
             InputError: If the clips are shorter than 32 frames.
         """
         spectrogram = (self.log_mel(waveform) - self.mean) / self.scale
-        frames = spectrogram.shape[1]
-        if frames < _MIN_FRAMES:
-            raise InputError(
-                f"clips have {frames} frames, ConvEncoder needs at least {_MIN_FRAMES}"
-            )
+        if (n := spectrogram.shape[1]) < _MIN_FRAMES:
+            raise InputError(f"clips have {n} frames, ConvEncoder needs at least {_MIN_FRAMES}")
         image = spectrogram.unsqueeze(1).to(memory_format=torch.channels_last)
         features = self.layers(image.transpose(2, 3))  # (batch, channels, bands, frames)
         pooled = torch.cat((features.mean(dim=3), features.amax(dim=3)), dim=1)
@@ -162,19 +153,15 @@ HTSAT_MEL = MelConfig(
 
 
 class HtsatEncoder(AudioEncoder):
-    """HTS-AT in the implementation of `transformers` (`ClapAudioModel`).
-
-    The input BatchNorm uses fixed statistics, which `calibrate` fits on training clips.
+    """HTS-AT in the implementation of `transformers` (`ClapAudioModel`), with a fixed input norm.
 
     Args:
-        path: Folder or hub name of a pretrained ClapAudioModel or ClapModel; None starts from
-            scratch.
+        path: Folder or hub name of a ClapAudioModel or ClapModel; None starts from scratch.
         overrides: Fields of `ClapAudioConfig` for a model from scratch.
         augment: SpecAugment.
         mel: Configuration of the log-mel front end.
         repeat_to_s: Repeat shorter clips as often as they fit into this many seconds, then pad
-            with zeros, as in the training of LAION's models (`ClapFeatureExtractor`'s
-            "repeatpad"). None leaves clips as they are.
+            with zeros, as LAION's models do ("repeatpad"). None leaves clips as they are.
         load_weights: False builds the pretrained model without its weights, to load others.
     """
 
@@ -206,10 +193,9 @@ class HtsatEncoder(AudioEncoder):
         self.input_norm.eval()
 
     @property
-    def input_norm(self) -> nn.BatchNorm2d:
+    def input_norm(self) -> Any:
         """The input BatchNorm."""
-        norm: nn.BatchNorm2d = self.model.audio_encoder.batch_norm
-        return norm
+        return self.model.audio_encoder.batch_norm
 
     def train(self, mode: bool = True) -> "HtsatEncoder":
         """Set the mode of all but the input BatchNorm, whose statistics are fixed."""
@@ -219,31 +205,24 @@ class HtsatEncoder(AudioEncoder):
 
     def set_statistics(self, mean: Tensor, variance: Tensor) -> None:
         """Set the running statistics of the input BatchNorm."""
-        norm = self.input_norm
-        assert norm.running_mean is not None
-        assert norm.running_var is not None
-        norm.running_mean.copy_(mean)
-        norm.running_var.copy_(variance)
+        self.input_norm.running_mean.copy_(mean)
+        self.input_norm.running_var.copy_(variance)
 
     def forward(self, waveform: Tensor) -> Tensor:
         """Encode ``(batch, samples)``, at most 10 s (`spec_size` frames), to ``(batch, dim)``."""
         if self.repeat_to_s is not None:
-            waveform = repeat_pad(waveform, round(self.repeat_to_s * self.sample_rate))
+            waveform = _repeat_pad(waveform, round(self.repeat_to_s * self.sample_rate))
         features = self.log_mel(waveform).unsqueeze(1)
         pooled: Tensor = self.model(input_features=features).pooler_output
         return pooled
 
 
-def repeat_pad(waveform: Tensor, samples: int) -> Tensor:
-    """Repeat ``(batch, n)`` as often as it fits into ``samples``, then pad it with zeros.
-
-    Longer waveforms are returned unchanged.
-    """
+def _repeat_pad(waveform: Tensor, samples: int) -> Tensor:
+    """Repeat ``(batch, n)`` as often as it fits into ``samples``, then pad with zeros."""
     length = waveform.shape[1]
     if length >= samples:
         return waveform
-    repeated = waveform.repeat(1, samples // length)
-    return torch.nn.functional.pad(repeated, (0, samples - repeated.shape[1]))
+    return F.pad(waveform.repeat(1, samples // length), (0, samples % length))
 
 
 def _pretrained(path: Path, load_weights: bool) -> Any:
@@ -259,10 +238,8 @@ def _pretrained(path: Path, load_weights: bool) -> Any:
         model, info = kind.from_pretrained(str(path), output_loading_info=True)
     except (OSError, ValueError, UnpicklingError) as error:
         raise InputError(f"audio encoder {path}: {reason(error)}") from None
-    if info["missing_keys"]:
-        raise InputError(
-            f"audio encoder {path}: no weights for {sorted(info['missing_keys'])[0]!r}"
-        )
+    if missing := sorted(info["missing_keys"]):
+        raise InputError(f"audio encoder {path}: no weights for {missing[0]!r}")
     audio = (model.audio_model if is_clap else model).train()  # from_pretrained disables dropout
     if audio.config.enable_fusion:
         raise InputError(f"audio encoder {path}: fusion models are not supported")

@@ -66,15 +66,10 @@ def model_card(
 ) -> str:
     """Return the model card as Markdown.
 
-    Args:
-        trained: The model.
-        run: Its run folder, for ``results.json`` and ``environment.json``, if they exist.
-        name: Name of the model.
-        form: Format of the export.
-        keys: Keys of ``results.json`` to show.
+    It shows these keys of the run folder's ``results.json``, if there is one.
 
     Raises:
-        InputError: If a file of the run folder is broken.
+        InputError: If ``results.json`` or ``environment.json`` is broken.
     """
     config, description = trained.config, trained.description
     results = _read(run / "results.json")
@@ -140,14 +135,13 @@ def _results(results: Mapping[str, float], keys: Sequence[str]) -> Iterator[str]
     yield "| metric | value | interval | chance | oracle |"
     yield "|---|---|---|---|---|"
     for key in (key for key in keys if key in results):
-        low, high = _cell(results, f"{key}/low"), _cell(results, f"{key}/high")
+        names = (key, f"{key}/low", f"{key}/high", f"{key}/chance", f"{key}/oracle")
+        value, low, high, chance, oracle = (_cell(results.get(name)) for name in names)
         interval = f"{low} to {high}" if low else ""
-        chance, oracle = _cell(results, f"{key}/chance"), _cell(results, f"{key}/oracle")
-        yield f"| `{key}` | {_cell(results, key)} | {interval} | {chance} | {oracle} |"
+        yield f"| `{key}` | {value} | {interval} | {chance} | {oracle} |"
 
 
-def _cell(results: Mapping[str, float], key: str) -> str:
-    value = results.get(key)
+def _cell(value: object) -> str:
     return f"{value:.3f}" if isinstance(value, float | int) else ""
 
 

@@ -1,10 +1,8 @@
 """Read the trained model of a run folder."""
 
 import math
-import struct
 from dataclasses import replace
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any, NamedTuple
 
 import torch
@@ -18,20 +16,10 @@ from negclap.models.encoder import NegClapEncoder
 from negclap.models.lora import Lora, merge
 
 CONFIG = "config.yaml"
-_READ_ERRORS = (  # of torch and the encoders, for broken files
-    ArithmeticError, AttributeError, EOFError, KeyError, OSError, RuntimeError, TypeError,
-    UnpicklingError, ValueError, struct.error,
-)  # fmt: skip
 
 
 class TrainedModel(NamedTuple):
-    """A trained model.
-
-    Attributes:
-        model: The model.
-        description: Its configuration.
-        config: Configuration of the whole run.
-    """
+    """A model, its description, and the configuration of its whole run."""
 
     model: NegClap
     description: Description
@@ -40,11 +28,8 @@ class TrainedModel(NamedTuple):
     def encoder(self) -> NegClapEncoder:
         """Return the model as an `Encoder`."""
         threshold = self.description.threshold
-        return NegClapEncoder(
-            self.model,
-            self.description.excerpt_s,
-            float("nan") if threshold is None else threshold,
-        )
+        known = float("nan") if threshold is None else threshold
+        return NegClapEncoder(self.model, self.description.excerpt_s, known)
 
 
 def read_run(folder: Path) -> TrainedModel:
@@ -72,14 +57,10 @@ def read_run(folder: Path) -> TrainedModel:
             lora.add_to(model)
         state = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
         threshold = float(state["threshold"])
-        weights = {
-            name.removeprefix("model."): value
-            for name, value in state.items()
-            if name.startswith("model.")
-        }
-        load_state(model, weights, checkpoint)
-    except _READ_ERRORS as error:
-        raise InputError(f"{checkpoint}: does not fit {config_path} ({reason(error)})") from None
+        names = (name for name in state if name.startswith("model."))
+        load_state(model, {name.removeprefix("model."): state[name] for name in names}, checkpoint)
+    except Exception as error:  # a broken file may raise anything
+        raise InputError(f"{checkpoint}: does not fit {config_path} ({reason(error)})") from error
     if lora:
         merge(model)
     if not math.isnan(threshold):

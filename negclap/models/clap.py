@@ -24,11 +24,8 @@ class NegClap(nn.Module):
     """A joint audio-text model: unit vectors, compared by cosine.
 
     Args:
-        audio_encoder: The audio encoder.
-        text_encoder: The text encoder.
         embed_dim: Size of the joint space.
-        temperature: Initial temperature; the learned scale is its inverse. 0.07 is CLIP's value;
-            the paper does not state one.
+        temperature: Initial temperature; the learned scale is its inverse. The default is CLIP's.
         projection: From each encoder's output into the joint space: "linear", or "mlp", two layers
             with a ReLU between them as in a ClapModel of `transformers`.
 
@@ -94,57 +91,37 @@ class NegClap(nn.Module):
         self.log_scale.data.copy_(other.log_scale.data)
 
     def _parts(self, tower: Tower) -> tuple[nn.Module, nn.Module]:
-        match tower:
-            case "audio":
-                return self.audio_encoder, self.audio_projection
-            case "text":
-                return self.text_encoder, self.text_projection
+        if tower == "audio":
+            return self.audio_encoder, self.audio_projection
+        return self.text_encoder, self.text_projection
 
     def embed_audio(self, waveform: Tensor, micro_batch_size: int | None = None) -> Tensor:
-        """Embed clips.
+        """Embed clips ``(batch, samples)`` to ``(batch, embed_dim)`` float32, unit length.
 
-        Args:
-            waveform: ``(batch, samples)``.
-            micro_batch_size: Clips per forward pass of the encoder. The activations are recomputed
-                in the backward pass, which saves memory. None encodes all clips in one pass.
-
-        Returns:
-            ``(batch, embed_dim)`` float32, unit length.
+        With `micro_batch_size`, the encoder takes this many clips per forward pass, and the
+        activations are recomputed in the backward pass, which saves memory.
         """
-        return _in_micro_batches(self._embed_audio, (waveform,), micro_batch_size)
+
+        def embed(part: Tensor) -> Tensor:
+            return F.normalize(self.audio_projection(self.audio_encoder(part)).float(), dim=-1)
+
+        return _in_micro_batches(embed, (waveform,), micro_batch_size)
 
     def embed_text(self, tokens: dict[str, Tensor], micro_batch_size: int | None = None) -> Tensor:
-        """Embed n texts.
-
-        Args:
-            tokens: Output of the text encoder's `tokenize`.
-            micro_batch_size: Texts per forward pass, see `embed_audio`.
-
-        Returns:
-            ``(n, embed_dim)`` float32, unit length.
-        """
+        """Embed n tokenized texts to ``(n, embed_dim)``; otherwise like `embed_audio`."""
 
         def embed(*parts: Tensor) -> Tensor:
-            return self._embed_text(dict(zip(tokens, parts, strict=True)))
+            encoded = self.text_encoder(dict(zip(tokens, parts, strict=True)))
+            return F.normalize(self.text_projection(encoded).float(), dim=-1)
 
         return _in_micro_batches(embed, tuple(tokens.values()), micro_batch_size)
 
-    def _embed_audio(self, waveform: Tensor) -> Tensor:
-        projected = self.audio_projection(self.audio_encoder(waveform))
-        return F.normalize(projected.float(), dim=-1)
-
-    def _embed_text(self, tokens: dict[str, Tensor]) -> Tensor:
-        projected = self.text_projection(self.text_encoder(tokens))
-        return F.normalize(projected.float(), dim=-1)
-
 
 def _projection(kind: ProjectionKind, size: int, embed_dim: int) -> nn.Module:
-    match kind:
-        case "linear":
-            return nn.Linear(size, embed_dim)
-        case "mlp":
-            last = nn.Linear(embed_dim, embed_dim)
-            return nn.Sequential(nn.Linear(size, embed_dim), nn.ReLU(), last)
+    if kind == "linear":
+        return nn.Linear(size, embed_dim)
+    last = nn.Linear(embed_dim, embed_dim)
+    return nn.Sequential(nn.Linear(size, embed_dim), nn.ReLU(), last)
 
 
 def _in_micro_batches(

@@ -5,21 +5,26 @@ from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
-import torch
 from torch import nn
 
 from negclap.errors import InputError, reason
 from negclap.models.audio_encoders import HtsatEncoder
+from negclap.models.checkpoint import TrainedModel
 from negclap.models.clap import NegClap
 from negclap.models.frontend import MelConfig
 
+_MEL_FIELDS = {  # of MelConfig and of ClapFeatureExtractor
+    "sample_rate": "sampling_rate",
+    "n_fft": "fft_window_size",
+    "hop_length": "hop_length",
+    "n_mels": "feature_size",
+    "f_min": "frequency_min",
+    "f_max": "frequency_max",
+}
+
 
 def copy_projections(model: NegClap, path: Path) -> None:
-    """Copy the projections and the scale of a ClapModel; encoders load their own weights.
-
-    Args:
-        model: The model to change.
-        path: Folder or hub name of the ClapModel.
+    """Copy the projections and the scale of a ClapModel, given its folder or hub name.
 
     Raises:
         InputError: If the projections or the front end of the two models differ.
@@ -28,19 +33,18 @@ def copy_projections(model: NegClap, path: Path) -> None:
 
     try:
         clap = ClapModel.from_pretrained(str(path))
-        mel = _mel_config(ClapFeatureExtractor.from_pretrained(str(path)))
+        extractor = ClapFeatureExtractor.from_pretrained(str(path))
     except (OSError, ValueError, UnpicklingError) as error:
         raise InputError(f"model.clap: {path}: {reason(error)}") from None
-    if model.audio_encoder.mel != mel:
-        raise InputError(
-            f"model.clap: {path} has the front end {mel}, the audio encoder has "
-            f"{model.audio_encoder.mel}"
-        )
+    ours = model.audio_encoder.mel
+    theirs = MelConfig(**{name: getattr(extractor, other) for name, other in _MEL_FIELDS.items()})
+    if ours != theirs:
+        raise InputError(f"model.clap: {path} has the front end {theirs}, the audio encoder {ours}")
     for name in ("audio_projection", "text_projection"):
-        ours, theirs = getattr(model, name), getattr(clap, name)
+        layers, source = getattr(model, name), getattr(clap, name)
         try:
-            ours[0].load_state_dict(theirs.linear1.state_dict())
-            ours[2].load_state_dict(theirs.linear2.state_dict())
+            layers[0].load_state_dict(source.linear1.state_dict())
+            layers[2].load_state_dict(source.linear2.state_dict())
         except (RuntimeError, TypeError):
             raise InputError(
                 f"model.clap: projections of {path} do not fit; set model.projection to mlp and "
@@ -49,30 +53,15 @@ def copy_projections(model: NegClap, path: Path) -> None:
     model.log_scale.data.copy_(clap.logit_scale_a.data)
 
 
-def _mel_config(extractor: Any) -> MelConfig:
-    return MelConfig(
-        sample_rate=extractor.sampling_rate,
-        n_fft=extractor.fft_window_size,
-        hop_length=extractor.hop_length,
-        n_mels=extractor.feature_size,
-        f_min=float(extractor.frequency_min),
-        f_max=float(extractor.frequency_max),
-    )
-
-
-def write_clap_model(model: NegClap, excerpt_s: float, folder: Path) -> None:
+def write_clap_model(trained: TrainedModel, folder: Path) -> None:
     """Write an equivalent ClapModel with its processor.
-
-    Args:
-        model: The model.
-        excerpt_s: Seconds of audio per clip.
-        folder: Folder to write into.
 
     Raises:
         InputError: If the model's architecture is not that of a ClapModel.
     """
     from transformers import ClapConfig, ClapModel, ClapProcessor
 
+    model = trained.model
     audio, text = model.audio_encoder, model.text_encoder
     _check_architecture(model)
     assert isinstance(audio, HtsatEncoder)
@@ -91,7 +80,8 @@ def write_clap_model(model: NegClap, excerpt_s: float, folder: Path) -> None:
     for scale in (clap.logit_scale_a, clap.logit_scale_t):
         scale.data.copy_(model.log_scale.data)
     clap.eval().save_pretrained(folder)
-    ClapProcessor(_feature_extractor(audio, excerpt_s), text.tokenizer).save_pretrained(folder)
+    features = _feature_extractor(audio, trained.description.excerpt_s)
+    ClapProcessor(features, text.tokenizer).save_pretrained(folder)
 
 
 def _check_architecture(model: NegClap) -> None:
@@ -112,16 +102,15 @@ def _config_fields(config: Any) -> dict[str, Any]:
     return {key: value for key, value in config.to_dict().items() if key not in skipped}
 
 
-def _copy_projection(theirs: Any, ours: nn.Module) -> None:
+def _copy_projection(theirs: Any, ours: Any) -> None:
     """Copy a projection into a ClapModel's two layers; a linear one becomes linear and identity."""
     if isinstance(ours, nn.Linear):
         theirs.linear1.load_state_dict(ours.state_dict())
-        theirs.linear2.weight.data.copy_(torch.eye(ours.out_features))
-        theirs.linear2.bias.data.zero_()
-        return
-    layers: Any = ours
-    theirs.linear1.load_state_dict(layers[0].state_dict())
-    theirs.linear2.load_state_dict(layers[2].state_dict())
+        nn.init.eye_(theirs.linear2.weight)
+        nn.init.zeros_(theirs.linear2.bias)
+    else:
+        theirs.linear1.load_state_dict(ours[0].state_dict())
+        theirs.linear2.load_state_dict(ours[2].state_dict())
 
 
 def _feature_extractor(audio: HtsatEncoder, excerpt_s: float) -> Any:
@@ -129,13 +118,8 @@ def _feature_extractor(audio: HtsatEncoder, excerpt_s: float) -> Any:
 
     length_s = audio.repeat_to_s or excerpt_s
     extractor = ClapFeatureExtractor(
-        feature_size=audio.mel.n_mels,
-        sampling_rate=audio.sample_rate,
-        hop_length=audio.mel.hop_length,
+        **{theirs: getattr(audio.mel, ours) for ours, theirs in _MEL_FIELDS.items()},
         max_length_s=int(length_s) if length_s == int(length_s) else length_s,
-        fft_window_size=audio.mel.n_fft,
-        frequency_min=audio.mel.f_min,
-        frequency_max=audio.mel.f_max,
         truncation="rand_trunc",
         padding="repeatpad",
     )

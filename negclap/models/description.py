@@ -24,11 +24,8 @@ class Description:
     """A model without its weights.
 
     Attributes:
-        audio_encoder: Class and arguments of the audio encoder.
-        text_encoder: Class and arguments of the text encoder.
         embed_dim: Size of the joint space.
         excerpt_s: Seconds of audio per clip in training.
-        projection: Kind of the projections.
         threshold: Smallest cosine at which a text counts as true of a clip; None if unknown.
     """
 
@@ -44,14 +41,12 @@ class Description:
         """Build a description from JSON or YAML; other keys are ignored.
 
         Raises:
-            KeyError: If a field is missing.
+            TypeError: If a field is missing.
             ValueError: If a value is invalid.
         """
-        optional = {"projection", "threshold"}
-        names = [each.name for each in fields(cls)]
-        description = cls(**{n: values[n] for n in names if n not in optional or n in values})
-        positive = {"embed_dim": int, "excerpt_s": float | int}
-        for name, kind in positive.items():
+        names = {field.name for field in fields(cls)}
+        description = cls(**{name: values[name] for name in names & values.keys()})
+        for name, kind in {"embed_dim": int, "excerpt_s": float | int}.items():
             value = getattr(description, name)
             if not isinstance(value, kind) or not value > 0:
                 raise ValueError(f"{name} is {value!r}, expected a positive number")
@@ -76,18 +71,13 @@ class Description:
             encoders = parser.instantiate_classes(parser.parse_object(configs))
         except ArgumentError as error:
             raise InputError(reason(error)) from None
-        return NegClap(
-            encoders.audio_encoder,
-            encoders.text_encoder,
-            self.embed_dim,
-            projection=self.projection,
-        )
+        audio, text = encoders.audio_encoder, encoders.text_encoder
+        return NegClap(audio, text, self.embed_dim, projection=self.projection)
 
     def with_folders(self, audio: str | None, text: str) -> "Description":
         """Return a copy whose encoders read configuration and tokenizer from these folders."""
-        text_encoder = _with_arguments(
-            self.text_encoder, name=text, layers=None, trained_layers=None
-        )
+        all_layers = {"layers": None, "trained_layers": None}
+        text_encoder = _with_arguments(self.text_encoder, name=text, **all_layers)
         if audio is None:
             return replace(self, text_encoder=text_encoder)
         audio_encoder = _with_arguments(self.audio_encoder, path=audio, overrides=None)
@@ -108,17 +98,11 @@ def _without_weights(config: ClassConfig) -> ClassConfig:
 def load_state(model: NegClap, weights: dict[str, Tensor], source: object) -> None:
     """Load all weights of a model.
 
-    Args:
-        model: The model.
-        weights: Its state dict.
-        source: Origin of the weights, for error messages.
-
     Raises:
-        InputError: If names or shapes differ from the model's.
+        InputError: If names or shapes differ from the model's; the message names the source.
     """
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:
-        raise InputError(
-            f"{source}: weights do not fit the model ({reason(error, line=1)})"
-        ) from None
+        why = reason(error, line=1)
+        raise InputError(f"{source}: weights do not fit the model ({why})") from None

@@ -27,11 +27,8 @@ def chunks(items: Any, size: int) -> Iterator[Any]:
 class Model(Protocol):
     """The interface that a class needs so that negclap can load and evaluate it.
 
-    Optional attributes are ``dim``, the size of the embeddings, and ``excerpt_s``, the seconds of
-    audio per clip (10 by default).
-
-    Attributes:
-        sample_rate: Sample rate of the input, Hz.
+    ``sample_rate`` is that of the input, in Hz. Optional attributes are ``dim``, the size of the
+    embeddings, and ``excerpt_s``, the seconds of audio per clip (10 by default).
     """
 
     sample_rate: int
@@ -50,8 +47,7 @@ class Encoder(ABC):
         sample_rate: Sample rate of the audio encoder, Hz.
         dim: Size of the joint space.
         excerpt_s: Seconds of audio per clip.
-        threshold: Smallest cosine at which a text counts as true of a clip, chosen on the
-            validation split; NaN if unknown.
+        threshold: Smallest cosine at which a text counts as true of a clip; NaN if unknown.
     """
 
     def __init__(
@@ -95,8 +91,7 @@ class Encoder(ABC):
             sample_rate: Sample rate of an array, Hz; None means the model's.
 
         Raises:
-            InputError: If a file cannot be read, is silent or too short, or if an array has
-                another shape or type, or values that are not finite.
+            InputError: If a file is unreadable, silent or too short, or an array is not as above.
 
         >>> model = negclap.load("runs/mine")
         >>> model.encode_audio(["song.wav"]).shape
@@ -108,11 +103,14 @@ class Encoder(ABC):
         if isinstance(audio, str | Path):
             raise TypeError("encode_audio expects a list of paths or an array, got one path")
         if isinstance(audio, np.ndarray):
-            _check_array(audio)
-        parts = []
-        for chunk in chunks(audio, _AUDIO_BATCH_SIZE):
-            waveforms = [self._waveform(clip, sample_rate) for clip in chunk]
-            parts.append(self._embed_audio(np.stack(waveforms)))
+            if audio.ndim != 2:
+                raise InputError(f"audio array has shape {audio.shape}, expected (n, samples)")
+            if not np.isfinite(audio).all():
+                raise InputError("audio array has NaN or infinite samples, expected finite ones")
+        parts = [
+            self._embed_audio(np.stack([self._waveform(clip, sample_rate) for clip in chunk]))
+            for chunk in chunks(audio, _AUDIO_BATCH_SIZE)
+        ]
         return self._to_array(parts)
 
     def _waveform(self, clip: Any, sample_rate: int | None) -> Waveform:
@@ -122,9 +120,8 @@ class Encoder(ABC):
         if clip.dtype != np.int16 and clip.dtype.kind != "f":
             raise InputError(f"audio array of {clip.dtype}, expected floats in [-1, 1] or int16")
         waveform = np.ascontiguousarray(as_waveform(clip))
-        if sample_rate is None:
-            return waveform
-        return resample(waveform, sample_rate, self.sample_rate)
+        rate = self.sample_rate if sample_rate is None else sample_rate
+        return resample(waveform, rate, self.sample_rate)
 
     def _to_array(self, parts: list[Tensor]) -> Embeddings:
         joined = torch.cat(parts) if parts else torch.empty(0, self.dim)
@@ -132,21 +129,8 @@ class Encoder(ABC):
         return array
 
 
-def _check_array(audio: npt.NDArray[Any]) -> None:
-    if audio.ndim != 2:
-        raise InputError(f"audio array has shape {audio.shape}, expected (n, samples)")
-    if not np.isfinite(audio).all():
-        raise InputError("audio array has NaN or infinite samples, expected finite ones")
-
-
 class NegClapEncoder(Encoder):
-    """A `NegClap` model as an `Encoder`, on the GPU if there is one.
-
-    Args:
-        model: The trained model.
-        excerpt_s: Seconds of audio per clip in training.
-        threshold: Smallest cosine at which a text counts as true of a clip.
-    """
+    """A trained `NegClap` model as an `Encoder`, on the GPU if there is one."""
 
     def __init__(self, model: NegClap, excerpt_s: float, threshold: float = float("nan")) -> None:
         super().__init__(model.audio_encoder.sample_rate, model.embed_dim, excerpt_s, threshold)

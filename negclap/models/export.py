@@ -1,7 +1,7 @@
 """Export a trained run in a format for others, with a model card, and upload it."""
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,37 +16,30 @@ from negclap.models.clap import NegClap
 from negclap.models.clap_model import write_clap_model
 from negclap.models.exported import write_exported
 
-CARD = "README.md"
 _FILE_LIST = ".negclap-export"  # names the files of an export, the only ones that may be replaced
-_MAX_ROWS = 4096  # of the inputs of an exported program
 
 
 def export(trained: TrainedModel, run: Path, out: Path, form: Format, keys: Sequence[str]) -> None:
-    """Write a model and its card into a folder; the folder is complete or not written at all.
+    """Write a model and its card into a folder, completely or not at all.
 
     Args:
         trained: The model.
-        run: Its run folder, whose results the card shows.
+        run: Its run folder.
         out: The folder; an earlier export in it is replaced.
         form: "negclap", for `negclap.load`; "clap", a ClapModel of `transformers` with its
             processor; "torch", both encoders as programs of `torch.export`.
-        keys: Keys of ``results.json`` to show in the card.
+        keys: Keys of the run's ``results.json`` to show in the card.
 
     Raises:
         InputError: If the folder contains other files, or the model does not fit the format.
     """
-    model, excerpt_s = trained.model, trained.description.excerpt_s
-    write: Callable[[Path], None] = {
-        "negclap": lambda folder: write_exported(trained, folder),
-        "clap": lambda folder: write_clap_model(model, excerpt_s, folder),
-        "torch": lambda folder: _write_programs(model, excerpt_s, folder),
-    }[form]
+    writers = {"negclap": write_exported, "clap": write_clap_model, "torch": _write_programs}
     if run.resolve().is_relative_to(out.resolve()):
         raise InputError(f"{out}: contains the run itself; choose another folder")
     with _replacing(out.resolve()) as folder:
-        write(folder)
+        writers[form](trained, folder)
         card = model_card(trained, run, out.name, form, keys)
-        (folder / CARD).write_text(card, encoding="utf-8")
+        (folder / "README.md").write_text(card, encoding="utf-8")
 
 
 @contextmanager
@@ -81,42 +74,37 @@ def _listed_files(folder: Path) -> set[str]:
     return set(path.read_text(encoding="utf-8").splitlines()) if path.is_file() else set()
 
 
-class _Audio(nn.Module):
+class _Program(nn.Module):
     def __init__(self, model: NegClap) -> None:
         super().__init__()
         self.model = model
 
+
+class _Audio(_Program):
     def forward(self, waveform: Tensor) -> Tensor:
         return self.model.embed_audio(waveform)
 
 
-class _Text(nn.Module):
-    def __init__(self, model: NegClap) -> None:
-        super().__init__()
-        self.model = model
-
+class _Text(_Program):
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         tokens = {"input_ids": input_ids, "attention_mask": attention_mask}
         return self.model.embed_text(tokens)
 
 
-def _write_programs(model: NegClap, excerpt_s: float, folder: Path) -> None:
+def _write_programs(trained: TrainedModel, folder: Path) -> None:
     """Write ``audio.pt2``, ``text.pt2`` and ``text/`` (the tokenizer), to use without negclap.
 
-    The programs take up to 4096 rows; clips must last ``excerpt_s`` seconds.
+    The programs take up to 4096 rows; clips must last as long as in training.
     """
-    model = model.eval()
-    rows = Dim("rows", min=1, max=_MAX_ROWS)
+    model, excerpt_s = trained.model.eval(), trained.description.excerpt_s
+    rows = Dim("rows", min=1, max=4096)
     waveform = torch.zeros(2, round(excerpt_s * model.audio_encoder.sample_rate))
     program = torch.export.export(_Audio(model), (waveform,), dynamic_shapes=({0: rows},))
     torch.export.save(program, folder / "audio.pt2")
     tokens = model.text_encoder.tokenize(["no drums", "calm piano, no drums"])
-    length = Dim("length", min=2, max=model.text_encoder.max_tokens)
-    program = torch.export.export(
-        _Text(model),
-        (tokens["input_ids"], tokens["attention_mask"]),
-        dynamic_shapes=({0: rows, 1: length}, {0: rows, 1: length}),
-    )
+    inputs = tokens["input_ids"], tokens["attention_mask"]
+    shape = {0: rows, 1: Dim("length", min=2, max=model.text_encoder.max_tokens)}
+    program = torch.export.export(_Text(model), inputs, dynamic_shapes=(shape, shape))
     torch.export.save(program, folder / "text.pt2")
     model.text_encoder.tokenizer.save_pretrained(folder / "text")
 
@@ -128,12 +116,12 @@ def push(folder: Path, name: str, private: bool) -> str:
         InputError: If the name is invalid or the upload fails.
     """
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+    from huggingface_hub.errors import HFValidationError
 
     api = HfApi()
     try:
         address = str(api.create_repo(name, private=private, exist_ok=True))
         api.upload_folder(repo_id=name, folder_path=folder)
-    except (HFValidationError, HfHubHTTPError, OSError) as error:
+    except (HFValidationError, OSError) as error:
         raise InputError(f"{name}: upload to the hub failed ({reason(error)})") from None
     return address

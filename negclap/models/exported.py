@@ -1,9 +1,7 @@
 """The folder format of ``negclap export``: a complete model in files that cannot run code.
 
-- ``config.json``: a `Description`
-- ``model.safetensors``: the weights
-- ``text/``: the tokenizer, and the configuration of a pretrained text model
-- ``audio/``: the configuration of HTS-AT
+``config.json`` (a `Description`), ``model.safetensors``, ``text/`` (the tokenizer, and the
+configuration of a pretrained text model) and ``audio/`` (the configuration of HTS-AT).
 """
 
 import json
@@ -30,9 +28,9 @@ def write_exported(trained: TrainedModel, folder: Path) -> None:
     text.tokenizer.save_pretrained(folder / _TEXT)
     if text.pretrained:
         text.model.config.save_pretrained(folder / _TEXT)
+    audio_folder = _AUDIO if isinstance(audio, HtsatEncoder) else None
     if isinstance(audio, HtsatEncoder):
         audio.model.config.save_pretrained(folder / _AUDIO)
-    audio_folder = _AUDIO if isinstance(audio, HtsatEncoder) else None
     description = trained.description.with_folders(audio_folder, _TEXT)
     config = {"model_type": MODEL_TYPE, **asdict(description)}
     (folder / CONFIG).write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")

@@ -1,6 +1,6 @@
 """Log-mel spectrogram with SpecAugment, computed on the model's device. Wraps torchaudio."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import torch
 import torchaudio
@@ -15,8 +15,8 @@ _CLIPS_PER_PART = 4  # their spectra fit into a CPU's cache: twice as fast
 class MelConfig:
     """Configuration of a log-mel spectrogram.
 
-    The defaults are negclap's, not the paper's. They resolve low notes: with 64 bands and windows
-    of 1024 samples, models detect vocals among other instruments less well (experiments/study).
+    The defaults are negclap's. They resolve low notes: with 64 bands and windows of 1024 samples,
+    models detect vocals among other instruments less well (experiments/study).
 
     Attributes:
         sample_rate: Hz.
@@ -39,10 +39,8 @@ class MelConfig:
         if min(self.sample_rate, self.n_fft, self.hop_length, self.n_mels) < 1:
             raise InputError(f"{self}: expected positive sizes")
         if not 0 <= self.f_min < self.f_max <= self.sample_rate / 2:
-            raise InputError(
-                f"mel bands from {self.f_min} to {self.f_max} Hz, expected a range within 0 to "
-                f"{self.sample_rate / 2} Hz (half the sample rate)"
-            )
+            expected = f"a range within 0 to {self.sample_rate / 2} Hz (half the sample rate)"
+            raise InputError(f"mel bands from {self.f_min} to {self.f_max} Hz, expected {expected}")
 
 
 @dataclass(frozen=True)
@@ -69,12 +67,7 @@ class LogMel(nn.Module):
     def __init__(self, mel: MelConfig, augment: SpecAugment) -> None:
         super().__init__()
         self.mel = torchaudio.transforms.MelSpectrogram(
-            sample_rate=mel.sample_rate,
-            n_fft=mel.n_fft,
-            hop_length=mel.hop_length,
-            f_min=mel.f_min,
-            f_max=mel.f_max,
-            n_mels=mel.n_mels,
+            **asdict(mel),
             power=None,  # torchaudio's |z| ** 2 computes a square root first
             norm="slaney",
             mel_scale="slaney",
@@ -112,10 +105,9 @@ class LogMel(nn.Module):
 
 def _random_mask(spectrogram: Tensor, dim: int, longest: int) -> Tensor:
     """Mask one random interval of each item along ``dim``; broadcastable to the spectrogram."""
-    batch, size = spectrogram.shape[0], spectrogram.shape[dim]
-    device = spectrogram.device
+    batch, size, device = len(spectrogram), spectrogram.shape[dim], spectrogram.device
     length = torch.rand(batch, 1, device=device) * min(longest, size)
     start = torch.rand(batch, 1, device=device) * (size - length)
     position = torch.arange(size, device=device)
     mask = (position >= start) & (position < start + length)
-    return mask.unsqueeze(2) if dim == 1 else mask.unsqueeze(1)
+    return mask.unsqueeze(3 - dim)

@@ -35,15 +35,10 @@ class Lora:
         try:
             from peft import LoraConfig, inject_adapter_in_model
         except ImportError:
-            raise InputError(
-                "model.lora needs the package peft: pip install negclap[lora]"
-            ) from None
-        config = LoraConfig(
-            r=self.rank,
-            lora_alpha=self.alpha,
-            lora_dropout=self.dropout,
-            target_modules=list(self.layers),
-        )
+            message = "model.lora needs the package peft: pip install negclap[lora]"
+            raise InputError(message) from None
+        scaling = {"r": self.rank, "lora_alpha": self.alpha, "lora_dropout": self.dropout}
+        config = LoraConfig(**scaling, target_modules=list(self.layers))
         for tower in self.towers:
             encoder = model.audio_encoder if tower == "audio" else model.text_encoder
             try:

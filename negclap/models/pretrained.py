@@ -21,7 +21,6 @@ from negclap.models.encoder import Encoder, Model, default_device
 from negclap.models.exported import CONFIG, MODEL_TYPE, read_exported
 
 _HUB_FILES = ("*.json", "*.txt", "*.safetensors", "*.model")  # none of them can run code
-_LAION_RATE = 48_000
 _DEFAULT_EXCERPT_S = 10.0
 
 
@@ -42,39 +41,32 @@ def load(source: Path | str) -> Encoder:
 def _read_folder(folder: Path, name: str) -> Encoder:
     path = folder / CONFIG
     if not path.is_file():
-        raise InputError(
-            f"{name}: neither a run folder (no {RUN_CONFIG}) nor a model (no {CONFIG})"
-        )
+        neither = f"neither a run folder (no {RUN_CONFIG}) nor a model (no {CONFIG})"
+        raise InputError(f"{name}: {neither}")
     try:
         kind = json.loads(path.read_text(encoding="utf-8"))["model_type"]
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: not the configuration of a model ({error!r})") from None
-    match kind:
-        case "clap":
-            return ClapEncoder(folder)
-        case str() if kind == MODEL_TYPE:
-            return read_exported(folder).encoder()
-        case _:
-            raise InputError(f"{path}: model_type is {kind!r}, expected 'clap' or {MODEL_TYPE!r}")
+    if kind == "clap":
+        return ClapEncoder(folder)
+    if kind == MODEL_TYPE:
+        return read_exported(folder).encoder()
+    raise InputError(f"{path}: model_type is {kind!r}, expected 'clap' or {MODEL_TYPE!r}")
 
 
 def _download(name: str) -> Path:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HFValidationError
 
     try:
         return Path(snapshot_download(name, allow_patterns=list(_HUB_FILES)))
-    except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+    except (HFValidationError, OSError) as error:
         why = reason(error)
         raise InputError(f"{name}: no such folder, and no such model on the hub ({why})") from None
 
 
 class ClapEncoder(Encoder):
-    """A `transformers` ClapModel with its own processor.
-
-    Args:
-        folder: Folder with the model and the processor.
-    """
+    """A `transformers` ClapModel with its own processor, both in one folder."""
 
     def __init__(self, folder: Path) -> None:
         from transformers import AutoProcessor, ClapModel
@@ -85,8 +77,8 @@ class ClapEncoder(Encoder):
         except (OSError, ValueError, UnpicklingError) as error:
             why = reason(error)
             raise InputError(f"{folder}: not a ClapModel with its processor ({why})") from None
-        if info["missing_keys"]:
-            raise InputError(f"{folder}: no weights for {sorted(info['missing_keys'])[0]!r}")
+        if missing := sorted(info["missing_keys"]):
+            raise InputError(f"{folder}: no weights for {missing[0]!r}")
         self.features = processor.feature_extractor
         self.tokenizer = processor.tokenizer
         longest_s = self.features.nb_max_samples / self.features.sampling_rate
@@ -102,49 +94,37 @@ class ClapEncoder(Encoder):
                 f"clips last {waveforms.shape[1] / self.sample_rate:.1f} s, this ClapModel takes "
                 f"at most {self.excerpt_s:g} s (its processor would crop at random)"
             )
-        inputs = self.features(
-            list(waveforms), sampling_rate=self.sample_rate, return_tensors="pt"
-        ).to(self.device)
+        options = {"sampling_rate": self.sample_rate, "return_tensors": "pt"}
+        inputs = self.features(list(waveforms), **options).to(self.device)
         # With fusion, the extractor marks a random clip of each batch as long, and a single clip
         # always. Marking all clips makes each one independent of its batch.
         longer = torch.ones_like(inputs["is_longer"])
-        features = self.model.get_audio_features(inputs["input_features"], is_longer=longer)
-        return F.normalize(_tensor(features), dim=-1)
+        return _unit(self.model.get_audio_features(inputs["input_features"], is_longer=longer))
 
     def _embed_text(self, texts: Sequence[str]) -> Tensor:
-        tokens = self.tokenizer(
-            list(texts),
-            padding=True,
-            truncation=True,
-            max_length=self.max_tokens,
-            return_tensors="pt",
-        ).to(self.device)
-        features = self.model.get_text_features(tokens["input_ids"], tokens["attention_mask"])
-        return F.normalize(_tensor(features), dim=-1)
+        options = {"padding": True, "truncation": True, "max_length": self.max_tokens}
+        tokens = self.tokenizer(list(texts), **options, return_tensors="pt").to(self.device)
+        return _unit(self.model.get_text_features(tokens["input_ids"], tokens["attention_mask"]))
 
 
-def _tensor(features: Any) -> Tensor:
-    """Unpack features; `transformers` returns a tensor before version 5, then an output object."""
-    tensor: Tensor = features if isinstance(features, Tensor) else features.pooler_output
-    return tensor
+def _unit(features: Any) -> Tensor:
+    """Normalize features, a tensor before version 5 of `transformers` and then an output object."""
+    return F.normalize(features if isinstance(features, Tensor) else features.pooler_output, dim=-1)
 
 
 class LaionEncoder(Encoder):
-    """A LAION-CLAP checkpoint, run by the package `laion_clap`.
+    """A LAION-CLAP checkpoint (``.pt``), run by the package `laion_clap`.
 
-    Args:
-        checkpoint: A ``.pt`` file. As in the package's README, "fusion" in its name stands for a
-            fusion model and "music" for the larger HTS-AT.
+    As in its README, "fusion" in the file name means a fusion model, "music" the larger HTS-AT.
     """
 
     def __init__(self, checkpoint: Path) -> None:
         try:
             from laion_clap import CLAP_Module
         except ImportError:
-            raise InputError(
-                f"{checkpoint}: needs the package laion_clap: pip install laion_clap torchvision"
-            ) from None
-        super().__init__(_LAION_RATE, 512, _DEFAULT_EXCERPT_S)
+            message = "needs the package laion_clap: pip install laion_clap torchvision"
+            raise InputError(f"{checkpoint}: {message}") from None
+        super().__init__(sample_rate=48_000, dim=512, excerpt_s=_DEFAULT_EXCERPT_S)
         name = checkpoint.name.lower()
         weights = _laion_weights(checkpoint)
         kind = "HTSAT-base" if "music" in name else "HTSAT-tiny"
@@ -152,10 +132,8 @@ class LaionEncoder(Encoder):
         try:
             self.module.model.load_state_dict(weights)
         except RuntimeError as error:
-            why = reason(error, line=1)
-            raise InputError(
-                f"{checkpoint}: weights do not fit {kind}, which the name implies ({why})"
-            ) from None
+            why = f"which the name implies ({reason(error, line=1)})"
+            raise InputError(f"{checkpoint}: weights do not fit {kind}, {why}") from None
         self.module.eval()
 
     def _embed_audio(self, waveforms: npt.NDArray[np.float32]) -> Tensor:
@@ -170,12 +148,11 @@ class LaionEncoder(Encoder):
 
 def _laion_weights(checkpoint: Path) -> dict[str, Tensor]:
     """Read the weights without running code; the file may contain NumPy scalars."""
-    rebuild: Any = np.float64(0).__reduce__()[0]  # unpickles a NumPy scalar
-    scalars = [np.dtype, np.dtypes.Float64DType, rebuild]
+    scalars: list[Any] = [np.dtype, np.dtypes.Float64DType, np.float64(0).__reduce__()[0]]
     try:
         with torch.serialization.safe_globals(scalars):
             state: Any = torch.load(checkpoint, map_location="cpu", weights_only=True)
-        weights: dict[str, Tensor] = {
+        weights = {
             name.removeprefix("module."): value for name, value in state["state_dict"].items()
         }
     except (OSError, RuntimeError, UnpicklingError, EOFError, KeyError, TypeError) as error:
@@ -185,11 +162,7 @@ def _laion_weights(checkpoint: Path) -> dict[str, Tensor]:
 
 
 class CustomEncoder(Encoder):
-    """A model of a user's class.
-
-    Args:
-        model: The model; its attributes ``dim`` and ``excerpt_s`` are optional.
-        name: Name of the model in error messages.
+    """A model of a user's class, which error messages name.
 
     Raises:
         InputError: If an attribute is missing or invalid.

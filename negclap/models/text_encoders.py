@@ -1,9 +1,8 @@
 """Text encoders: texts to one vector per text. Each encoder contains its tokenizer.
 
-The encoder from scratch is convolutional, because negation depends on neighbouring words ("no
-drums", "no drums or vocals"). A small BERT from scratch would have to learn from its position
-embeddings which words are neighbours; on small data sets it remains a bag of words
-(experiments/study).
+The encoder from scratch is convolutional, because negation depends on neighbouring words. A small
+BERT from scratch would have to learn from its position embeddings which words are neighbours; on
+small data sets it remains a bag of words (experiments/study).
 """
 
 from collections.abc import Sequence
@@ -34,10 +33,8 @@ class TextEncoder(nn.Module):
         name: "minilm" (installed with negclap, works offline), or the folder or hub name of a text
             model or of a ClapModel, whose text model is used. A model from scratch uses its
             tokenizer.
-        scratch: Size of a `ConvText` from scratch, ``[width, blocks]``; None loads the pretrained
-            model.
-        pooling: "mean" of the tokens, "cls" for the first token, or "pooler" for the output of
-            BERT's pooler, as in a ClapModel.
+        scratch: ``[width, blocks]`` of a `ConvText` from scratch; None loads the pretrained model.
+        pooling: "mean" of the tokens, "cls" (the first token), or "pooler", as in a ClapModel.
         layers: Keep only this many layers, counted from the input; None keeps all.
         trained_layers: Train only this many of the kept layers, counted from the output. None
             trains everything, including the embeddings; 0 freezes the model.
@@ -68,20 +65,18 @@ class TextEncoder(nn.Module):
         source = get_model_path() if name == MINILM else Path(name)
         try:
             self._tokenizer = FastTokenizer(str(source), max_tokens)
-            self.model = (
-                _pretrained(str(source), load_weights)
-                if scratch is None
-                else ConvText(self._tokenizer.vocabulary_size, *scratch, dropout)
-            )
+            if scratch is None:
+                self.model = _pretrained(str(source), load_weights)
+            else:
+                self.model = ConvText(self._tokenizer.vocabulary_size, *scratch, dropout)
         except (OSError, ValueError, UnpicklingError) as error:
             raise InputError(f"text encoder {name!r}: {reason(error)}") from None
         self.pretrained = scratch is None
-        if scratch is None:
+        if self.pretrained:
             self._check_length(name)
         self._set_pooler(name)
-        self.dim: int = self.model.width if scratch else self.model.config.hidden_size
-        self._keep_layers(layers)
-        self._train_layers(trained_layers)
+        self.dim: int = self.model.config.hidden_size if self.pretrained else self.model.width
+        self._limit_layers(layers, trained_layers)
         self._source = str(source)
 
     @property
@@ -96,9 +91,8 @@ class TextEncoder(nn.Module):
         first = getattr(self.model.embeddings, "padding_idx", -1) + 1
         longest = self.model.config.max_position_embeddings - first
         if self.max_tokens > longest:
-            raise InputError(
-                f"max_tokens is {self.max_tokens}, text encoder {name!r} takes at most {longest}"
-            )
+            most = f"text encoder {name!r} takes at most {longest}"
+            raise InputError(f"max_tokens is {self.max_tokens}, {most}")
 
     def _set_pooler(self, name: str) -> None:
         has = getattr(self.model, "pooler", None) is not None
@@ -107,33 +101,23 @@ class TextEncoder(nn.Module):
         if self.pooling != "pooler" and has:
             self.model.pooler = None  # unused, it would have no gradient
 
-    def _keep_layers(self, layers: int | None) -> None:
-        if layers is None:
+    def _limit_layers(self, kept: int | None, trained: int | None) -> None:
+        if kept is None and trained is None:
             return
-        stack = self._layers()
-        if not 1 <= layers <= len(stack):
-            raise InputError(f"layers is {layers}, expected 1 to {len(stack)}")
-        self.model.encoder.layer = stack[:layers]
-        self.model.config.num_hidden_layers = layers
-
-    def _layers(self) -> Any:
-        try:
-            return self.model.encoder.layer
-        except AttributeError:
-            kind = type(self.model).__name__
-            raise InputError(
-                f"layers and trained_layers need a BERT-style text encoder, got {kind}"
-            ) from None
-
-    def _train_layers(self, trained_layers: int | None) -> None:
-        if trained_layers is None:
-            return
-        stack = self._layers()
-        if not 0 <= trained_layers <= len(stack):
-            raise InputError(f"trained_layers is {trained_layers}, expected 0 to {len(stack)}")
-        self.model.requires_grad_(False)
-        for layer in stack[len(stack) - trained_layers :]:
-            layer.requires_grad_(True)
+        stack = getattr(getattr(self.model, "encoder", None), "layer", None)
+        if stack is None:
+            expected = "layers and trained_layers need a BERT-style text encoder"
+            raise InputError(f"{expected}, got {type(self.model).__name__}")
+        if kept is not None:
+            if not 1 <= kept <= len(stack):
+                raise InputError(f"layers is {kept}, expected 1 to {len(stack)}")
+            stack = self.model.encoder.layer = stack[:kept]
+            self.model.config.num_hidden_layers = kept
+        if trained is not None:
+            if not 0 <= trained <= len(stack):
+                raise InputError(f"trained_layers is {trained}, expected 0 to {len(stack)}")
+            self.model.requires_grad_(False)
+            stack[len(stack) - trained :].requires_grad_(True)
 
     def tokenize(self, texts: Sequence[str]) -> dict[str, Tensor]:
         """Return ``input_ids`` and ``attention_mask``, each ``(n, longest)`` int64."""
@@ -150,9 +134,9 @@ class TextEncoder(nn.Module):
     def forward(self, tokens: dict[str, Tensor]) -> Tensor:
         """Encode the output of `tokenize` for n texts to ``(n, dim)``.
 
-        Texts of similar length are encoded together, so that short texts, of which negation needs
-        many, are not padded to the longest. Word embeddings are looked up once for all groups,
-        because the gradient of each look-up is as large as the vocabulary.
+        Texts of similar length are encoded together, so that short texts are not padded to the
+        longest. Word embeddings are looked up once for all groups, because the gradient of each
+        look-up is as large as the vocabulary.
         """
         if torch.compiler.is_exporting():  # shapes must not depend on the texts
             words = self.model.get_input_embeddings()(tokens["input_ids"])
@@ -172,15 +156,11 @@ class TextEncoder(nn.Module):
         """Encode word embeddings ``(n, length, width)`` to ``(n, dim)``."""
         output = self.model(inputs_embeds=words, attention_mask=attention_mask)
         hidden: Tensor = output.last_hidden_state if self.pretrained else output
-        match self.pooling:
-            case "pooler":
-                pooled: Tensor = output.pooler_output
-                return pooled
-            case "cls":
-                return hidden[:, 0]
-            case "mean":
-                mask = attention_mask.unsqueeze(-1).to(hidden.dtype)
-                return (hidden * mask).sum(dim=1) / mask.sum(dim=1)
+        if self.pooling == "mean":
+            mask = attention_mask.unsqueeze(-1).to(hidden.dtype)
+            return (hidden * mask).sum(dim=1) / mask.sum(dim=1)
+        pooled: Tensor = hidden[:, 0] if self.pooling == "cls" else output.pooler_output
+        return pooled
 
 
 def _pretrained(source: str, load_weights: bool) -> Any:
@@ -198,13 +178,9 @@ def _pretrained(source: str, load_weights: bool) -> Any:
 
 
 class ConvText(nn.Module):
-    """Word embeddings and residual convolutions over five tokens; a bag of words without blocks.
+    """Word embeddings of size `width` and residual convolution blocks over five tokens.
 
-    Args:
-        vocabulary_size: Number of token ids.
-        width: Size of the embeddings and of the output.
-        blocks: Number of residual blocks.
-        dropout: Dropout rate of each block's output.
+    Without blocks, it is a bag of words. Dropout applies to each block's output.
     """
 
     def __init__(self, vocabulary_size: int, width: int, blocks: int, dropout: float) -> None:
@@ -237,6 +213,5 @@ class _ConvTextBlock(nn.Module):
 
     def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
         masked = (self.norm(hidden) * mask).transpose(1, 2)
-        update: Tensor = self.out(F.gelu(self.mix(masked)).transpose(1, 2))
-        result: Tensor = hidden + self.dropout(update)
-        return result
+        update: Tensor = self.dropout(self.out(F.gelu(self.mix(masked)).transpose(1, 2)))
+        return hidden + update

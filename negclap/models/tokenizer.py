@@ -18,13 +18,7 @@ def load_tokenizer(source: str) -> Any:
 class FastTokenizer:
     """Texts to token ids, twice as fast as the wrapper of `transformers`.
 
-    Args:
-        source: Folder or hub name.
-        max_tokens: Longer texts are truncated.
-
-    Attributes:
-        vocabulary_size: Number of token ids.
-        pad_id: Id of the padding token.
+    The source is a folder or hub name. Texts are truncated to `max_tokens`.
 
     Raises:
         ValueError: If the tokenizer has no Rust core or no padding token.

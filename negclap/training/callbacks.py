@@ -64,7 +64,7 @@ class DataWait(pl.Callback):
         self._step_start = self._step_end = 0.0
 
     def on_train_batch_start(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any
     ) -> None:
         """Compare the wait for this batch with the step before it."""
         now = time.perf_counter()
@@ -73,17 +73,17 @@ class DataWait(pl.Callback):
             pl_module.log("train/data_wait", wait / (wait + step), batch_size=1)
         self._step_start = now
 
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any
-    ) -> None:
+    def on_train_batch_end(self, *_: Any) -> None:
         """Record the end of the step."""
         self._step_end = time.perf_counter()
 
-    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Do not count the time between epochs, or of a validation."""
+    def on_train_epoch_start(self, *_: Any) -> None:
+        """Do not count the time between epochs."""
         self._step_start = self._step_end = 0.0
 
-    on_validation_end = on_train_epoch_start
+    def on_validation_end(self, *_: Any) -> None:
+        """Do not count the time of a validation."""
+        self._step_start = self._step_end = 0.0
 
 
 class HealthCheck(pl.Callback):

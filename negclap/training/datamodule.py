@@ -1,6 +1,7 @@
 """The LightningDataModule: batches of clips and captions from a manifest."""
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 
 import lightning.pytorch as pl
@@ -159,14 +160,13 @@ class NegClapDataModule(pl.LightningDataModule):
     def exam_of(self, name: str, rows: Sequence[int], twin_rows: Sequence[int] = ()) -> Exam:
         """Return the exam about some rows of a split and of its twins: the readable tracks."""
         exam = self.exams[name]
-        if len(rows) == len(exam.tracks) and len(twin_rows) == len(exam.twin_tracks):
+        if (len(rows), len(twin_rows)) == (len(exam.tracks), len(exam.twin_tracks)):
             return exam
         tracks = [self.datasets[name].tracks[row] for row in rows]
         twins = [self.datasets["twins"].tracks[row] for row in twin_rows]
         return self._exam(name, tracks, twins)
 
     def _exam(self, name: str, tracks: Sequence[Track], twins: Sequence[Track]) -> Exam:
-        """Make an exam; only the test has questions with each cue."""
         by_cue = name == "test"
         return make_exam(tracks, twins, self.vocabulary, self.eval_seed, by_cue=by_cue)
 
@@ -188,9 +188,9 @@ class NegClapDataModule(pl.LightningDataModule):
     def _check_captions(self, tracks: Tracks) -> None:
         """Reject captions with predicted attributes if training negates captions."""
         negating = self.insert.p or self.exclude.share or self.text_kinds
-        for track in tracks.with_caption_kind(ATTRIBUTE_PREDICTION)[:1] if negating else ():
+        if negating and (bad := tracks.with_caption_kind(ATTRIBUTE_PREDICTION)):
             raise InputError(
-                f"{self.manifest}: track {track.track_id!r} has a caption of kind "
+                f"{self.manifest}: track {bad[0].track_id!r} has a caption of kind "
                 f"{ATTRIBUTE_PREDICTION!r}, whose attributes may be false, so it cannot be "
                 "negated; prepare the data without such captions"
             )
@@ -243,8 +243,7 @@ class NegClapDataModule(pl.LightningDataModule):
         """Return ``(n, samples)`` training excerpts for input statistics, the same on all ranks."""
         dataset = self.datasets["train"]
         sampler = PlanSampler(len(dataset), 1, 0, 1, self.seed)
-        keys = [key for key, _ in zip(sampler, range(_CALIBRATION_CLIPS), strict=False)]
-        return stack_waveforms([dataset[key] for key in keys])
+        return stack_waveforms([dataset[key] for key in islice(sampler, _CALIBRATION_CLIPS)])
 
 
 class ResumableLoader(ClipLoader):

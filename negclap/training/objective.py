@@ -1,5 +1,6 @@
 """The combined loss of a batch, over the clips of all processes."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -37,10 +38,10 @@ class EmbeddedTexts:
         """Rows of each clip's texts among the distinct texts."""
         return self.batch.rows
 
-    @property
-    def exclusions_per_clip(self) -> int:
-        """Exclusion captions per clip."""
-        return self.rows.exclusions.shape[1]
+    def exclusions(self) -> Iterator[tuple[Tensor, Texts]]:
+        """Yield ``(b,)`` rows of true exclusion captions, and the false texts ``(b, kinds)``."""
+        for column in range(self.rows.exclusions.shape[1]):
+            yield self.rows.exclusions[:, column], self.at(self.rows.false[:, column])
 
     def at(self, rows: Tensor) -> Texts:
         """Pick texts by their rows: a field of `TextRows`, or a part of one."""
@@ -81,15 +82,15 @@ class Objective:
         return self._contrast(audio, texts, texts.rows.caption)
 
     def _exclusion(self, audio: Tensor, texts: EmbeddedTexts) -> Tensor:
-        columns = range(texts.exclusions_per_clip)
-        values = [self._one_exclusion(audio, texts, column) for column in columns]
+        values = [self._one_exclusion(audio, texts, *captions) for captions in texts.exclusions()]
         return torch.stack(values).mean()
 
-    def _one_exclusion(self, audio: Tensor, texts: EmbeddedTexts, column: int) -> Tensor:
-        true, false = texts.rows.exclusions[:, column], texts.at(texts.rows.false[:, column])
+    def _one_exclusion(
+        self, audio: Tensor, texts: EmbeddedTexts, true: Tensor, false: Texts
+    ) -> Tensor:
         match self.losses.exclusion.negatives:
             case "own":
-                return self._contrast(audio, texts, true, own=false)
+                return self._contrast(audio, texts, true, own=false.vectors, own_given=false.mask)
             case "shared":
                 vectors = distributed.gather_with_gradient(false.vectors.flatten(0, 1))
                 mask = distributed.gather(false.mask.flatten())
@@ -98,27 +99,13 @@ class Objective:
                 return self._contrast(audio, texts, true)
 
     def _contrast(
-        self,
-        audio: Tensor,
-        texts: EmbeddedTexts,
-        rows: Tensor,
-        own: Texts | None = None,
-        shared: Tensor | None = None,
+        self, audio: Tensor, texts: EmbeddedTexts, rows: Tensor, **negatives: Tensor
     ) -> Tensor:
-        """Return the contrastive loss in its configured form, with extra negative texts."""
+        """Return the contrastive loss in its configured form; `Pairs` has ``negatives`` besides."""
         text, _, keys = texts.at(rows)
-        pairs = Pairs(
-            audio,
-            text,
-            texts.all_audio,
-            distributed.gather_with_gradient(text),
-            keys,
-            distributed.gather(keys),
-            distributed.rank() * len(audio),
-            own and own.vectors,
-            own and own.mask,
-            shared,
-        )
+        all_texts, all_keys = distributed.gather_with_gradient(text), distributed.gather(keys)
+        offset = distributed.rank() * len(audio)
+        pairs = Pairs(audio, text, texts.all_audio, all_texts, keys, all_keys, offset, **negatives)
         return contrastive_loss(pairs, self.model.scale, self.losses.contrastive, self.logit_bias)
 
     def _dissimilarity(self, audio: Tensor, texts: EmbeddedTexts) -> Tensor:
@@ -141,9 +128,8 @@ class Objective:
         return distributed.global_mean(self._choose(audio, texts.at(true), texts.at(false)))
 
     def _choice(self, audio: Tensor, texts: EmbeddedTexts) -> Tensor:
-        rows, columns = texts.rows, range(texts.exclusions_per_clip)
-        pairs = [(rows.exclusions[:, column], rows.false[:, column]) for column in columns]
-        losses = [self._choose(audio, texts.at(true), texts.at(false)) for true, false in pairs]
+        choices = ((texts.at(true), false) for true, false in texts.exclusions())
+        losses = [self._choose(audio, *each) for each in choices]
         return distributed.global_mean(torch.cat(losses))
 
     def _choose(self, audio: Tensor, true: Texts, false: Texts) -> Tensor:

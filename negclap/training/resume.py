@@ -81,17 +81,17 @@ class ResumeCheckpoints(pl.Callback):
         for path in self.folder.glob("*.ckpt.*.partial"):  # of a save that was killed
             path.unlink()
         if not is_resuming(self.run, trainer.ckpt_path):
-            checkpoints = [self.folder / name for name in _CHECKPOINTS]
-            for path in (*checkpoints, *(self.run / name for name in _RESULTS)):
+            for path in (
+                *map(self.folder.joinpath, _CHECKPOINTS),
+                *map(self.run.joinpath, _RESULTS),
+            ):
                 path.unlink(missing_ok=True)
             return
         for logger in trainer.loggers:
             if isinstance(logger, ResumableCSVLogger):
                 logger.resume_at(trainer.global_step)
 
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any
-    ) -> None:
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
         """Save a checkpoint if it is due, unless the epoch ends or a validation follows."""
         due = trainer.global_step - self.saved_at >= self.every_n_steps
         barred = is_dev_run(trainer) or trainer.is_last_batch or _is_before_validation(trainer)
@@ -99,9 +99,7 @@ class ResumeCheckpoints(pl.Callback):
             self._save(trainer)
             self._unwritten_logs = True
 
-    def on_train_batch_start(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any
-    ) -> None:
+    def on_train_batch_start(self, trainer: pl.Trainer, *_: Any) -> None:
         """Write the log of the saved step, which Lightning logs only after the callbacks."""
         if self._unwritten_logs:
             for logger in trainer.loggers:
@@ -155,9 +153,7 @@ class BestCheckpoint(ModelCheckpoint):
             folder, old_folder = str(self.dirpath), str(state_dict["dirpath"])
 
             def moved(path: str) -> str:
-                return (
-                    folder + path.removeprefix(old_folder) if path.startswith(old_folder) else path
-                )
+                return path.replace(old_folder, folder, 1) if path.startswith(old_folder) else path
 
             paths = ("best_model_path", "kth_best_model_path", "last_model_path")
             best = {moved(path): score for path, score in state_dict["best_k_models"].items()}

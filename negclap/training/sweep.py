@@ -116,11 +116,6 @@ class Trial(NamedTuple):
     folder: Path
 
     @property
-    def number(self) -> int:
-        """Number of the trial, from 0."""
-        return self.handle.number
-
-    @property
     def log(self) -> Path:
         """The file with the output of the training process."""
         return self.folder / "output.log"
@@ -129,8 +124,7 @@ class Trial(NamedTuple):
 class LocalSweep:
     """A sweep in a folder: ``study.db``, ``trial-0000/``, ..., ``trials.json``, ``pareto.png``.
 
-    A sweep that is there is resumed. Each trial gets ``arguments`` of ``negclap fit`` after all
-    others.
+    It resumes a sweep that is there. ``arguments`` of ``negclap fit`` follow those of each trial.
 
     Raises:
         InputError: If the folder contains another sweep.

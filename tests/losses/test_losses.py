@@ -17,12 +17,9 @@ from negclap.losses import (
     Pairs,
     Term,
     contrastive_loss,
-    dense,
     dissimilarity,
-    one_direction,
-    sigmoid,
-    tiled,
 )
+from negclap.losses.contrastive import dense, one_direction, sigmoid, tiled
 
 
 def embeddings(n, d=6, seed=0):

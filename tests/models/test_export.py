@@ -199,7 +199,7 @@ def test_a_linear_projection_is_exported_to_a_clap_model(clap_folder, tmp_path):
             "init_args": {"name": str(clap_folder), "pooling": "pooler"}}  # fmt: skip
     description = Description(audio, text, 8, 4.0)
     trained = TrainedModel(description.build(), description, {})
-    write_clap_model(trained.model, 4.0, tmp_path)
+    write_clap_model(trained, tmp_path)
     assert_same(trained.encoder(), negclap.load(tmp_path), 1e-5)
 
 

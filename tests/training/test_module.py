@@ -15,8 +15,8 @@ from negclap.losses import (
     GradedMarginTerm,
     LossTerms,
     Term,
-    one_direction,
 )
+from negclap.losses.contrastive import one_direction
 from negclap.models.audio_encoders import ConvEncoder
 from negclap.models.clap import NegClap
 from negclap.models.frontend import SpecAugment

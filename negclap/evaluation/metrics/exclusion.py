@@ -47,10 +47,9 @@ def exclusion_scores(
         with_auc: Whether to compute the AUC, which takes longest.
 
     Returns:
-        By name: ``joint@k`` (A and not B), ``violation@k`` (B) and ``precision@k`` (A), with one
-        value per clip in a top k, weighted by its credit; ``auc``, with one value per clip with A
-        and not B, the fraction of clips with A and B that rank below it. All queries have the same
-        weight. The items are the clips, so intervals resample tracks.
+        ``joint@k`` (A and not B), ``violation@k`` (B) and ``precision@k`` (A), with one value per
+        clip in a top k, weighted by its credit; ``auc``, with one value per clip with A and not B,
+        the fraction of clips with A and B that rank below it. Queries have equal weights.
     """
     parts: dict[str, list[Scores]] = {}
     for gallery in galleries:

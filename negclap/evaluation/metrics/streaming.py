@@ -1,7 +1,7 @@
 """torchmetrics classes that collect clips over batches and processes.
 
 Clips are identified by their ids, so a clip that a sampler repeats counts once. Under DDP, all
-processes compute the same values, from the clips of all processes.
+processes compute the same values, from the clips of all processes; they share the ranking.
 
 >>> import torch
 >>> import torch.nn.functional as F
@@ -107,8 +107,6 @@ class NegationRetrieval(_LevelMetric):
     without a half or fully negated caption remains in the galleries, but has no query at that
     level. Keys are ``recall@10/half``, ``map@10/fully``, ``median_rank/original``, ...;
     ``a2t/...`` is the other direction, from audio to the original captions.
-
-    With several processes, each ranks its share of the queries.
 
     Args:
         gallery_size: Clips per gallery.

@@ -90,18 +90,10 @@ ORACLE = Toy(_truth, _claims)
 """Scores clips by the fraction of the text's claims that are true: the upper bound."""
 TOYS: dict[str, Toy] = {
     "constant": CONSTANT,
-    "bag of words": Toy(_tags, _mentions),
-    "repeller": Toy(_tags, _repelled),
-    "cue counter": Toy(_one_direction, _counted),
-    "flipper": Toy(_tags, _flipped),
+    "bag of words": Toy(_tags, _mentions),  # recognises tags and ignores cues
+    "repeller": Toy(_tags, _repelled),  # moves every text with a cue away from all clips
+    "cue counter": Toy(_one_direction, _counted),  # only counts cues
+    "flipper": Toy(_tags, _flipped),  # inverts the whole text if it has a cue
     "oracle": ORACLE,
 }
-"""Toy models by name.
-
-- constant: embeds everything as the same vector
-- bag of words: recognises tags and ignores cues
-- repeller: moves every text with a cue away from all clips
-- cue counter: only counts cues
-- flipper: inverts the whole text if it has a cue
-- oracle: knows the truth
-"""
+"""Toy models by name."""
