@@ -16,6 +16,8 @@ if TYPE_CHECKING:  # these import torch, which takes seconds
 
 ASSUMED = "absent tags are assumed: those unrelated to a clip's tags"
 
+_BOUNDS = ("/low", "/high", "/n", "/chance", "/oracle")
+_ABOUT = ("method", "seed", "epoch", "suite/", "assumed_absence")  # of the run, not metrics
 _METHODS_AT_ONCE = 4  # as many as fit into 80 columns
 
 
@@ -58,12 +60,12 @@ def print_counts(title: str, counts: Counter[str], most: int | None = None) -> N
         print_table("", (title, "n"), counts.most_common(most))
 
 
-def print_results(path: Path, every: bool = False) -> None:
-    """Print `SUMMARY` of a results.json, or ``every`` metric, with intervals, chance and oracle."""
+def print_results(path: Path, split: str, every: bool = False) -> None:
+    """Print `SUMMARY` of a run's JSON, or ``every`` metric, with intervals, chance and oracle."""
     from negclap.evaluation.results import SUMMARY
 
     results = json.loads(path.read_text(encoding="utf-8"))
-    metrics = tuple(key for key in results if f"{key}/n" in results)
+    metrics = [key for key in results if not key.endswith(_BOUNDS) and not key.startswith(_ABOUT)]
     rows: list[tuple[str, ...]] = []
     for group, keys in ({"all metrics": metrics} if every else SUMMARY).items():
         rows += [(), (f"[bold]{group}[/bold]",)]
@@ -74,7 +76,7 @@ def print_results(path: Path, every: bool = False) -> None:
                     for part in ("", "/low", "/high", "/chance", "/oracle")
                 )
                 rows.append((key, value, low and f"{low} to {high}", chance, oracle))
-    title = f"test ({ASSUMED})" if "assumed_absence" in results else "test"
+    title = f"{split} ({ASSUMED})" if "assumed_absence" in results else split
     print_table(title, ("metric", "value", "95 % interval", "chance", "oracle"), rows)
 
 

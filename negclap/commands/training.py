@@ -41,7 +41,7 @@ class NegClapCLI(LightningCLI):
         add = parser.add_argument
         add("--run_dir", type=str, default="runs/default", help="Folder of the run.")
         add("--save_every_n_steps", type=int, default=200, help="Steps between checkpoints.")
-        add("--all", action="store_true", help="Print all metrics of a test.")
+        add("--all", action="store_true", help="Print all metrics, not the most important ones.")
         add("--method", default="", help="Name in tables; by default that of the run folder.")
         parser.link_arguments("run_dir", "trainer.default_root_dir")
         parser.link_arguments("seed_everything", "data.seed")
@@ -68,6 +68,8 @@ class NegClapCLI(LightningCLI):
             _check_run_folder(config)
             if config.ckpt_path is None:
                 config.ckpt_path = str(folder / "best.ckpt")
+        if subcommand == "validate":
+            config.verbose = False  # `after_validate` prints
         if config.ckpt_path == "last":
             newest = newest_checkpoint(folder)
             if newest is None and subcommand != "fit":
@@ -98,11 +100,18 @@ class NegClapCLI(LightningCLI):
         trainer: Trainer = super().instantiate_trainer(**kwargs)
         return trainer
 
+    def after_validate(self) -> None:
+        """Print what the validation has written."""
+        self._print("validation.json", "validation")
+
     def after_test(self) -> None:
-        """Print the results that the test has written."""
+        """Print what the test has written."""
+        self._print("results.json", "test")
+
+    def _print(self, name: str, split: str) -> None:
         if self.trainer.is_global_zero:
-            path = Path(self.trainer.default_root_dir) / "results.json"
-            print_results(path, self._get(self.config, "all"))
+            path = Path(self.trainer.default_root_dir) / name
+            print_results(path, split, self._get(self.config, "all"))
 
 
 class SaveRunConfig(SaveConfigCallback):
@@ -112,6 +121,7 @@ class SaveRunConfig(SaveConfigCallback):
         config = config.clone()
         if "ckpt_path" in config:  # absent if a caller of `parse` runs the trainer
             config.ckpt_path = None
+        config.pop("all", None)  # an option of a command, not of a run
         super().__init__(parser, config, **kwargs)
 
 
