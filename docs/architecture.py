@@ -1,7 +1,7 @@
 """Draw docs/pictures/architecture.svg: the rooms of the package and the way of the data.
 
 The rooms and the layers come from the import contract in pyproject.toml, their descriptions from
-the first sentence of each docstring. Run it after a room is added, renamed or described anew:
+the first sentence of each docstring. Run it after a room is added, renamed or described otherwise:
 
     python docs/architecture.py
 """

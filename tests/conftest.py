@@ -136,7 +136,7 @@ def clap_folder(shared_folder) -> Path:
 
 
 def save_clap(folder: Path, fusion: bool = False) -> Path:
-    """Write a tiny random ClapModel that hears up to 10 s."""
+    """Write a tiny random ClapModel that encodes up to 10 s."""
     tokenizer = AutoTokenizer.from_pretrained(get_model_path())
     text = {
         "vocab_size": len(tokenizer),

@@ -170,8 +170,8 @@ def test_skipped_audio_is_replaced_and_counted(tmp_path):
     dataset = piano_set(tmp_path, "bc", "skip")
     clip = dataset[0, 1]
     assert (clip.index, clip.track_id) == (0, "a")
-    told = [message.split(":")[0] for message in clip.unreadable]
-    assert told in (["track 'b'"], ["track 'b'", "track 'c'"])
+    skipped = [message.split(":")[0] for message in clip.unreadable]
+    assert skipped in (["track 'b'"], ["track 'b'", "track 'c'"])
     assert dataset[0, 0].unreadable == ()
 
 

@@ -25,6 +25,7 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
+from negclap.distributed import is_distributed
 from negclap.evaluation.metrics.pairwise import pairwise_scores
 from negclap.evaluation.metrics.retrieval import (
     draw_galleries,
@@ -148,7 +149,8 @@ class NegationRetrieval(_LevelMetric):
     def _scores(self, columns: Mapping[str, Tensor]) -> dict[str, Scores]:
         audio = columns["audio"]
         galleries = draw_galleries(len(audio), self.gallery_size, self.galleries, self.seed)
-        rank = rank_targets_distributed if self._is_synced else rank_targets
+        together = self.sync_on_compute and is_distributed()
+        rank = rank_targets_distributed if together else rank_targets
         return retrieval_scores(audio, _by_level(columns), galleries, rank)
 
 
