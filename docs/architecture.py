@@ -1,4 +1,4 @@
-"""Draw docs/pictures/architecture.svg: the rooms of the package and the way of the data.
+"""Draw docs/pictures/architecture.svg: the rooms of the package and the flow of data.
 
 The rooms and the layers come from the import contract in pyproject.toml, their descriptions from
 the first sentence of each docstring. Run it after a room is added, renamed or described otherwise:
@@ -130,7 +130,7 @@ def draw() -> str:
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {bottom:g}" '
         'font-family="sans-serif" font-size="12" text-anchor="middle" role="img" '
-        'aria-label="The rooms of negclap by layer, and the way of the data through them">',
+        'aria-label="The rooms of negclap by layer, and the flow of data through them">',
         '<defs><marker id="head" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="7" '
         'markerHeight="7" orient="auto"><path d="M0,0 L10,5 L0,10 z" fill="#444"/></marker></defs>',
         f'<rect width="{WIDTH}" height="{bottom:g}" fill="white"/>',
@@ -139,7 +139,7 @@ def draw() -> str:
             "Rooms: each may import its own layer and those below, never those above or in a cycle",
         ),
         *(line for box in rooms for line in box.svg()),
-        _heading(below + 46, "The way of the data, in the colour of the room"),
+        _heading(below + 46, "The flow of data, in the colour of the room"),
         *(_arrow(steps[one], steps[other]) for one, other in ARROWS),
         *(line for box in steps.values() for line in box.svg()),
         "</svg>",

@@ -14,7 +14,7 @@ def parser() -> ArgumentParser:
     parser = new_parser("app", "Search in the browser, with one index or two side by side.")
     add = parser.add_argument
     add("indices", nargs="+", type=Path, metavar="INDEX", help="One index, or two to compare.")
-    add("--benchmark", type=Path, help="Folder of negclap benchmark, to show.")
+    add("--benchmark", type=Path, help="Folder that negclap benchmark wrote, to show.")
     add("--host", default="127.0.0.1", help="Address to listen on.")
     add("--port", type=int, default=7860, help="Port to listen on.")
     return parser

@@ -23,10 +23,10 @@ def parser() -> ArgumentParser:
     add = parser.add_argument
     add("--twin_split", default="test_twin", help="Split of the counterfactual twins.")
     add("--validation_split", default="validation", help="Split that --free tunes on.")
-    add("--free", type=bool, help="Add the training-free baselines of each model.")
-    add("--toys", type=bool, help="Add the six toy models.")
+    add("--free", type=bool, help="Add three training-free baselines of each model.")
+    add("--toys", type=bool, help="Add six toy models, which show what can be gamed.")
     add("--gallery_size", type=PositiveInt, default=512, help="Clips per gallery.")
-    add("--galleries", type=PositiveInt, default=10, help="Random galleries.")
+    add("--galleries", type=PositiveInt, default=10, help="Number of random galleries.")
     add("--seed", type=int, default=0, help="Seed of questions and galleries.")
     add(
         "--on_bad_audio",

@@ -13,7 +13,7 @@ def parser() -> ArgumentParser:
     """Return the parser of the command."""
     parser = new_parser("export", "Write a run as a model for others, and upload it.")
     add = parser.add_argument
-    add("run_dir", type=Path, metavar="RUN", help="Run folder of negclap fit.")
+    add("run_dir", type=Path, metavar="RUN", help="Run folder that negclap fit wrote.")
     add("out", type=Path, metavar="DIR", help="Folder to write; replaces an earlier export.")
     add(
         "--format",
@@ -22,7 +22,7 @@ def parser() -> ArgumentParser:
         help="negclap: for negclap.load; clap: a ClapModel of transformers; torch: torch.export.",
     )
     add("--push_to_hub", metavar="NAME", help="Also upload it as OWNER/NAME.")
-    add("--private", type=bool, help="Upload it as a private model.")
+    add("--private", type=bool, help="With --push_to_hub, upload it as a private model.")
     return parser
 
 

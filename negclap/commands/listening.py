@@ -21,12 +21,12 @@ def parser() -> ArgumentParser:
     add = pack.add_argument
     add("--pairs", type=PositiveInt, default=10, help="Pairs per negation level.")
     add("--checks", type=PositiveInt, default=3, help="Attention checks, each shown twice.")
-    add("--seconds", type=PositiveFloat, default=10.0, help="Length of a clip, from its middle.")
+    add("--seconds", type=PositiveFloat, default=10.0, help="Seconds, from a track's middle.")
     add("--seed", type=int, default=0, help="Seed of the study.")
     add("--out", type=Path, required=True, metavar="DIR", help="New folder for page and key.")
     results = new_parser("listening results", "Compare the raters' answers with the models.")
     add = results.add_argument
-    add("study", type=Path, metavar="DIR", help="Folder of listening pack.")
+    add("study", type=Path, metavar="DIR", help="Folder that negclap listening pack wrote.")
     add("answers", type=Path, nargs="+", metavar="ANSWERS.json", help="One file per rater.")
     add("--out", type=Path, required=True, help="Folder for tables and pictures.")
     parser = new_parser("listening", "Compare models with human raters.")

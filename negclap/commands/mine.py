@@ -27,7 +27,7 @@ def parser() -> ArgumentParser:
     add("--vocabulary", type=Path, help="vocabulary.json; negated phrases are mapped to its tags.")
     add("--out", type=Path, help="JSONL file to write the negations to.")
     add("--labels", type=Path, help="JSONL file of labels; prints precision and recall.")
-    add("--model", help=f"{MODEL} Runs the text-only test on its embeddings.")
+    add("--model", help=f"{MODEL} Tests its text encoder on the negations.")
     return parser
 
 

@@ -23,14 +23,14 @@ def parser() -> ArgumentParser:
     """Return the parser of the command."""
     parser = new_parser("search", "Find music by a description.")
     add = parser.add_argument
-    add("index", type=Path, help="Folder of negclap index.")
+    add("index", type=Path, help="Folder that negclap index wrote.")
     add("text", nargs="?", help='Description, as in "calm piano without drums".')
     add(
         "--not",
         action="append",
         default=[],
         metavar="TEXT",
-        help="Exclude by name, with any model; repeatable.",
+        help="What to exclude, with any model; repeatable.",
     )
     add(
         "--like",
@@ -40,8 +40,8 @@ def parser() -> ArgumentParser:
         help="Audio file that the music is similar to; repeatable.",
     )
     add("--top", type=PositiveInt, default=10, help="Number of tracks.")
-    add("--model", help=f"{MODEL} By default the one that built the index; needed if it has moved.")
-    add("--exact", type=bool, help="Score every window.")
+    add("--model", help=f"{MODEL} Needed if the model that built the index has moved.")
+    add("--exact", type=bool, help="Score every window, even if the index has approximate search.")
     add("--json", type=bool, help="Print JSON.")
     add("--m3u", type=Path, metavar="FILE", help="Playlist to write.")
     return parser

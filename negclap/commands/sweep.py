@@ -20,8 +20,8 @@ def parser() -> ArgumentParser:
     parser = new_parser("sweep", "Run a W&B sweep on this machine, without an account.")
     add = parser.add_argument
     add("sweep", type=Path, help="YAML file of a W&B sweep.")
-    add("--out", type=Path, required=True, help="Folder of the sweep; resumes what is there.")
-    add("--trials", type=PositiveInt, default=20, help="Finished trials, earlier ones included.")
+    add("--out", type=Path, required=True, help="Folder of the sweep; an existing one resumes.")
+    add("--trials", type=PositiveInt, default=20, help="Trials to finish, earlier ones included.")
     add("--seed", type=int, default=0, help="Seed of the sampler.")
     add("--fit", nargs=REMAINDER, default=[], help="All that follows is passed to negclap fit.")
     return parser

@@ -58,13 +58,13 @@ def with_npy(path: str) -> tuple[Candidate, ...]:
 class LpMusicCapsMsd:
     """LP-MusicCaps-MSD: the Million Song Dataset with captions (514,000 tracks).
 
-    Input: the Parquet files of `LP-MusicCaps-MSD` (gated on the hub) as --metadata, and the 30 s
-    previews from 7digital, which may not be redistributed, as --audio. The layout of the audio is
-    detected: `8/1/8134074.clip.mp3` as in the column `path`, `.npy` with the same name (float, 16
-    kHz), or `{id[2]}/{id[3]}/{id[4]}/{id}.mp3` by track id. Licence of the captions: CC BY-NC 4.0,
-    research. Source: Doh et al., LP-MusicCaps, ISMIR 2023; Bertin-Mahieux et al., The Million Song
-    Dataset, ISMIR 2011; ECALS split: Doh et al., Toward Universal Text-to-Music Retrieval, ICASSP
-    2023.
+    Input: the Parquet files of `LP-MusicCaps-MSD` (on the Hugging Face hub, access on request) as
+    --metadata, and the 30 s previews from 7digital, which may not be redistributed, as --audio. The
+    layout of the audio is detected: `8/1/8134074.clip.mp3` as in the column `path`, `.npy` with the
+    same name (float, 16 kHz), or `{id[2]}/{id[3]}/{id[4]}/{id}.mp3` by track id. Licence of the
+    captions: CC BY-NC 4.0, research. Source: Doh et al., LP-MusicCaps, ISMIR 2023; Bertin-Mahieux
+    et al., The Million Song Dataset, ISMIR 2011; ECALS split: Doh et al., Toward Universal
+    Text-to-Music Retrieval, ICASSP 2023.
 
     Args:
         metadata: Folder of train*.parquet, valid*.parquet and test*.parquet, or one of these files.
