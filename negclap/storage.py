@@ -107,7 +107,9 @@ def _retry(location: str, action: Callable[[], T]) -> T:
             return action()
         except _PERMANENT as error:
             raise StorageError(f"{location}: {type(error).__name__}") from None
-        except Exception as error:  # every fsspec backend has its own exceptions
+        # Each fsspec backend has exceptions of its own, without a common base; those that retrying
+        # cannot mend were handled above.
+        except Exception as error:
             reason = " ".join(str(error).split()) or type(error).__name__
             if attempt == _TRIES:
                 raise StorageError(f"{location}: {reason} ({_TRIES} tries)") from None
@@ -131,7 +133,8 @@ def exists(location: str) -> bool:
             return local_path(location).exists()
         system, path = url_to_fs(location)
         return bool(system.exists(path))
-    except Exception:  # fsspec backends have their own exceptions; a path may be too long
+    # Backends have exceptions of their own, and a path may be too long: nothing to be found there.
+    except Exception:
         return False
 
 

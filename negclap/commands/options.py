@@ -5,13 +5,16 @@ from argparse import SUPPRESS, Action, RawDescriptionHelpFormatter
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace
 
 from negclap.errors import InputError
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+T = TypeVar("T", bound="DataclassInstance")
 
 MODEL = (
     "A run folder, an exported folder, a ClapModel (folder or hub name), a LAION-CLAP .pt, or "
@@ -77,7 +80,7 @@ def chosen(options: Namespace) -> tuple[str, Namespace]:
 
 def build(dataclass: type[T], options: Namespace) -> T:
     """Return an instance of a dataclass whose fields are options."""
-    return dataclass(**{each.name: options[each.name] for each in fields(dataclass)})  # type: ignore[arg-type]
+    return dataclass(**{each.name: options[each.name] for each in fields(dataclass)})
 
 
 def add_models(parser: ArgumentParser, text: str) -> None:

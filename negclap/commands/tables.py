@@ -55,7 +55,7 @@ def print_table(
 
 
 def print_counts(title: str, counts: Counter[str], most: int | None = None) -> None:
-    """Print the ``most`` common names with their counts; nothing if there are none."""
+    """Print the ``most`` common names with their counts; without counts, print nothing."""
     if counts:
         print_table("", (title, "n"), counts.most_common(most))
 

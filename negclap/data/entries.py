@@ -50,6 +50,7 @@ class Entry:
 class Source(Protocol):
     """A reader for one data set format; its fields are the options of `negclap prepare NAME`."""
 
+    __dataclass_fields__: ClassVar[dict[str, Any]]
     name: ClassVar[str]
     writes_captions: ClassVar[bool]
     """Whether captions are written from tags if there are none."""

@@ -97,7 +97,8 @@ def read_parquet(path: Path, needed: Sequence[str] = ()) -> Iterator[Row]:
         file = pq.ParquetFile(path)
         _check_columns(path, file.schema_arrow.names, needed)
         for batch in file.iter_batches(_ROWS_AT_ONCE):
-            for number, values in enumerate(batch.to_pylist(), start=number + 1):  # noqa: B020
+            for values in batch.to_pylist():
+                number += 1
                 yield Row(f"{path}:{number}", values)
     except InputError:
         raise

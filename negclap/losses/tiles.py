@@ -25,7 +25,8 @@ def log_sum_exps(
 
     Returns ``(b,)`` and ``(B,)``, the latter empty without ``both``; -inf where no pair is left.
     """
-    of_rows, of_columns = _LogSumExps.apply(  # type: ignore[no-untyped-call]  # untyped in torch
+    # torch declares Function.apply without types
+    of_rows, of_columns = _LogSumExps.apply(  # type: ignore[no-untyped-call]
         _as_float(rows), _as_float(columns), keys, block, both
     )
     return of_rows, of_columns
@@ -33,7 +34,8 @@ def log_sum_exps(
 
 def softplus_sums(rows: Tensor, columns: Tensor, bias: Tensor, keys: Keys, block: int) -> Tensor:
     """Compute ``(b,)``, for each row of logits the sum of softplus(logit + bias)."""
-    sums: Tensor = _SoftplusSums.apply(  # type: ignore[no-untyped-call]  # untyped in torch
+    # torch declares Function.apply without types
+    sums: Tensor = _SoftplusSums.apply(  # type: ignore[no-untyped-call]
         _as_float(rows), _as_float(columns), bias, keys, block
     )
     return sums

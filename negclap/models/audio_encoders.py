@@ -63,6 +63,10 @@ class AudioEncoder(nn.Module, ABC):
         self.calibrated.fill_(True)
 
 
+DEFAULT_MEL = MelConfig()
+NO_AUGMENT = SpecAugment()
+
+
 class ConvEncoder(AudioEncoder):
     """A small convolutional encoder for CPUs and short clips: four stages of ConvNeXt-like blocks.
 
@@ -84,8 +88,8 @@ class ConvEncoder(AudioEncoder):
         widths: tuple[int, int, int, int] = (32, 64, 128, 256),
         depths: tuple[int, int, int, int] = (1, 1, 2, 1),
         dropout: float = 0.1,
-        mel: MelConfig = MelConfig(),  # noqa: B008  # frozen, safe to share
-        augment: SpecAugment = SpecAugment(),  # noqa: B008  # frozen, safe to share
+        mel: MelConfig = DEFAULT_MEL,
+        augment: SpecAugment = NO_AUGMENT,
     ) -> None:
         super().__init__(mel, augment)
         if mel.n_mels % (2 * _STEM_BANDS):  # an odd stride would drop a band at the edge
@@ -104,7 +108,8 @@ class ConvEncoder(AudioEncoder):
             layers += [_ConvBlock(width) for _ in range(depth)]
             if stage < len(widths) - 1:
                 layers += [nn.GroupNorm(1, width), nn.Conv2d(width, widths[stage + 1], 2, 2)]
-        self.layers = nn.Sequential(*layers).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in the stubs
+        # torch's stubs have no overload of `to` with memory_format alone, which nn.Module accepts
+        self.layers = nn.Sequential(*layers).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         features = 2 * widths[-1] * (_STEM_BANDS // 8)
         head = (nn.LayerNorm(features), nn.Dropout(dropout), nn.Linear(features, dim))
         self.head = nn.Sequential(*head)
@@ -171,7 +176,7 @@ class HtsatEncoder(AudioEncoder):
         self,
         path: Path | None = None,
         overrides: dict[str, int | float | list[int]] | None = None,
-        augment: SpecAugment = SpecAugment(),  # noqa: B008  # frozen, safe to share
+        augment: SpecAugment = NO_AUGMENT,
         mel: MelConfig = HTSAT_MEL,
         repeat_to_s: float | None = None,
         load_weights: bool = True,

@@ -1,8 +1,10 @@
 """Read the trained model of a run folder."""
 
 import math
+import struct
 from dataclasses import replace
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, NamedTuple
 
 import torch
@@ -16,6 +18,11 @@ from negclap.models.encoder import NegClapEncoder
 from negclap.models.lora import Lora, merge
 
 CONFIG = "config.yaml"
+# What torch and the encoders raise on files that are not a checkpoint of the configuration.
+_BROKEN = (
+    ArithmeticError, AttributeError, EOFError, KeyError, OSError, RuntimeError, TypeError,
+    UnpicklingError, ValueError, struct.error,
+)  # fmt: skip
 
 
 class TrainedModel(NamedTuple):
@@ -59,7 +66,7 @@ def read_run(folder: Path) -> TrainedModel:
         threshold = float(state["threshold"])
         names = (name for name in state if name.startswith("model."))
         load_state(model, {name.removeprefix("model."): state[name] for name in names}, checkpoint)
-    except Exception as error:  # a broken file may raise anything
+    except _BROKEN as error:
         raise InputError(f"{checkpoint}: does not fit {config_path} ({reason(error)})") from error
     if lora:
         merge(model)

@@ -13,7 +13,8 @@ import negclap
 from negclap.models.encoder import Embeddings
 
 
-class MtebModel(AbsEncoder):  # type: ignore[misc]  # mteb ships no types, so its class is Any
+# mteb ships no types, so mypy sees its base class as Any
+class MtebModel(AbsEncoder):  # type: ignore[misc]
     """A model with mteb's interface, given a source for `negclap.load`.
 
     The first `excerpt_s` seconds of each clip are encoded, as mteb does with other models. Shorter

@@ -198,7 +198,8 @@ class CustomEncoder(Encoder):
     def _call(self, method: str, inputs: Any) -> npt.NDArray[np.float32]:
         try:
             return np.array(getattr(self.model, method)(inputs), dtype=np.float32)
-        except Exception as error:  # a user's class may raise anything
+        # The class is the user's: any error of it is reported with the name of the model.
+        except Exception as error:
             raise InputError(f"{self.name}: {method}: {_one_line(error)}") from error
 
 
@@ -220,7 +221,8 @@ def _instantiate(name: str) -> Model:
         model: Model = kind()
     except InputError:
         raise
-    except (Exception, SystemExit) as error:  # a user's file may raise anything
+    # The file is the user's: whatever it raises, sys.exit included, is reported with its name.
+    except (Exception, SystemExit) as error:
         raise InputError(f"{name}: {_one_line(error)}") from error
     return model
 

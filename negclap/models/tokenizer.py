@@ -52,5 +52,6 @@ def _load_core(source: str) -> tuple[Tokenizer | None, str | None]:
     content = pad_token["content"] if isinstance(pad_token, dict) else pad_token
     try:
         return Tokenizer.from_file(str(core_file)), content
-    except Exception as error:  # tokenizers raises bare Exception
+    # The Rust core raises Exception itself, no subclass, on an invalid file.
+    except Exception as error:
         raise ValueError(f"tokenizer.json: {error}") from None

@@ -77,11 +77,16 @@ class Subject(Protocol):
     """The fields of a track that probes need; matches `Track` of the manifest."""
 
     @property
-    def track_id(self) -> str: ...  # noqa: D102  # a field of a protocol
+    def track_id(self) -> str:
+        """The id of the track."""
+
     @property
-    def tags(self) -> tuple[str, ...]: ...  # noqa: D102  # a field of a protocol
+    def tags(self) -> tuple[str, ...]:
+        """The tags that it has."""
+
     @property
-    def absent_tags(self) -> tuple[str, ...] | None: ...  # noqa: D102  # a field of a protocol
+    def absent_tags(self) -> tuple[str, ...] | None:
+        """The tags that it lacks; None if unknown."""
 
 
 def statement(text: str, vocabulary: Vocabulary) -> Statement:

@@ -23,6 +23,9 @@ from negclap.text.probes import TextKind
 _CALIBRATION_CLIPS = 256
 _STAGES = {"fit": ("train", "validation"), "validate": ("validation",)}
 
+NO_INSERT = Insert()
+DEFAULT_EXCLUDE = Exclude()
+
 
 class NegClapDataModule(pl.LightningDataModule):
     """Batches of clips and captions for training, validation and test.
@@ -68,8 +71,8 @@ class NegClapDataModule(pl.LightningDataModule):
         text_kinds: frozenset[TextKind] = frozenset(),
         batch_size: int = 128,
         excerpt_s: float = 4.0,
-        insert: Insert = Insert(),  # noqa: B008  # frozen, safe to share
-        exclude: Exclude = Exclude(),  # noqa: B008  # frozen, safe to share
+        insert: Insert = NO_INSERT,
+        exclude: Exclude = DEFAULT_EXCLUDE,
         train_split: str = "train",
         validation_split: str = "validation",
         test_split: str = "test",

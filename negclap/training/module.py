@@ -36,6 +36,8 @@ from negclap.training.objective import EmbeddedTexts, Objective
 from negclap.training.optimizer import parameter_groups, training_steps, warmup_cosine
 from negclap.training.resume import is_dev_run
 
+DEFAULT_LOSSES = LossTerms()
+
 
 class NegClapModule(pl.LightningModule):
     """Trains and tests a `NegClap` model.
@@ -74,7 +76,7 @@ class NegClapModule(pl.LightningModule):
         self,
         audio_encoder: AudioEncoder,
         text_encoder: TextEncoder,
-        losses: LossTerms = LossTerms(),  # noqa: B008  # frozen, safe to share
+        losses: LossTerms = DEFAULT_LOSSES,
         embed_dim: int = 128,
         temperature: float = 0.07,
         learning_rate: float = 1e-3,

@@ -174,6 +174,10 @@ def test_a_missing_file_is_reported(open_page, folder, tmp_path, missing):
     (tmp_path / missing).rename(gone)
     page.get_by_role("button", name="Try again").click()
     expect(alert).to_be_hidden()
+    if missing == "trials.js":
+        start_button(page).click()
+    expect_trial(page, 1)
+    assert not alert.is_visible()
 
 
 def test_the_page_fits_a_phone(open_page, folder):
