@@ -31,8 +31,8 @@ from negclap.parallel import map_ahead
 from negclap.progress import Progress
 from negclap.rng import derive_seed, stream
 from negclap.storage import atomic_write, exists, is_command, join
-from negclap.text.detect import denied_spans
-from negclap.text.negate import is_negated, is_within
+from negclap.text.detect import DENYING, Negation, find_negations
+from negclap.text.negate import is_within
 from negclap.text.tag_list import TagList, everyday_terms, read_tag_list
 from negclap.text.templates import write_captions
 from negclap.text.vocabulary import Vocabulary
@@ -91,6 +91,7 @@ class Summary:
         tags: Size of the vocabulary.
         denied: Tracks with a tag that negates another one ("no vocals").
         contradicted: Negated tags that are left out because another tag contradicts them.
+        unsure: Denials in captions that are left out because the caption may mean something else.
         left_out_tags: Reasons by raw tag that is left out.
         mention_rate: Share of captions that mention at least one tag.
         rejected: Rejections by reason.
@@ -105,6 +106,7 @@ class Summary:
     tags: int = 0
     denied: int = 0
     contradicted: int = 0
+    unsure: int = 0
     left_out_tags: dict[str, str] = field(default_factory=dict)
     mention_rate: float = 0.0
     rejected: Counter[str] = field(default_factory=Counter)
@@ -331,7 +333,9 @@ def _canonical(
         present, absent = canonical.present, canonical.denied
         meta = dict(track.meta)
         if not track.tags:
-            present, absent = tags_in_captions(track.captions, tags.vocabulary)
+            doubted: list[Negation] = []
+            present, absent = tags_in_captions(track.captions, tags.vocabulary, doubted.append)
+            summary.unsure += len(doubted)
             meta |= {"tags": "found in captions"} if present or absent else {}
         captions = track.captions
         if present and not captions:
@@ -355,22 +359,33 @@ def _canonical(
 
 
 def tags_in_captions(
-    captions: Iterable[Caption], vocabulary: Vocabulary
+    captions: Iterable[Caption],
+    vocabulary: Vocabulary,
+    doubt: Callable[[Negation], None] = lambda negation: None,
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the tags that captions affirm, and those that they negate.
+    """Return the tags that captions affirm, and those that they surely deny.
 
-    A tag that one caption affirms and another negates counts as affirmed. Mentions after an
-    ambiguous cue ("drop the bass") count as neither.
+    A tag that one caption affirms and another denies counts as affirmed. Mentions in a negation
+    that is neither ("no drums until the chorus", "drop the bass") count as neither.
+
+    Args:
+        captions: The captions of a track.
+        vocabulary: The tags.
+        doubt: Called with each denial of a tag that is not sure.
     """
     affirmed: dict[str, None] = {}
     negated: dict[str, None] = {}
     for caption in captions:
-        mentions = vocabulary.find(caption.text)
-        spans = denied_spans(caption.text)
-        for index, mention in enumerate(mentions):
-            if is_within(mention, spans):
-                negated[mention.tag] = None
-            elif not is_negated(caption.text, mentions, index):
+        negations = find_negations(caption.text, vocabulary)
+        for negation in negations:
+            tags = [tag for name in negation.names if (tag := vocabulary.name_of(name))]
+            if negation.denies:
+                negated |= dict.fromkeys(tags)
+            elif negation.kind in DENYING and tags:
+                doubt(negation)
+        spans = [n.phrase_span for n in negations if not n.leaves_present]
+        for mention in vocabulary.find(caption.text):
+            if not is_within(mention, spans):
                 affirmed[mention.tag] = None
     implied = set(affirmed).union(*map(vocabulary.ancestors, affirmed))
     return tuple(affirmed), tuple(tag for tag in negated if tag not in implied)

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from negclap.evaluation.scoring import EmbedTexts
-from negclap.text.detect import DENYING, find_negations
+from negclap.text.detect import find_negations
 from negclap.text.rewrite import remove
 from negclap.text.vocabulary import Vocabulary
 
@@ -39,16 +39,11 @@ def split_negations(text: str, vocabulary: Vocabulary) -> Parts:
     """Split the negations off a text: negated tags by name, other negated phrases verbatim."""
     negated: list[str] = []
     affirmed = text
-    while negations := [
-        negation
-        for negation in find_negations(affirmed, vocabulary)
-        if negation.kind in DENYING
-        and (negation.tag is not None or (negation.kind == "absence" and negation.phrase))
-    ]:
-        last = negations[-1]
-        names = [mention.tag for mention in vocabulary.find(last.phrase)]
-        negated += names or [last.phrase]
-        affirmed = remove(affirmed, last)
+    for negation in reversed(find_negations(text, vocabulary)):
+        if negation.denies:
+            negated += [vocabulary.name_of(name) or name for name in negation.names]
+            if negation.kind != "lexical":  # "instrumental" describes what is there, too
+                affirmed = remove(affirmed, negation)
     return Parts(affirmed or NEUTRAL, tuple(dict.fromkeys(negated)))
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import numpy.typing as npt
 from negclap.data.tracks import read_manifest
 from negclap.errors import InputError
 from negclap.text.detect import Kind, Negation, find_negations
+from negclap.text.negation.words import LIGHT_HEADS, OPEN_MODIFIERS
 from negclap.text.rewrite import affirm
 from negclap.text.vocabulary import Vocabulary, words
 
@@ -29,7 +31,7 @@ class MinedNegation:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the negation for JSON, without the text of the caption."""
-        names = ("cue", "span", "phrase", "kind", "tag")
+        names = ("cue", "span", "phrase", "kind", "tag", "names", "confidence")
         return {"id": self.caption_id, **{name: getattr(self.negation, name) for name in names}}
 
 
@@ -154,8 +156,46 @@ def score_labels(
 def _matches(negation: Negation, label: Label) -> bool:
     start, end = negation.span
     overlaps = start < label.start + len(label.cue) and label.start < end
-    has_head = set(words(label.head)) <= set(words(negation.phrase))
+    has_head = set(words(label.head)) <= {*words(negation.phrase), *words(" ".join(negation.names))}
     return overlaps and has_head and negation.kind == label.kind
+
+
+def score_denied(
+    denied: Sequence[Sequence[str]], labels: Sequence[Sequence[str]]
+) -> tuple[Counts, int]:
+    """Compare the names that each text was found to deny with those that it denies.
+
+    A name is right if it has the head of a label and all of its words ("lead guitar" is right for
+    "guitar", and not the reverse), whatever their endings ("sings" for "singing").
+
+    Returns:
+        The counts, and the number of texts that deny nothing in which nothing was found.
+    """
+    right = extra = missed = clean = 0
+    for names, wanted in zip(denied, labels, strict=True):
+        found, labelled = [list(map(_stems, one)) for one in (names, wanted)]
+        matched = [[name for name in found if _names(name, label)] for label in labelled]
+        right += sum(map(bool, matched))
+        missed += sum(not names for names in matched)
+        wrong = sum(not any(_names(name, label) for label in labelled) for name in found)
+        extra += wrong
+        clean += not wanted and not wrong
+    return Counts(right, extra, missed), clean
+
+
+def _names(name: list[str], label: list[str]) -> bool:
+    return name[-1:] == label[-1:] and set(label) <= set(name)
+
+
+def _stems(name: str) -> list[str]:
+    """Return the words without endings, and without words at the ends that do not narrow them."""
+    found = list(words(name))
+    while len(found) > 1 and found[0] in OPEN_MODIFIERS:
+        found = found[1:]
+    while len(found) > 1 and found[-1] in LIGHT_HEADS:
+        found = found[:-1]
+    bare = [re.sub(r"(?<=\w{3})(?:e?s|ing|ers?|e)$", "", word) for word in found]
+    return [re.sub(r"(?<=\w\w)(\w)\1$", r"\1", word) for word in bare]  # "drumm(ing)"
 
 
 class TextOnly(NamedTuple):

@@ -63,11 +63,13 @@ class TagList:
         for tag in raw:
             spelled = surface(tag)
             phrase = _negated(spelled)
-            found = vocabulary.find(spelled if phrase is None else phrase)
-            if len(found) == 1 and found[0].end - found[0].start == len(phrase or spelled):
-                (mapped.present if phrase is None else mapped.denied)[tag] = found[0].tag
+            name = vocabulary.name_of(spelled if phrase is None else phrase)
+            if name:
+                (mapped.present if phrase is None else mapped.denied)[tag] = name
             else:
                 mapped.left_out[tag] = "not in the vocabulary"
+            if implied := vocabulary.name_of(_implied_absence(spelled)):
+                mapped.denied[tag] = implied
         return mapped
 
     def read(self, raw: Iterable[str]) -> CanonicalTags:
@@ -93,21 +95,7 @@ def read_tag_list(
         categories: Category by raw tag, if the source has them.
         min_count: Tags with fewer tracks, counting all variants, are left out.
     """
-    present: dict[str, str] = {}  # raw tag -> key
-    denied: dict[str, str] = {}  # raw tag -> negated phrase
-    left_out: dict[str, str] = {}
-    for raw in counts:
-        spelled = surface(raw)
-        if not words(spelled):
-            left_out[raw] = "no word"
-            continue
-        phrase = _negated(spelled)
-        if phrase is None:
-            present[raw] = _key(spelled)
-        elif phrase:
-            denied[raw] = phrase
-        else:
-            left_out[raw] = _NO_TAG_NEGATED
+    present, denied, left_out = _sort(counts)
     groups: dict[str, list[str]] = {}
     for raw, key in present.items():
         groups.setdefault(key, []).append(raw)
@@ -122,13 +110,41 @@ def read_tag_list(
         for key, raws in groups.items()
     }
     denied_names = {raw: names.get(_key(phrase)) for raw, phrase in denied.items()}
-    left_out |= {raw: _NO_TAG_NEGATED for raw, name in denied_names.items() if not name}
+    left_out |= {
+        raw: _NO_TAG_NEGATED
+        for raw, name in denied_names.items()
+        if not name and raw not in present
+    }
     return TagList(
         _vocabulary(names, groups, categories or {}),
         {raw: names[key] for raw, key in present.items() if key in names},
         {raw: name for raw, name in denied_names.items() if name},
         left_out,
     )
+
+
+def _sort(tags: Iterable[str]) -> tuple[dict[str, str], dict[str, str], dict[str, str]]:
+    """Return keys by raw tag, negated phrases by raw tag, and reasons to leave a raw tag out.
+
+    A tag such as "instrumental" is present, and negates vocals.
+    """
+    present: dict[str, str] = {}
+    denied: dict[str, str] = {}
+    left_out: dict[str, str] = {}
+    for raw in tags:
+        spelled = surface(raw)
+        phrase = _negated(spelled)
+        if not words(spelled):
+            left_out[raw] = "no word"
+        elif phrase is None:
+            present[raw] = _key(spelled)
+            if implied := _implied_absence(spelled):
+                denied[raw] = implied
+        elif phrase:
+            denied[raw] = phrase
+        else:
+            left_out[raw] = _NO_TAG_NEGATED
+    return present, denied, left_out
 
 
 def everyday_terms() -> Vocabulary:
@@ -174,12 +190,18 @@ def _negated(spelled: str) -> str | None:
 
     "" means that the tag negates, but not simply a phrase ("no other instruments").
     """
-    negations = find_negations(spelled)
-    if not negations or negations[0].kind == "pseudo" or negations[0].span[0] > 0:
+    negations = [n for n in find_negations(spelled) if n.kind not in ("pseudo", "lexical")]
+    if not negations or min(negations[0].span[0], negations[0].phrase_span[0]) > 0:
         return None
     (first, *more) = negations
-    whole = first.phrase_span[1] == len(spelled)
+    whole = max(first.span[1], first.phrase_span[1]) == len(spelled)
     return first.phrase if first.kind == "absence" and whole and not more else ""
+
+
+def _implied_absence(spelled: str) -> str:
+    """Return what a tag says is absent besides itself: "vocals" for "instrumental"; "" for none."""
+    names = (name for n in find_negations(spelled) if n.kind == "lexical" for name in n.names)
+    return next(names, "")
 
 
 def _vocabulary(

@@ -171,6 +171,11 @@ class Vocabulary:
                 found.append(Mention(name, word.start(), past))
         return found
 
+    def name_of(self, text: str) -> str | None:
+        """Return the tag that ``text`` as a whole is a name of; None for "lead guitar"."""
+        whole = (mention.tag for mention in self.find(text) if mention[1:] == (0, len(text)))
+        return next(whole, None)
+
     def related(self, name: str) -> frozenset[str]:
         """Return the tag itself and all its broader and narrower tags."""
         return self._related.get(name) or frozenset((name,))
