@@ -25,7 +25,9 @@ def problem(text: str) -> str:
     return f'<p class="negclap-problem" role="alert">{escape(text)}</p>'
 
 
-def cards(name: str, hits: Sequence[Hit], movements: Sequence[str], place: int) -> str:
+def cards(
+    name: str, hits: Sequence[Hit], movements: Sequence[str], place: int, reading: str = ""
+) -> str:
     """Return tracks as a list.
 
     Args:
@@ -33,6 +35,7 @@ def cards(name: str, hits: Sequence[Hit], movements: Sequence[str], place: int) 
         hits: The results, best first.
         movements: Per result, how an exclusion moves it; empty strings without an exclusion.
         place: Position of the index among the server's indices.
+        reading: How the query was read, if there is something to say.
     """
     if not hits:
         return note(EMPTY)
@@ -40,7 +43,8 @@ def cards(name: str, hits: Sequence[Hit], movements: Sequence[str], place: int) 
         _card(rank, hit, movement, place)
         for rank, (hit, movement) in enumerate(zip(hits, movements, strict=True), start=1)
     )
-    return f'<p class="negclap-model">{escape(name)}</p><ol class="negclap-hits">{items}</ol>'
+    read = note(reading) if reading else ""
+    return f'<p class="negclap-model">{escape(name)}</p>{read}<ol class="negclap-hits">{items}</ol>'
 
 
 def _card(rank: int, hit: Hit, movement: str, place: int) -> str:

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,9 @@ import gradio as gr
 from negclap.app.cards import HINT, cards, find_movements, note, problem
 from negclap.errors import InputError
 from negclap.search import Hit, Index
+from negclap.text.rewrite import split_negations
+from negclap.text.tag_list import everyday_terms
+from negclap.text.vocabulary import Vocabulary
 
 LONGEST_TEXT = 500  # characters
 _SHOWN, _COMPARED = 10, 200
@@ -63,13 +67,28 @@ class Finder:
 
         try:
             before = search(())
+            reading = read_query(text)
             if not excluded:
-                return cards(name, before[:_SHOWN], [""] * len(before[:_SHOWN]), place)
+                return cards(name, before[:_SHOWN], [""] * len(before[:_SHOWN]), place, reading)
             after = search(excluded)
         except InputError as error:
             return problem(str(error).replace(str(like), "the uploaded file"))
         shown, other = (after, before) if ranking == AFTER else (before, after)
-        return cards(name, shown[:_SHOWN], find_movements(shown[:_SHOWN], other), place)
+        return cards(name, shown[:_SHOWN], find_movements(shown[:_SHOWN], other), place, reading)
+
+
+def read_query(text: str) -> str:
+    """Return what a query excludes in words: "read as: calm piano; without drums"; "" if nothing.
+
+    The model embeds the whole text; this only shows what the words say.
+    """
+    affirmed, negated = split_negations(text, _terms())
+    return f"Read as: {affirmed}; without {', '.join(negated)}." if negated else ""
+
+
+@cache
+def _terms() -> Vocabulary:
+    return everyday_terms()
 
 
 def build_page(finder: Finder, benchmark: Path | None) -> Any:

@@ -1,4 +1,4 @@
-"""`negclap inspect`: verify shards, preview Negation insert."""
+"""`negclap inspect`: verify shards, preview Negation insert, list denials."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -7,18 +7,20 @@ from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
 
 from negclap.commands.options import MANIFEST, add_subcommands, chosen, new_parser
-from negclap.commands.tables import print_table
+from negclap.commands.tables import print_counts, print_table
 from negclap.errors import InputError
 
 if TYPE_CHECKING:
-    from negclap.text.inspection import TextInspection
+    from negclap.text.inspection import DenialInspection, TextInspection
 
 
 def parser() -> ArgumentParser:
     """Return the parser of the command."""
     shards = new_parser("inspect shards", "Compare shards with their checksums.")
     shards.add_argument("folder", help="Folder or URL that negclap prepare shards wrote.")
-    text = new_parser("inspect text", "Show what Negation insert does to the captions.")
+    text = new_parser(
+        "inspect text", "Show what the captions deny, and what Negation insert does to them."
+    )
     add = text.add_argument
     add("manifest", type=Path, help=MANIFEST)
     add("--p", type=float, default=0.6, help="Probability of an insertion.")
@@ -29,7 +31,7 @@ def parser() -> ArgumentParser:
         help="What decides which tags are absent, as in data.insert.absent_from.",
     )
     add("--seed", type=int, default=0, help="Seed of the insertions.")
-    add("--samples", type=int, default=50, help="Captions to print.")
+    add("--samples", type=int, default=50, help="Captions to print of each kind.")
     add("--json", type=Path, help="File to write the counts and samples to.")
     parser = new_parser("inspect", "Look at training data.")
     add_subcommands(parser, "SUBJECT", [shards, text])
@@ -62,19 +64,34 @@ def _inspect_shards(folder: str) -> None:
 def _inspect_text(options: Namespace) -> None:
     from negclap.data.tracks import read_manifest, read_vocabulary
     from negclap.storage import write_json
-    from negclap.text.inspection import inspect_insertions
+    from negclap.text.inspection import inspect_denials, inspect_insertions
 
+    tracks, vocabulary = read_manifest(options.manifest), read_vocabulary(options.manifest)
+    denials = inspect_denials(tracks, vocabulary, seed=options.seed, samples=options.samples)
     inspection = inspect_insertions(
-        read_manifest(options.manifest),
-        read_vocabulary(options.manifest),
+        tracks,
+        vocabulary,
         p=options.p,
         absent_from=options.absent_from,
         seed=options.seed,
         samples=options.samples,
     )
     _print_insertions(inspection)
+    _print_denials(denials)
     if options.json:
-        write_json(options.json, inspection.as_dict())
+        write_json(options.json, inspection.as_dict() | {"denials": denials.as_dict()})
+
+
+def _print_denials(denials: "DenialInspection") -> None:
+    console = Console(highlight=False)
+    console.print(
+        f"{denials.sure_count} denials in captions are sure, {denials.unsure_count} are not"
+    )
+    print_counts("negations in captions", denials.kinds)
+    for title, rows in (("sure", denials.sure), ("unsure", denials.unsure)):
+        for track_id, caption, names, doubt in rows:
+            reason = f" ({doubt})" if doubt else ""
+            console.print(f"{title}: {track_id}: no {names}{reason}\n  {caption}", markup=False)
 
 
 def _print_insertions(inspection: "TextInspection") -> None:

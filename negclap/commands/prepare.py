@@ -99,5 +99,6 @@ def _print_summary(path: Path, summary: Summary) -> None:
         f"{summary.rejected.total()} rejected (rejected.jsonl); {summary.tags} tags, "
         f"{summary.without_tags} tracks without tags; {100 * summary.mention_rate:.1f} % of the "
         f"captions mention a tag; {summary.denied} tracks have a negated tag, "
-        f"{summary.contradicted} negated tags contradicted by another tag"
+        f"{summary.contradicted} negated tags contradicted by another tag; {summary.unsure} "
+        "unsure denials in captions left out (see: negclap inspect text)"
     )

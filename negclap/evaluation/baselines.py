@@ -12,8 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from negclap.evaluation.scoring import EmbedTexts
-from negclap.text.detect import find_negations
-from negclap.text.rewrite import remove
+from negclap.text.rewrite import split_negations
 from negclap.text.vocabulary import Vocabulary
 
 Method = Literal["boolean", "spherical", "removal"]
@@ -24,27 +23,6 @@ GRIDS: dict[Method, tuple[float, ...]] = {
     "removal": (0.0,),
 }
 """Values of each method's parameter to choose from on validation."""
-NEUTRAL = "music"
-"""The affirmed part of a text that affirms nothing."""
-
-
-class Parts(NamedTuple):
-    """The affirmed part of a text, and its negated parts."""
-
-    affirmed: str
-    negated: tuple[str, ...]
-
-
-def split_negations(text: str, vocabulary: Vocabulary) -> Parts:
-    """Split the negations off a text: negated tags by name, other negated phrases verbatim."""
-    negated: list[str] = []
-    affirmed = text
-    for negation in reversed(find_negations(text, vocabulary)):
-        if negation.denies:
-            negated += [vocabulary.name_of(name) or name for name in negation.names]
-            if negation.kind != "lexical":  # "instrumental" describes what is there, too
-                affirmed = remove(affirmed, negation)
-    return Parts(affirmed or NEUTRAL, tuple(dict.fromkeys(negated)))
 
 
 def boolean(affirmed: Tensor, negated: Tensor, weight: float) -> Tensor:

@@ -1,4 +1,4 @@
-"""Statistics of Negation insert on a set of captions, with samples to read."""
+"""Statistics and samples of what is done with a set of captions: insertions, and denials."""
 
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from negclap.rng import stream
+from negclap.text.detect import DENYING, find_negations
 from negclap.text.negate import AbsentFrom, Insertion, insert_negation
 from negclap.text.vocabulary import Vocabulary
 
@@ -76,6 +77,45 @@ def inspect_insertions(
     return TextInspection(
         len(texts), without_tag, len(changed), tags, cues, positions, prevented, shown
     )
+
+
+@dataclass(frozen=True)
+class DenialInspection:
+    """What captions deny, and random samples (track id, caption, denied names, doubt).
+
+    ``kinds`` counts the negations of all captions by kind. ``sure`` are denials that
+    ``negclap prepare`` believes, ``unsure`` those that it leaves out.
+    """
+
+    kinds: Counter[str]
+    sure_count: int
+    unsure_count: int
+    sure: list[tuple[str, str, str, str]]
+    unsure: list[tuple[str, str, str, str]]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the fields as plain data for JSON."""
+        return vars(self) | {"kinds": dict(self.kinds)}
+
+
+def inspect_denials(
+    tracks: Sequence[Any], vocabulary: Vocabulary, *, seed: int, samples: int
+) -> DenialInspection:
+    """Find the negations in the captions of tracks."""
+    kinds: Counter[str] = Counter()
+    sure: list[tuple[str, str, str, str]] = []
+    unsure: list[tuple[str, str, str, str]] = []
+    for track in tracks:
+        for caption in track.captions:
+            for negation in find_negations(caption.text, vocabulary):
+                kinds[negation.kind] += 1
+                if negation.kind in DENYING:
+                    names = ", ".join(negation.names)
+                    row = (track.track_id, caption.text, names, negation.doubt)
+                    (sure if negation.denies else unsure).append(row)
+    rng = stream(seed, "denials")
+    shown = [rng.sample(rows, min(samples, len(rows))) for rows in (sure, unsure)]
+    return DenialInspection(kinds, len(sure), len(unsure), *shown)
 
 
 def _prevented_share(text: str, tags: Collection[str], vocabulary: Vocabulary) -> float:

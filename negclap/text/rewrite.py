@@ -1,8 +1,10 @@
-"""Rewrite captions: affirm or remove a negation."""
+"""Rewrite texts: affirm or remove a negation, split the negations off."""
 
 import re
+from typing import NamedTuple
 
 from negclap.text.detect import Negation, find_negations
+from negclap.text.vocabulary import Vocabulary
 
 _AFFIRMATIVE: tuple[tuple[str, str], ...] = (
     (r"no|zero", "some"),
@@ -68,3 +70,26 @@ def remove(caption: str, negation: Negation) -> str:
     after = after[closing.end() :] if closing else after
     text = f"{before.rstrip(' ,')} {after.lstrip(' ,')}" if before.strip() else after.lstrip(" ,.")
     return re.sub(r"\s+([.,;!?])", r"\1", re.sub(r"([.!?])\s*[.,]", r"\1", text)).strip(" ,")
+
+
+NEUTRAL = "music"
+"""The affirmed part of a text that affirms nothing."""
+
+
+class Parts(NamedTuple):
+    """The affirmed part of a text, and its negated parts."""
+
+    affirmed: str
+    negated: tuple[str, ...]
+
+
+def split_negations(text: str, vocabulary: Vocabulary) -> Parts:
+    """Split what a text surely denies off it: tags by name, other nouns of music as written."""
+    affirmed = text
+    negated: list[str] = []
+    for negation in reversed([n for n in find_negations(text, vocabulary) if n.denies]):
+        names = [vocabulary.name_of(name) or name for name in negation.names]
+        negated = [*names, *negated]
+        if negation.kind != "lexical":  # "instrumental" describes what is there, too
+            affirmed = remove(affirmed, negation)
+    return Parts(affirmed or NEUTRAL, tuple(dict.fromkeys(negated)))

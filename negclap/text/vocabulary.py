@@ -172,9 +172,15 @@ class Vocabulary:
         return found
 
     def name_of(self, text: str) -> str | None:
-        """Return the tag that ``text`` as a whole is a name of; None for "lead guitar"."""
-        whole = (mention.tag for mention in self.find(text) if mention[1:] == (0, len(text)))
-        return next(whole, None)
+        """Return the tag that ``text`` is a name of, in singular or plural; None for a part of it.
+
+        "guitars" is a name of "guitar", "lead guitar" is not.
+        """
+        for name in (text, f"{text}s", text.removesuffix("s")):
+            for mention in self.find(name):
+                if (mention.start, mention.end) == (0, len(name)):
+                    return mention.tag
+        return None
 
     def related(self, name: str) -> frozenset[str]:
         """Return the tag itself and all its broader and narrower tags."""

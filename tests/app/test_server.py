@@ -109,6 +109,14 @@ def test_an_empty_query_gives_a_hint_and_exclusions_move_tracks(index):
     assert before.count("band") == plain.count("band")
 
 
+def test_what_the_words_of_a_query_exclude_is_shown(index):
+    finder = Finder({"tones": index})
+    (shown,) = finder.find("piano <b> -drums", ["2"], AFTER, None)
+    assert "Read as: piano &lt;b&gt;; without drums" in shown
+    (plain,) = finder.find("piano, no drums until the chorus", [], AFTER, None)
+    assert "Read as" not in plain
+
+
 def test_movements_give_the_rank_in_the_other_ranking():
     hits = [Hit(track, "x", 0.0, 0.0, 1.0, 1.0) for track in range(4)]
     assert find_movements([hits[2], hits[1], hits[0], hits[3]], hits[:3]) == [

@@ -11,7 +11,7 @@ from negclap.evaluation.baselines import boolean, embed_parts, spherical, split_
     ("text", "affirmed", "negated"),
     [
         ("slow piano, no drums", "slow piano", ("drums",)),
-        ("piano without drums or vocals, not fast", "piano", ("fast", "drums", "vocals")),
+        ("piano without drums or vocals, not fast", "piano", ("drums", "vocals", "fast")),
         ("no drums, with piano", "with piano", ("drums",)),
         ("no drums", "music", ("drums",)),
         ("slow piano", "slow piano", ()),

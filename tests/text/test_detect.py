@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 from typing import get_args
 
@@ -6,7 +7,8 @@ import pytest
 
 from negclap.evaluation.mining import score_denied
 from negclap.text.detect import Kind, find_negations
-from negclap.text.rewrite import affirm, remove
+from negclap.text.rewrite import affirm, remove, split_negations
+from negclap.text.tag_list import everyday_terms
 
 FOLDER = Path(__file__).parent
 
@@ -141,6 +143,32 @@ def test_denied_attributes_are_found(name, precision, recall, denying_nothing):
     assert counts.precision >= precision
     assert counts.recall >= recall
     assert clean / labels.count([]) >= denying_nothing
+
+
+def test_the_search_for_cues_passes_over_no_negation(monkeypatch):
+    """Most texts are done after one search for cues; it must not lose any that has a negation."""
+    paths = [FOLDER / "sentences" / "development.jsonl", FOLDER / "written_captions.jsonl"]
+    entries = [json.loads(line) for path in paths for line in path.read_text().splitlines()]
+    texts = [entry.get("text") or entry["caption"] for entry in entries]
+    found = [find_negations(text) for text in texts]
+    monkeypatch.setattr("negclap.text.detect.ANY", re.compile(""))
+    assert [find_negations(text) for text in texts] == found
+
+
+@pytest.mark.parametrize(
+    ("text", "affirmed", "negated"),
+    [
+        ("calm piano without drums or bass", "calm piano", ("drums", "bass")),
+        ("piano -drums -vocals", "piano", ("drums", "vocals")),
+        ("Vocals: none. slow techno", "slow techno", ("vocals",)),
+        ("drums? no thanks, harp please", "harp please", ("drums",)),
+        ("instrumental jazz", "instrumental jazz", ("vocals",)),
+        ("no lead guitar", "music", ("lead guitar",)),
+        ("no drums until the chorus", "no drums until the chorus", ()),
+    ],
+)
+def test_split_negations(text, affirmed, negated):
+    assert split_negations(text, everyday_terms()) == (affirmed, negated)
 
 
 @pytest.mark.parametrize(

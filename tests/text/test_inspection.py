@@ -1,9 +1,10 @@
-from negclap.text.inspection import inspect_insertions
+from types import SimpleNamespace
+
+from negclap.text.inspection import inspect_denials, inspect_insertions
+from negclap.text.vocabulary import Tag, Vocabulary
 
 
 def test_counts_are_consistent(tracks, chorales):
-    from negclap.text.vocabulary import Vocabulary
-
     vocabulary = Vocabulary.load(chorales / "vocabulary.json")
     report = inspect_insertions(
         tracks, vocabulary, p=0.6, absent_from="absent_tags", seed=0, samples=5
@@ -13,3 +14,15 @@ def test_counts_are_consistent(tracks, chorales):
     assert report.inserted == report.tags.total() == report.cues.total()
     assert abs(report.inserted / report.captions - 0.6) < 0.1
     assert len(report.samples) == 5
+
+
+def test_sure_and_unsure_denials_are_counted_and_sampled():
+    texts = ["no drums", "piano without drums", "no gleeblorp", "no drums yet", "loud"]
+    captions = [SimpleNamespace(text=text) for text in texts]
+    tracks = [SimpleNamespace(track_id="a", captions=captions)]
+    vocabulary = Vocabulary((Tag("drums"), Tag("piano")))
+    report = inspect_denials(tracks, vocabulary, seed=0, samples=1)
+    assert report.kinds == {"absence": 3, "partial": 1}
+    assert (report.sure_count, report.unsure_count) == (2, 1)
+    assert len(report.sure) == 1
+    assert report.unsure == [("a", "no gleeblorp", "gleeblorp", "not a musical term")]

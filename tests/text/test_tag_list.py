@@ -51,6 +51,18 @@ def test_negated_tags_become_the_absence_of_a_tag(tags):
     }
 
 
+def test_a_tag_that_contains_a_denial_is_present_and_denies():
+    tags = read_tag_list({"instrumental": 3, "male vocals": 2, "drumless": 1, "drums": 1})
+    assert tags.present["instrumental"] == "instrumental"
+    assert tags.denied == {"instrumental": "vocals", "drumless": "drums"}
+    assert tags.read(["instrumental", "drumless"]) == (("instrumental",), ("vocals", "drums"), ())
+    assert tags.read(["instrumental", "male vocals"]) == (
+        ("instrumental", "male vocals"),
+        (),
+        ("vocals",),
+    )
+
+
 def test_broader_tags_come_from_last_words_and_the_table(tags):
     vocabulary = tags.vocabulary
     assert vocabulary["electric guitar"].broader == ("guitar",)

@@ -180,6 +180,7 @@ NEGATORS = word_set(
     """not never no nobody none neither nor hardly scarcely barely without cannot lacks lack rarely
     avoid avoids exclude excludes excluding skip"""
 )
+SERIES = word_set("no nor zero neither nobody without none")
 NEGATED_VERB = re.compile(r"\w+n't|(?:do|does|did|is|are|was|were|ca|wo|has|have|had)nt")
 NOT_GUESSED = re.compile(r"never (?:guess|know|think)|(?:can't|cannot|couldn't|cant) believe")
 """Negators that do not negate what follows: "you'd never guess there is no drummer"."""

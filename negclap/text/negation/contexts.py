@@ -97,8 +97,8 @@ def _is_nested(p: Passage, start: int) -> bool:
             return False
         if word in patterns.NEGATORS or patterns.NEGATED_VERB.fullmatch(word):
             guess = patterns.NOT_GUESSED.match(f"{word} {p.word(i + 1)}")
-            series = p.word(start) in ("no", "nor", "zero") and word in patterns.NEGATORS
-            return not guess and not (series and word != "not")  # "no drums no bass" is a series
+            series = p.word(start) in ("no", "nor", "zero") and word in patterns.SERIES
+            return not guess and not series  # "no drums no bass" is a series
     return False
 
 

@@ -219,7 +219,11 @@ class Passage:
     def _is_unknown_head(self, i: int) -> bool:
         """Whether a plural ends the phrase: "drum calls", not "instrument overpowers the voice"."""
         word, following = self.word(i), self.word(i + 1)
-        noun = word.isalpha() and self._is_plural(i) and word not in classes.STOPS
+        noun = (
+            word.isalpha()
+            and self._is_plural(i)
+            and word not in classes.STOPS | classes.PRESENCE_VERBS
+        )
         closes = following in (classes.PREPOSITIONS - {"to"}) | classes.BE | {"and", "or", "here"}
         return noun and i not in self._terms and (closes or not following[:1].isalnum())
 

@@ -38,9 +38,9 @@ ADVERBS = word_set(
     """only just even also too very really so quite rather much more most less least always ever
     already still again now then once anymore either else instead together alone anywhere
     everywhere somewhere involved included needed required heard audible present used played
-    featured whatsoever please thanks yes yep though however surely simply altogether alike
-    throughout underneath underlying left around sung performed recorded necessary allowed wanted
-    detectable available at"""
+    featured whatsoever please pls plz thanks thx yes yep though however surely simply altogether
+    alike throughout underneath underlying left around sung performed recorded necessary allowed
+    wanted detectable available at"""
 )
 VERBS = word_set(
     """seem seems seemed sound sounds sounded make makes made making give gives gave giving keep
@@ -75,7 +75,8 @@ PARTS = word_set(
     drum chant chants growls vibrato reverb delay distortion tuning dub edit kick stem stems
     concerto sonata suite drone hat hats bell bells organ whistle lyrics singing voice voices synth
     lead guitar guitars leads metal rock pop jazz rap channel channels layer layers call calls
-    wobble wobbles drumming overdub overdubs"""
+    wobble wobbles drumming overdub overdubs crash
+    crashes"""
 )
 """Nouns that a musical term may modify: "guitar solo" is narrower than "guitar"."""
 LEADING = word_set("solo lead backing bass vocal")
