@@ -81,7 +81,7 @@ def find_negations(caption: str, vocabulary: Vocabulary | None = None) -> list[N
     if not ANY.search(normalise(caption)):
         return []
     p = Passage(caption, vocabulary)
-    found = [_judged(p, one) for one in _apply_rules(p)]
+    found = [_judged(p, one) for one in _apply_rules(p, _windows(p.text))]
     negations = sorted((_negation(p, one, vocabulary) for one in found), key=lambda n: n.span)
     return _doubt_contradictions(p, negations)
 
@@ -91,10 +91,26 @@ def denied_spans(caption: str) -> list[Span]:
     return [n.phrase_span for n in find_negations(caption) if n.kind in DENYING]
 
 
-def _apply_rules(p: Passage) -> Iterator[Found]:
+_SENTENCE_ENDS = re.compile(r"(?<=[.!\n])(?<!\bdr\.)\s+(?=[^\s\d])")
+"""Not in "no. 2" and "drums? none"."""
+
+
+def _windows(text: str) -> list[Span]:
+    """Return the sentences that may have a negation; those that adjoin are one."""
+    found: list[Span] = []
+    start = 0
+    for end in [*(match.start() for match in _SENTENCE_ENDS.finditer(text)), len(text)]:
+        if ANY.search(text, start, end):
+            first = found.pop()[0] if found and found[-1][1] == start else start
+            found.append((first, end))
+        start = end
+    return found
+
+
+def _apply_rules(p: Passage, windows: Sequence[Span]) -> Iterator[Found]:
     claimed: list[Span] = []
     for pattern, rule in RULES:
-        for match in pattern.finditer(p.text):
+        for match in (m for window in windows for m in pattern.finditer(p.text, *window)):
             found = rule(Cue.of(p, match))
             if found is None or any(_overlap(found.cue, span) for span in claimed):
                 continue

@@ -83,7 +83,7 @@ def _is_backing(cue: Cue) -> bool:
         return True
     if after in (":", "=") and p.word(cue.after + 1) in ("yes", "no", "true", "false"):
         return True
-    if cue.word(-1) == "the" and after in classes.VERBS | classes.BE | {"consists"}:
+    if cue.word(-1) == "the" and after in classes.VERBS | classes.BE | classes.HAVE | {"consists"}:
         return True
     if cue.word(-2) == "of" and cue.word(-1) == "the":
         return True

@@ -294,7 +294,8 @@ def verb_not(cue: Cue) -> Found | None:
     if (verb in _JUDGING and not got) or cue.word(-1) == "need":
         return cue.found("wish", one)
     following = p.word(cue.after)
-    if match["verb"] in _DEEDS and following not in ("any", "a", "an"):
+    any_object = match.group().endswith("any") or following in ("a", "an")
+    if match["verb"] in _DEEDS and not any_object:
         return None
     if re.match(patterns.QUANTITY + r"\b", p.text[match.end() :].lstrip()):
         return cue.found("degree", one)

@@ -18,6 +18,8 @@ def absent(cue: Cue) -> Found | None:
         return None
     if cue.match.group() == cue.match["word"] and not (_is_closed(cue) and _is_participle(cue)):
         return None  # "music lacking drums", "The band abandoned vocals", "a techno cut"
+    if cue.match["word"] in _TRANSITIVE and p.word(cue.after) in ("any", "a", "an"):
+        return None  # "The percussion does not play any cymbals"
     kind = _kind_of_cue(cue, phrases) or _kind_after(cue)
     return cue.found(kind or "absence", phrases, start=phrases[0].start, end=cue.after)
 
@@ -71,6 +73,7 @@ def _is_voice(p: Passage, phrase: NounPhrase) -> bool:
     return any(CONCEPT_OF.get(word) == "vocals" for word in p.slice(phrase.start, phrase.end))
 
 
+_TRANSITIVE = word_set("play plays sing sings feature features")
 _AFFIRMING = word_set("includes include has have features restores")
 NEARLY = word_set("almost nearly mostly largely partly virtually practically")
 _FULLY = word_set("entirely completely fully totally")
