@@ -7,10 +7,10 @@
 - `cues`: the negation cues, seen and held-out (data)
 - `negate`: Negation insert, half and fully negated captions
 - `detect`: finds negations in human-written captions
-- `negation_patterns`: words and regular expressions for `detect` (data)
-- `rewrite`: affirms or removes a detected negation
+- `negation`: the grammar of negation, for `detect`
+- `rewrite`: affirms or removes a detected negation, splits the negations off a text
 - `templates`: writes captions from tags
 - `compose`: writes captions from claims, and exclusion captions with false variants
 - `probes`: the texts per clip that validation, test and benchmark use
-- `inspection`: statistics of Negation insert on a set of captions
+- `inspection`: statistics of Negation insert on a set of captions, and what they deny
 """

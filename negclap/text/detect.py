@@ -35,7 +35,7 @@ class Negation:
         cue: The negating words, as written ("no", "does not have any").
         span: Character offsets of the cue, ``text[span[0]:span[1]]``.
         phrase: The negated phrase, as written ("drums, bass or vocals"); may be empty.
-        kind: What the negation says; see the table of kinds in docs/data.md.
+        kind: What the negation says; see the table in docs/data.md.
         tag: The tag or everyday concept that ``names`` begins with, if any.
         phrase_span: Character offsets of the phrase.
         names: What is negated, one by one and in lower case, without words that do not narrow it:

@@ -125,10 +125,10 @@ def test_unknown_nouns_are_denied_but_not_surely():
 @pytest.mark.parametrize(
     ("name", "precision", "recall", "denying_nothing"),
     [
-        ("development", 0.98, 0.93, 0.99),
+        ("development", 0.98, 0.91, 0.98),
         # The two below are test sets: nobody who changed the detector has read them.
-        ("frozen", 0.96, 0.88, 0.97),
-        ("unseen", 0.95, 0.89, 0.95),
+        ("frozen", 0.96, 0.89, 0.97),
+        ("unseen", 0.96, 0.9, 0.96),
     ],
 )
 def test_denied_attributes_are_found(name, precision, recall, denying_nothing):

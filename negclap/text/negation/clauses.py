@@ -83,8 +83,17 @@ def inverted(cue: Cue) -> Found | None:
         return cue.found("absence", phrases)
     if p.slice(i, i + 2) == ["to", "be"] and p.word(i + 2) in classes.PRESENT:
         return cue.found("absence", phrases, end=i + 3)
-    present = p.word(i) in classes.PRESENT | classes.PRESENCE_VERBS - {"sound", "sounds", "play"}
+    alone = p.ends(i + 1) or p.word(i) not in ("sound", "sounds", "play")
+    present = alone and p.word(i) in classes.PRESENT | classes.PRESENCE_VERBS
     return cue.found("absence" if present else "predicate", phrases, end=i + 1)
+
+
+def so_too(cue: Cue) -> Found | None:
+    """Absence for "The fiddle is gone, and so is the harp"."""
+    p, phrases = cue.p, cue.object()
+    before = p.text_of(p.clause(cue.first)[0], cue.first)
+    absent = re.search(rf"\b{patterns.REMOVED}\b", before)
+    return cue.found("absence", phrases) if absent and p.is_musical(phrases) else None
 
 
 def not_a(cue: Cue) -> Found | None:

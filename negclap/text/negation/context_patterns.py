@@ -33,7 +33,7 @@ EXCEPT = _any(
     "save (?:one|two|three|a|an|the|for|his|her); bar (?:one|two|a|the); but for",
 )
 EXCEPT_FIRST = re.compile(
-    r"\s*(?:aside|apart|bar|except|other than|besides|save for)\b(?! from the absence)"
+    r"\s*(?:aside|apart|bar|excluding|except|other than|besides|save for)\b(?! from the absence)"
 )
 
 PART_OF_WHOLE = _any(
@@ -46,7 +46,8 @@ PART_OF_WHOLE = _any(
     rf"(?<!these )(?<!this )(?<!its ){_NUMBER} {_TIMES} (?:(?:of|with)\s*$|later)",
     rf"(?:on|in|only) (?:the |its )?{_NUMBER} (?:song|track|piece|record|number)s?",
     rf"(?:one|two|three|some|half|most|{_NUMBER}) of (?:them|the two|its|his|her|these|the \w+s)",
-    "out of (?:ten|twelve|eight); halfway; by the (?:last|end|final); bonus (?:disc|track)",
+    "(?:during|in|until|before|at) the (?:\\w+ )?solos?; out of (?:ten|twelve|eight)"
+    "; halfway; by the (?:last|end|final); bonus (?:disc|track)",
 )
 """A part of the recording, or one of several recordings."""
 PART_BEFORE = re.compile(
@@ -80,7 +81,7 @@ PHASE = _any(
     "(?:of|with|where|when)",
     "temporarily; partly; once (?:the|a|it); after (?:the|a|an|its|that|which); until; till",
     "(?:for |during )most of; by the time; when; whenever; as soon as",
-    "half (?:of )?(?:the|a) (?:song|track|time|piece|record)",
+    "half (?:of )?(?:the|a) (?:song|track|time|piece|record)s?",
     "only the (?:first|second|third|last|next); (?:side|disc) (?:one|two|three|four|[abcd12])",
 )
 """Times before a negation: "starts without drums"."""
@@ -88,7 +89,7 @@ RETURNS = _any(
     r"(?:they|it|he|she|which|that|the \w+) (?:returns?|comes? back|picks? it up|joins?|enters?"
     r"|kicks? in|arrives?)",
     "heard again; (?:minute|moment|bar)s? later; just then; make up for it; lands? like",
-    "joins? after; enters? at",
+    "joins? after; enters? at; with (?:it|them)",
 )
 """What was absent comes, later in the text."""
 
@@ -97,7 +98,8 @@ WISH = _any(
     r"would(?!\s+(?:like|love|prefer|want|expect)); should(?:n't| not)?(?= (?:have|be)\b)",
     r"(?<=[a-z])'d(?!\s+(?:like|love|prefer|want|rather|never|expect)); shouldve; should've",
     "long(?:s|ed|ing)? for; pray(?:s|ed|ing)?; prefer(?:red|ence|s)?; better; dream; curious",
-    "someday; ideal(?:ly)?; whether; maybe; perhaps; supposed; afraid; fear; will there; were it",
+    "someday; ideal(?:ly)?; whether; maybe; perhaps; supposed; afraid; fear; will there; were it"
+    "; hopefully; rather(?: not|(?=\\s*$)); refuse to believe",
     "had (?:they|he|she|it|the); need(?:s|ed)? to; deserve[sd]?; tried to; what if; how would",
     "who needs; who wants; who asked; next time; let there be; asked for; wanted; requested",
 )
@@ -130,7 +132,9 @@ TOPIC = _any(
     r"(?:ask|explain|discuss|wonder)(?:s|e?d|es)? (?:\w+ ){0,2}why; tell(?:s|ing)? (?:of|how)",
     "(?:people|someone|anyone) (?:that|there|who|with); called; titled; named; rumou?rs that",
     r"lyrics?\b.*\b(?:in which|where); laments; lamented; mourns; recounts?; describ\w+; born",
-    "number on; imagines?; who (?:has|had|have|lost|lives?)",
+    "number on; imagines?; who (?:has|had|have|lost|lives?|can)",
+    r"a (?:world|town|house|city|land|country|planet|village)(?=\s*$| where| with| that)",
+    "narrator; (?:musical|film|novel|opera|story|song) (?:follows|tells|imagines|pictures)",
 )
 
 COMPARED = _any(
@@ -145,7 +149,8 @@ OTHER_WORK = _any(
     r"|performances?|takes?|mix(?:es)?|remix(?:es)?|singles|pieces|singers|acts|artists)",
     "earlier(?! than); previous; older; predecessors?; sequel; those; rival",
     r"(?:demo|original|single|version) (?:that|which) (?:had|lacked)",
-    r"(?:first|second|original|other) version; (?<!\w )where the (?:\w+ )?(?:demo|original)",
+    r"(?:first|second|original|other) version; "
+    r"(?<!\w )where the (?:\w+ )?(?:demo|original|recording|version|single|album)",
 )
 """Another recording than the one that the text is about."""
 A_WORK = _any(
@@ -154,21 +159,25 @@ A_WORK = _any(
 )
 THIS_ONE = _any(
     r"(?:this|the present|the new) (?:\w+ ){0,2}(?:one|version|take|remix|mix|cover)",
-    "here (?:it|they|he|she|a|the); here is; here's; restores?; finished; this follow-up",
+    "here (?:it|they|he|she|a|the); here is; here's; restores?; finished; this follow-up"
+    "; the later",
 )
 """The recording that the text is about, in contrast to `A_WORK`."""
 UNMATCHED = _any(
     r"since\b.*\b(?:has|have); (?:\w+er|more \w+) than; (?:quite|nearly|half) (?:like|as|so)",
     r"(?:sounds?|plays?|sings?|sounded) (?:(?!over|under|after)\w+er|better|so|as); deserves?",
     r"(?:as|so) \w+ as; too many; match(?:es)?; rivals?; compares?; equals?; comes? close",
-    "better than; the way (?:he|she|they|it)",
+    "like (?:him|her|them|this|that); better than; the way (?:he|she|they|it)",
 )
 """Praise: "no other voice sounds so warm"."""
 LESS_THAN_NONE = re.compile(r"\s*than\b")
 
-LACKS = _any("lacks?; lacking; lacked; without; omits?; doesn't; don't")
+LACKS = _any(
+    "lacks?; lacking; lacked; without; omits?; doesn't; don't; free of; devoid of"
+    "; that (?:is|was|are|were)n't"
+)
 GOES_WITHOUT = _any("(?:goes|comes|is|are|passes|lives|gets) (?:by )?without")
-WORK = _any("song; track; piece; tune; record; bar; album; number; set; version")
+WORK = _any("instrument; song; track; piece; tune; record; bar; album; number; set; version")
 GENERIC = word_set(
     "instrument instruments voice voices sound sounds accompaniment music backing musicians"
 )
@@ -177,12 +186,14 @@ CLAUSE_WORDS = re.compile(
 )
 """Words that tie a clause to the part of the sentence before the comma."""
 NEGATORS = word_set(
-    """not never no nobody none neither nor hardly scarcely barely without cannot lacks lack rarely
-    avoid avoids exclude excludes excluding skip"""
+    """not never no nothing nobody none neither nor hardly scarcely barely without cannot lacks lack
+    rarely avoid avoids exclude excludes excluding skip"""
 )
 SERIES = word_set("no nor zero neither nobody without none")
-NEGATED_VERB = re.compile(r"\w+n't|(?:do|does|did|is|are|was|were|ca|wo|has|have|had)nt")
+NEGATED_VERB = re.compile(
+    r"\w+n't|(?:do|does|did|is|are|was|were|ca|wo|has|have|had|would|could|should)nt"
+)
 NOT_GUESSED = re.compile(r"never (?:guess|know|think)|(?:can't|cannot|couldn't|cant) believe")
 """Negators that do not negate what follows: "you'd never guess there is no drummer"."""
-NOT_NESTED = word_set(', " and or but nor because so since although though while as when')
+NOT_NESTED = word_set(', " and or but nor because so since although though while when')
 """Words between two negators that keep the first from governing the second."""

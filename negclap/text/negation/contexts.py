@@ -19,7 +19,8 @@ class _Around(NamedTuple):
 
     Attributes:
         before: From the start of its clause.
-        near: The part of ``before`` after the last comma, or all if a word like "which" ties it.
+        near: The part of ``before`` after the last comma or "but", or all of it if a word like
+            "which" ties it.
         after: To the end of its clause.
         tail: The part of ``after`` before a comma or conjunction.
         rest: To the end of the text.
@@ -34,7 +35,7 @@ class _Around(NamedTuple):
     @classmethod
     def of(cls, p: Passage, start: int, end: int) -> "_Around":
         before = p.text_of(p.clause(start)[0], start) + " "
-        near = before.rsplit(",", 1)[-1]
+        near = re.split(r",|\bbut\b", before)[-1]
         after = p.text_of(end, p.clause(end)[1])
         return cls(
             before,
@@ -80,8 +81,10 @@ def _is_exception(p: Passage, end: int, around: _Around, kind: str) -> bool:
     if p.word(end) != "but" or kind == "contrast":
         return False
     phrase = p.noun_phrase(end + 1)
-    alone = phrase is not None and (
-        p.ends(phrase.end) or p.word(phrase.end) in classes.PREPOSITIONS
+    alone = (
+        phrase is not None
+        and p.word(end + 1) in classes.DETERMINERS | {"one", "those"}
+        and (p.ends(phrase.end) or p.word(phrase.end) in classes.PREPOSITIONS)
     )
     return alone or p.word(end - 1) in patterns.GENERIC
 

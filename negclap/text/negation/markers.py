@@ -39,17 +39,16 @@ def hashtag(cue: Cue) -> Found | None:
 def affix(cue: Cue) -> Found | None:
     """Absence for "drumless", "vocal-free" and "non-vocal"; not for "timeless"."""
     stem = re.sub(r"^non[- ]?|-?(?:less|free)$", "", cue.match.group())
-    nouns = (
-        noun
-        for noun in (stem, stem.removesuffix("s"))
-        if {noun, f"{noun}s", noun.removesuffix("er")} & music_nouns()
-    )
+    nouns = (noun for noun in (stem, stem.removesuffix("s")) if {noun, f"{noun}s"} & music_nouns())
     noun = next(nouns, None)
     if noun is None or noun in classes.NOT_BEFORE_LESS:
         return None
-    if cue.p.word(cue.after) in classes.SECTIONS:  # "a drumless bridge"
+    if cue.p.word(cue.after) in classes.SECTIONS | _TIMES:  # "a drumless bridge"
         return cue.found("partial")
     return cue.found("absence", implied=noun)
+
+
+_TIMES = classes.word_set("minutes bars seconds measures minute bar")
 
 
 def lexical(cue: Cue) -> Found | None:

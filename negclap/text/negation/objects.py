@@ -67,9 +67,7 @@ def governed(cue: Cue, kind: Kind = "absence", whole_clause: bool = True) -> Fou
 def _is_gerund_with_object(p: Passage, phrase: NounPhrase) -> bool:
     word = p.word(phrase.start)
     gerund = word.endswith("ing") and word not in classes.STARTERS and phrase.term != phrase.start
-    return gerund and (
-        phrase.end > phrase.start + 1 or p.word(phrase.start + 1) in classes.DETERMINERS
-    )
+    return gerund and p.word(phrase.start + 1) in classes.DETERMINERS
 
 
 def _describes_a_thing(cue: Cue) -> bool:
@@ -90,17 +88,21 @@ def _describes_a_thing(cue: Cue) -> bool:
         p.word(start - 1).isalpha() and p.word(start - 1) not in classes.STOPS | classes.DETERMINERS
     ):
         start -= 1
+    if not _TAPED.isdisjoint(p.slice(p.clause(i)[0], i)):  # "recorded in a barn without drums"
+        return False
     article = p.word(start - 1) in ("a", "an", "the", "his", "her", "their", "my")
     return article and p.word(start - 2) in (
-        "about", "of", "in", "recalls", "imagines", "imagine", "from", "to", "for", "into",
-        "and",
+        "about", "of", "in", "recalls", "imagines", "imagine", "from", "and",
     )  # fmt: skip
+
+
+_TAPED = word_set("recorded taped played captured performed filmed sung made cut")
 
 
 def _unknown_modifiers(cue: Cue, phrase: NounPhrase) -> str:
     """Doubt "hotaru no hikari flute": unknown words between cue and musical term."""
     p = cue.p
-    if phrase.term is None:
+    if phrase.term is None or p.word(cue.first) not in ("no", "zero", "ain't"):
         return ""
     unknown = [
         word
@@ -122,7 +124,8 @@ def _after(cue: Cue, i: int) -> Kind | None:
     p = cue.p
     while p.word(i) in ("ever", "quite"):
         i += 1
-    word, host = p.word(i), patterns.WITHOUT.match(cue.match.group()) is not None
+    word = p.word(i)
+    host = cue.word(-1) == "with" or patterns.WITHOUT.match(cue.match.group()) is not None
     if p.ends(i) or (not word[0].isalnum() and word != "'s") or p.starts_term(i):
         return None
     if word in _DECIDING:
@@ -152,10 +155,12 @@ def _is_new_clause(cue: Cue, i: int, host: bool) -> bool:
     p, word = cue.p, cue.p.word(i)
     if word in classes.DETERMINERS:  # "Without drums the tempo wobbles"
         return p.clause(cue.first)[0] == cue.first and cue.match.group() not in ("no", "not")
+    if word in classes.PRESENT:  # "no accordion playing over it"
+        return True
     if word in classes.VERBS:
         return host
     if word.endswith(("ing", "ed")):  # "there are no drums driving it"
-        return "there" in p.slice(cue.first - 3, cue.first + 1) or word in classes.PRESENT
+        return "there" in p.slice(cue.first - 3, cue.first + 1)
     return is_keywords(p, i)
 
 
@@ -219,17 +224,19 @@ def without(cue: Cue) -> Found | None:
     while p.word(i) in ("any", "ever", "even") or p.word(i).endswith("ly"):
         i += 1
     word = p.word(i)
-    if word in ("using", "having", "adding", "including", "featuring"):
-        phrases = p.coordinated(i + 1)
+    if word in ("using", "having", "adding", "including", "featuring", "bringing"):
+        phrases = p.coordinated(i + 1 + (p.word(i + 1) == "in"))
         return cue.found("absence", phrases) if p.is_musical(phrases) else None
     if word.endswith("ing") and not p.in_term(i) and word not in classes.STARTERS:
         return cue.found("predicate", [phrase] if (phrase := p.noun_phrase(i)) else [])
     noun = re.search(r"(?:absence|lack|removal) of$", cue.match.group())
     found = governed(cue, whole_clause=not noun)
+    if found and cue.match.group() == "excluding" and p.clause(cue.first)[0] == cue.first:
+        return found._replace(kind="relational")  # "Excluding the cajon, there are no ..."
     if found is None or found.kind != "absence":
         return found
     before = " ".join(p.slice(p.clause(cue.first)[0], cue.first))
-    if cue.match.group().startswith("without") and _JUDGED.search(before):
+    if cue.match.group().startswith(("without", "w/o")) and _JUDGED.search(before):
         return found._replace(kind="wish")
     return found
 
@@ -242,27 +249,12 @@ _JUDGED = re.compile(
 
 def lacking(cue: Cue) -> Found | None:
     """Absence of the object of a verb: "omits the choir", not "muted trumpet"."""
-    p = cue.p
-    verb = cue.match.group()
-    i = cue.after
-    if verb in patterns.AMBIGUOUS and p.word(i) not in classes.DETERMINERS:
-        avoids = verb in ("avoid", "avoids") and p.in_term(i)
-        if not (avoids or p.word(i) == "anything"):
-            return None
-    base = verb in ("drop", "cut", "skip", "lose", "mute", "wipe", "abandon")
-    if base and cue.word(-1) not in (
-        "to",
-        "who",
-        "they",
-        "we",
-        "i",
-        "you",
-        "has",
-        "have",
-        "had",
-        "do",
-        "please",
-    ):
+    p, verb, following = cue.p, cue.match.group(), cue.p.word(cue.after)
+    avoids = verb.startswith("avoid") and p.in_term(cue.after)
+    determined = following in classes.DETERMINERS or following == "anything"
+    if verb in patterns.AMBIGUOUS and not (avoids or determined):
+        return None
+    if verb in _BASE_FORMS and cue.word(-1) not in _BEFORE_BASE_FORM:
         return None
     found = governed(cue)
     if found and found.kind in ("absence", "predicate") and p.is_musical(found.phrases):
@@ -270,6 +262,10 @@ def lacking(cue: Cue) -> Found | None:
             return found._replace(kind="absence")
         return found
     return found and found._replace(doubt=found.doubt or _UNKNOWN)
+
+
+_BASE_FORMS = word_set("drop cut skip lose mute wipe abandon")
+_BEFORE_BASE_FORM = word_set("to who they we i you has have had do please")
 
 
 def split_verb(cue: Cue) -> Found | None:

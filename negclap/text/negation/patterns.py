@@ -89,12 +89,14 @@ PSEUDO = _phrases(
     *(
         "men without hats",
         "minus the bear",
+        "no woman,? no cry",
         "sans[- ]serif",
         "royalty[- ]free",
         "copyright[- ]free",
         "no copyright",
     ),
-    *("(?<!-)free (?:jazz|improvisation|verse|reed)", "feel free", "free of charge", "no need"),
+    *("(?<!-)free (?:jazz|improvisation|verse|reed)", "carry a tune", "feel free", "no need"),
+    "free of charge",
     *("no business", "no patience", "no preference", "no sense", "no use", "no rest", "no limits?"),
     *("no regrets", "no trouble", "no bounds", "no offen[cs]e", "no fault", "no less", "no stone"),
     *(
@@ -154,7 +156,20 @@ WITHOUT = re.compile(
 _REMOVING = (
     *("remove", "delete", "eliminate", "erase", "exclude", "banish", "discard", "scraP", "omiT"),
     *("eschew", "ditch", "jettison", "abandon", "shuN", "renounce", "avoid", "wipe", "subtract"),
-    *("skiP", "droP", "mute", "nix", "forgo", "forego", "lose", "reject", "suppress", "filter out"),
+    *(
+        "skiP",
+        "droP",
+        "mute",
+        "nix",
+        "forgo",
+        "forego",
+        "lose",
+        "reject",
+        "suppress",
+        "filter out",
+        "axe",
+        "veto",
+    ),
 )
 _PARTICLE_VERBS = (
     r"(?:leav(?:e|es|ing)|left|tak(?:e|es|ing)|took|taken|cut|cuts|cutting|strip(?:s|ped)?"
@@ -169,6 +184,7 @@ _PARTICLE_VERBS = (
     r" to (?:use|include|add|have|play|employ)"
     r"|decid(?:e|es|ed) against|(?:look|listen|search)(?:s|ed|ing)? in vain for|cut (?=the\b|all\b)"
     r"|lack|lacks|lacked"
+    r"|(?:get|gets|getting|got) rid of"
     r"|(?:strip|purge|scrub|rob|clear)(?:s|p?ed)? (?:it|them|the \w+) of"
 )
 LACKING = re.compile(
@@ -215,12 +231,14 @@ VERB_NOT = re.compile(
 )
 """A negated verb of having, and any negated verb before "any"."""
 THERE_NOT = re.compile(
-    rf"\b(?:there\s*{_BE_NOT}|there (?:is|are|was|were) never|there'?s not"
+    rf"\b(?:there\s*{_BE_NOT}|there (?:should|must)(?:n't| not) be"
+    r"|there (?:is|are|was|were) never|there'?s not"
     r"|(?:do|does)n'?t (?:think|believe) there(?:'s| is| are| was| were))\b"
     r"(?:\s+(?:really|actually|even|ever))?"
 )
 NO = re.compile(
-    r"\b(?:no|zero|nary an?|not (?:even )?(?:a single|one single|a trace of|a hint of|any)"
+    r"\b(?:no|zero|nothing in the way of|never any|nary an?"
+    r"|not (?:even )?(?:a single|one single|a trace of|a hint of|any)"
     r"|not a (?:note|trace|hint|peep|shred) of|not even an?|not one(?! of)|not so much as an?"
     r"|ain'?t (?:got )?no)\b"
     r"(?!\.?\s*\d+\b)(?!')"
@@ -245,6 +263,8 @@ NOBODY = re.compile(
     r"\b(?:no[- ]one|nobody|none(?: of (?:the|these) \w+)?)\b"
     r"(?:\s+(?:so much as|ever|actually|even|really|is|are|was|at all))*"
 )
+SO_TOO = re.compile(r"\band so (?:is|are|was|were|has|have)\b")
+"""Goes on from another absence: "and so are the trombones"."""
 INVERTED = re.compile(
     r"\b(?:(?:at no (?:point|time|stage|moment)|never once|nowhere)(?:\s+(?!do|is|are)[\w-]+){0,6}?"
     r"|never|not once)\s+(?:do|does|did|is|are|was|were|will|can)\s+"
@@ -264,8 +284,8 @@ SIGN = re.compile(
 )
 HASHTAG = re.compile(r"#(?:no|without|zero)(?P<noun>[^\W\d_]+)")
 LABEL = re.compile(
-    r"(?:(?: used| included)?\s*(?:[:=?]|\s-)\s*|\s+count:?\s*)(?:also )?"
-    r"(?P<value>none(?: please)?|no|n/a|nil|nope|nah|zero|0|off|absent|never|false|not present"
+    r"(?:(?: used| included| content)?\"?\s*(?:[:=?\[]|\s[-;])\s*|\s+count:?\s*)(?:also )?"
+    r"(?P<value>none(?: please)?|no|n/a|nil|nope|nah|zero|0%?|off|absent|never|false|not present"
     rf"|forbidden|banned|prohibited|no thanks?(?: you)?|\u2717|\u274c|x){_LABEL_END}"
 )
 """The value of a label that says no: "vocals: none"."""
@@ -276,8 +296,10 @@ MARK = re.compile(
 """A value without a colon: "drums no, strings yes"."""
 PARTIAL_VALUE = re.compile(r"\s*(?:in|until|before|at|for)\b")
 PROMPT = re.compile(
-    r"\b(?:negative prompt|excluded?(?: tags)?|exclusions|(?:do|does) not want|don't want|without"
-    r"|avoid|not wanted|unwanted|omit|leave out|no)\s*:\s*"
+    r"\b(?:negative prompt|ban(?:ned)? list[^:\n]*|exclude these[^:\n]*"
+    r"|excluded?(?: tags)?|exclusions|(?:do|does) not want|don't want"
+    r"|without"
+    r"|avoid|not wanted|unwanted|omit|leave out|not present|missing|absent|no)\s*(?::|=>)\s*"
 )
 """Labels of a list of what is not wanted."""
 
@@ -292,9 +314,12 @@ REMOVED = (
     + r")"
 )
 ABSENT = re.compile(
-    rf"\b(?:(?:{_BE}|remains?|stays?|goes?|having been)\s+|(?:has|have|had)\s+(?:now\s+|all\s+)?"
-    r"(?:been\s+)?)*(?P<adverb>\w+ly\s+|all\s+|almost\s+|quite\s+|altogether\s+|also\s+|just\s+)?"
-    rf"(?P<word>{REMOVED}|conspicuous by (?:its|his|her|their) absence|notable by their absence"
+    rf"\b(?:(?:(?:is|are) to be|{_BE}|remains?|stays?|goes?(?= unused| missing)"
+    r"|having been)\s+|(?:has|have|had)\s+(?:now\s+|all\s+)?"
+    r"(?:been\s+)?)*(?P<adverb>\w+ly\s+|all\s+|both\s+|almost\s+"
+    r"|quite\s+|altogether\s+|also\s+|just\s+)?"
+    rf"(?P<word>{REMOVED}|(?:has|have) no (?:place|part|role)"
+    r"|conspicuous by (?:its|his|her|their) absence|notable by their absence"
     r"|vanished|kept out)\b"
     r"(?!(?<!out)(?<!off)\s+of\b|\s+(?:any|the|an?|some|his|her|their|my|your|you|all|on the|out"
     r"|link|piece)\b)"

@@ -23,6 +23,7 @@ RULES: tuple[tuple[re.Pattern[str], Rule], ...] = (
     (patterns.REPLACED, clauses.replaced),
     (patterns.INVERTED, clauses.inverted),
     (patterns.ABSENT_FIRST, objects.musical_object("absence")),
+    (patterns.SO_TOO, clauses.so_too),
     (patterns.NO_WORK_HAS, objects.governed),
     (patterns.NOT_A, clauses.not_a),
     (patterns.NOT_THERE, subjects.absent),

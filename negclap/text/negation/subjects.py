@@ -16,7 +16,8 @@ def absent(cue: Cue) -> Found | None:
     p, phrases = cue.p, _musical_subjects(cue.p, cue.first)
     if not phrases or p.word(phrases[0].start - 1) in ("but", "except"):
         return None
-    if cue.match.group() == cue.match["word"] and not (_is_closed(cue) and _is_participle(cue)):
+    bare = re.fullmatch(patterns.REMOVED, cue.match.group())
+    if bare and not (_is_closed(cue) and _is_participle(cue)):
         return None  # "music lacking drums", "The band abandoned vocals", "a techno cut"
     if cue.match["word"] in _TRANSITIVE and p.word(cue.after) in ("any", "a", "an"):
         return None  # "The percussion does not play any cymbals"
@@ -183,7 +184,9 @@ def _subject_start(p: Passage, i: int, low: int) -> int:
         return start
     while p.word(start - 1) == ",":  # "drums, bass and vocals are absent"
         term = next((s for s, end in p.terms() if end == start - 1), None)
-        if term is None or (term > low and p.word(term - 1) not in (",", "the", "his", "her")):
+        if term is None or (
+            term > low and p.word(term - 1) not in (",", "the", "his", "her", "with")
+        ):
             return start
         start = term
     return start
@@ -201,7 +204,8 @@ def label(cue: Cue) -> Found | None:
     if not phrases or phrases[-1].end != i:
         return None
     unmarked = cue.match.group().lstrip()[0].isalpha()  # no colon: "strings yes, drums no"
-    if unmarked and not is_keywords(p, start):
+    answers = re.search(r"\byes\b|[\u2713\u2705]", p.text)
+    if unmarked and not answers and not is_keywords(p, start):
         return None
     clause_end = p.clause(cue.after)[1]
     partial = patterns.PARTIAL_VALUE.match(p.text_of(cue.after, clause_end))

@@ -38,7 +38,8 @@ ADVERBS = word_set(
     """only just even also too very really so quite rather much more most less least always ever
     already still again now then once anymore either else instead together alone anywhere
     everywhere somewhere involved included needed required heard audible present used played
-    featured whatsoever please pls plz thanks thx yes yep though however surely simply altogether
+    featured whatsoever please pls plz thanks thx tbh imo lol ngl tho yes yep though however
+    surely simply altogether
     alike throughout underneath underlying left around sung performed recorded necessary allowed
     wanted detectable available at"""
 )
@@ -76,7 +77,7 @@ PARTS = word_set(
     concerto sonata suite drone hat hats bell bells organ whistle lyrics singing voice voices synth
     lead guitar guitars leads metal rock pop jazz rap channel channels layer layers call calls
     wobble wobbles drumming overdub overdubs crash
-    crashes"""
+    crashes continuo montuno"""
 )
 """Nouns that a musical term may modify: "guitar solo" is narrower than "guitar"."""
 LEADING = word_set("solo lead backing bass vocal")
@@ -107,13 +108,13 @@ OTHERS = word_set("other additional further more extra else second another")
 COMPARING = word_set(
     """better worse finer greater bigger louder softer faster slower warmer stronger such ordinary
     typical usual average mere common simple small easy mean two three four less fewer bad normal
-    standard"""
+    standard good"""
 )
 """Modifiers after "no" that compare or classify: "no ordinary piano"."""
 SECTIONS = word_set(
     """intro introduction overture prelude outro verse verses chorus choruses bridge break breakdown
     beginning start opening opener end ending middle half section sections part passage passages
-    moment moments stretch stretches coda interlude interludes drop drops solo solos fill fills
+    moment moments stretch stretches coda interlude interludes drop drops fill fills
     channel build-up buildup climax refrain refrains intros outros bit bits portion portions
     movement movements finale encore alap gat head medley ballads cadenza pre-chorus"""
 )
@@ -125,12 +126,13 @@ WORKS = word_set(
     playlist playlists loop loops beat beats session rendition soundtrack score theme set jam suite
     edition composition improvisation material stuff anything something one ones background cue cues
     bed style genre audio video sample production instrumentation videos ad ads film films game
-    games project class"""
+    games project class march waltz hymn anthem lullaby jig reel fugue sonata concerto symphony
+    prelude etude aria duet trio quartet"""
 )
 """Nouns for recordings, and for what music is made for."""
 PRESENT = word_set(
     """heard used present audible included featured played involved here there available added
-    employed found detectable layered caught laid picked strummed plucked struck sampled sung
+    employed found detectable mixed layered caught laid picked strummed plucked struck sampled sung
     singing playing accompanying anywhere seen recorded performed"""
 )
 """Words after "are" that say that something is there."""
@@ -157,7 +159,8 @@ FOREIGN = word_set(
     """os um uma em com da dos das de del el la las los un una para que nas ao aos música musica
     tocado tocada cantado le les du des et dans avec et il lo gli di della nel nella der das und mit
     ein eine ist nicht wa ga wo ni ja jest ne je mon troppo tanto molto senza non sem sin pas banda
-    antigo chorinho mestre bateria enredo"""
+    antigo chorinho mestre bateria enredo
+    toca tocando"""
 )
 """Words of other languages, most of them function words, that are no English words."""
 COMPARATIVES = word_set(
