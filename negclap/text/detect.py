@@ -1,7 +1,7 @@
 """Find negations in human-written captions and queries, and what they say is absent.
 
-The rules of `negation_rules` find a cue ("no", "lacks", "is absent") and the noun phrases that it
-governs; `negation_contexts` decides from the rest of the sentence whether the text denies them, or
+The rules of `negation.rules` find a cue ("no", "lacks", "is absent") and the noun phrases that it
+governs; `negation.contexts` decides from the rest of the sentence whether the text denies them, or
 says something else: that they come after the chorus, that another record has none, that the singer
 wishes for some.
 """
@@ -24,7 +24,7 @@ __all__ = ["DENYING", "SURE", "Kind", "Negation", "Span", "denied_spans", "find_
 DENYING: frozenset[Kind] = frozenset({"absence", "contrast", "lexical"})
 """Kinds of negation that make what they name absent."""
 SURE = 0.9
-"""Confidence of a denial from which on `prepare` believes it."""
+"""Confidence of a denial from which on `prepare` believes it; so far it is 0.5 or 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Negation:
         span: Character offsets of the cue, ``text[span[0]:span[1]]``.
         phrase: The negated phrase, as written ("drums, bass or vocals"); may be empty.
         kind: What the negation says; see the table in docs/data.md.
-        tag: The tag or everyday concept that ``names`` begins with, if any.
+        tag: The first of ``names`` that is a tag or an everyday concept, if any.
         phrase_span: Character offsets of the phrase.
         names: What is negated, one by one and in lower case, without words that do not narrow it:
             ("drums", "bass") for "no audible drums or bass", ("lead guitar",) for "no lead guitar",
@@ -63,11 +63,12 @@ class Negation:
     @property
     def leaves_present(self) -> bool:
         """Whether what the phrase names is there all the same: "doesn't bury the vocals"."""
-        little = self.kind == "degree" and not _NONE.search(self.cue.lower())
-        return little or self.kind in ("predicate", "double", "lexical", "pseudo")
+        little = self.kind == "degree" and not _CLOSE_TO_NONE.search(self.cue.lower())
+        word_only = self.kind == "lexical" and not self.phrase  # "instrumental"
+        return little or word_only or self.kind in ("predicate", "double", "pseudo")
 
 
-_NONE = re.compile(r"\b(?:no|zero|none|without)\b|less|free")
+_CLOSE_TO_NONE = re.compile(r"\b(?:no|zero|none|without|devoid|bereft|absent|gone)\b|less|free")
 
 
 def find_negations(caption: str, vocabulary: Vocabulary | None = None) -> list[Negation]:
@@ -91,7 +92,7 @@ def denied_spans(caption: str) -> list[Span]:
     return [n.phrase_span for n in find_negations(caption) if n.kind in DENYING]
 
 
-_SENTENCE_ENDS = re.compile(r"(?<=[.!\n])(?<!\bdr\.)\s+(?=[^\s\d])")
+_SENTENCE_ENDS = re.compile(r"(?<=[.!])(?<!\bdr\.)\s+(?=[^\s\d])|(?<=\S)\s*\n\s*(?=\S)")
 """Not in "no. 2" and "drums? none"."""
 
 
@@ -108,66 +109,55 @@ def _windows(text: str) -> list[Span]:
 
 
 def _apply_rules(p: Passage, windows: Sequence[Span]) -> Iterator[Found]:
-    claimed: list[Span] = []
+    claimed = bytearray(len(p.text))  # 1 for each character of a cue or phrase
     for pattern, rule in RULES:
         for match in (m for window in windows for m in pattern.finditer(p.text, *window)):
             found = rule(Cue.of(p, match))
-            if found is None or any(_overlap(found.cue, span) for span in claimed):
+            if found is None or any(claimed[slice(*found.cue)]):
                 continue
-            claimed.append(found.cue)
+            _claim(claimed, found.cue)
             if found.phrases and found.kind in DENYING:
-                claimed.append(p.span(found.phrases[0].start, found.phrases[-1].end))
+                _claim(claimed, p.span(found.phrases[0].start, found.phrases[-1].end))
             if pattern is PSEUDO:
                 p.idioms.update(range(p.at(found.cue[0]), p.at(found.cue[1])))
             yield found
 
 
-def _overlap(one: Span, other: Span) -> bool:
-    return one[0] < other[1] and other[0] < one[1]
+def _claim(claimed: bytearray, span: Span) -> None:
+    claimed[slice(*span)] = b"\1" * (span[1] - span[0])
 
 
 def _judged(p: Passage, found: Found) -> Found:
-    """Return a denial as the context makes it; other kinds stay as they are."""
-    if found.kind not in DENYING or found.alone:
+    """Return a denial as its context makes it; other kinds stay as they are."""
+    if found.ignores_context or found.kind in ("pseudo", "degree", "double"):
+        return found
+    if _in_name(p, found.cue) or _is_foreign(p, found.cue):
+        return found._replace(kind="pseudo")
+    if found.kind not in DENYING:
         return found
     start = p.at(found.cue[0]) if found.start is None else found.start
     end = found.end
     if end is None:
         end = max([p.at(found.cue[1]), *(phrase.end for phrase in found.phrases)])
-    if _in_name(p, found.cue) or _is_foreign(p, found.cue):
-        return found._replace(kind="pseudo")
     if found.phrases and all(p.word(phrase.start) in classes.OTHERS for phrase in found.phrases):
         return found._replace(kind="relational")
     return found._replace(kind=context(p, start, end, found.kind) or found.kind)
 
 
-_QUOTED = re.compile(r"(?:^|[\s(])[\"'](?=[^\W\d_])([^\"]{2,60}?)[\"'](?!\w)")
-
-
-def _is_quoted(p: Passage, i: int) -> bool:
-    at = p.words[i].start
-    return any(m.start(1) <= at < m.end(1) for m in _QUOTED.finditer(p.text))
-
-
 def _in_name(p: Passage, cue: Span) -> bool:
     """Whether the cue is quoted, or part of a capitalised name: "songs like No Woman No Cry"."""
     first, after = p.at(cue[0]), p.at(cue[1])
-    if _is_quoted(p, first):
+    if p.is_quoted(first):
         return True
-
-    def is_capital(i: int) -> bool:
-        return 0 <= i < len(p.words) and p.original[p.words[i].start].isupper()
-
-    content = [i for i, word in enumerate(p.words) if word.text[0].isalpha()]
-    if len(content) > 2 and all(is_capital(i) or p.word(i) in classes.STOPS for i in content):
-        return False  # all of the text is in title case
+    if p.is_title_case:
+        return False
     while p.word(after) in ("the", "a", "an"):
         after += 1
     opens = first == 0 or p.ends(first - 1) or p.word(first - 1) in ("-", '"')
     musical = p.in_term(after)
-    if is_capital(first) and is_capital(after) and not p.original[slice(*cue)].isupper():
+    if p.is_capital(first) and p.is_capital(after) and not p.original[slice(*cue)].isupper():
         return not (opens and musical)
-    inside = is_capital(first - 1) and is_capital(after) and not p.ends(first - 1)
+    inside = p.is_capital(first - 1) and p.is_capital(after) and not p.ends(first - 1)
     return inside and (first > 1 or not musical)
 
 
@@ -176,14 +166,15 @@ def _is_foreign(p: Passage, cue: Span) -> bool:
     first, after = p.at(cue[0]), p.at(cue[1])
     if p.word(first) not in ("no", "non", "sans", "nor"):
         return False
-    if first == 0 or p.word(first - 1) in _BEFORE_ENGLISH_NO:
+    english_plural = p.in_term(after) and p.word(after).endswith("s")
+    if first == 0 or english_plural or p.word(first - 1) in _BEFORE_ENGLISH_NO:
         return False
-    around = p.slice(first - 3, first) + p.slice(after, after + 4)
-    return any(word in classes.FOREIGN or not word.isascii() for word in around if word.isalpha())
+    around = [*p.slice(first - 3, first), *p.slice(after, after + 4)]
+    return any(w in classes.FOREIGN or not w.isascii() for w in around if w.isalpha())
 
 
-_BEFORE_ENGLISH_NO = frozenset(
-    ["with", "has", "have", "is", "are", "'s", "and", "or", "but", ",", "features", "contains"]
+_BEFORE_ENGLISH_NO = classes.word_set(
+    "with has have uses use is are 's and or but , features contains"
 )
 
 
@@ -213,43 +204,37 @@ def _negation(p: Passage, found: Found, vocabulary: Vocabulary | None) -> Negati
 def _name(p: Passage, phrase: NounPhrase) -> str:
     """Return a phrase without modifiers and heads that do not narrow it."""
     start, end = phrase.start, phrase.end
-    terms = dict(p.terms())
-    while start < end - 1 and start not in terms:
+    while start < end - 1 and not p.starts_term(start):
         word = p.word(start)
         if word not in classes.OPEN_MODIFIERS and not word.endswith("ly"):
             break
         start += 1
-    while p.word(end - 1) in classes.LIGHT_HEADS and any(
-        start <= first and last < end for first, last in terms.items()
-    ):
+    ends = [last for first, last in p.terms() if first >= start]
+    while p.word(end - 1) in classes.LIGHT_HEADS and any(last < end for last in ends):
         end -= 1
         end -= p.word(end - 1) == "-"
-    name = p.text_of(start, end)
-    return "" if name in classes.PARTITIVES else name
+    return p.text_of(start, end)
 
 
 def _tag(names: Sequence[str], vocabulary: Vocabulary | None) -> str | None:
-    """Return the tag or everyday concept of the first name that has one."""
-    for name in names:
-        if vocabulary is not None:
-            mentions = vocabulary.find(name)
-            if mentions:
-                return mentions[0].tag
-        elif concept := CONCEPT_OF.get(name) or CONCEPT_OF.get(name.rsplit(" ", 1)[-1]):
-            return concept
-    return None
+    """Return the tag or everyday concept of the first name that is one."""
+    of = CONCEPT_OF.get if vocabulary is None else vocabulary.name_of
+    bare = (" ".join(w for w in name.split() if w not in classes.OTHERS) for name in names)
+    return next(filter(None, map(of, bare)), None)
 
 
 def _doubt_contradictions(p: Passage, negations: list[Negation]) -> list[Negation]:
     """Doubt denials of what the text also mentions elsewhere: "no bass, bass enters later"."""
     if not any(negation.kind in DENYING for negation in negations):
         return negations
-    spans = [span for negation in negations for span in (negation.span, negation.phrase_span)]
+    claimed = bytearray(len(p.text))
+    for negation in negations:
+        _claim(claimed, negation.span)
+        _claim(claimed, negation.phrase_span)
     mentioned = {
         p.text_of(start, end).removesuffix("s")
         for start, end in p.terms()
-        if not any(_overlap(p.span(start, end), span) for span in spans)
-        and not _is_quoted(p, start)
+        if not any(claimed[slice(*p.span(start, end))]) and not p.is_quoted(start)
     }
     return [
         replace(negation, confidence=0.5, doubt="mentioned elsewhere in the text")

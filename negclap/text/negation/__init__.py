@@ -4,8 +4,8 @@
 - `nouns`: nouns of music (data)
 - `grammar`: a text as words, clauses, musical terms and noun phrases
 - `patterns`: regular expressions of the words that negate (data)
-- `cue`: the types of rules
+- `cue`: cues, and what rules return
 - `objects`, `subjects`, `clauses`, `markers`: rules by where the negated words stand
 - `rules`: all rules by pattern
-- `contexts`: what the rest of the sentence makes of a negation
+- `contexts`, `context_patterns`: what the rest of the sentence makes of a negation
 """

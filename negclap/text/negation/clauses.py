@@ -51,7 +51,7 @@ _VOICED = word_set(
 
 def nothing_with(cue: Cue) -> Found | None:
     """Absence for "nothing with vocals" and "anything but country"."""
-    p, phrases = cue.p, cue.object()
+    p, phrases = cue.p, cue.objects()
     if not p.is_musical(phrases):
         return None
     everything = cue.match.group().startswith("every")
@@ -60,7 +60,7 @@ def nothing_with(cue: Cue) -> Found | None:
 
 def replaced(cue: Cue) -> Found | None:
     """Contrast for "swaps guitars for synths", not for "swaps the drums for bigger ones"."""
-    p, phrases = cue.p, cue.object()
+    p, phrases = cue.p, cue.objects()
     clause = p.text_of(cue.after, p.clause(cue.after)[1])
     if not p.is_musical(phrases) or re.search(r"\bfor\b.*\bones?\b", clause):
         return None
@@ -69,7 +69,7 @@ def replaced(cue: Cue) -> Found | None:
 
 def inverted(cue: Cue) -> Found | None:
     """Absence for "at no point does a bass come in"."""
-    p, phrases = cue.p, cue.object()
+    p, phrases = cue.p, cue.objects()
     if not phrases:
         return None
     i = phrases[-1].end
@@ -90,7 +90,7 @@ def inverted(cue: Cue) -> Found | None:
 
 def so_too(cue: Cue) -> Found | None:
     """Absence for "The fiddle is gone, and so is the harp"."""
-    p, phrases = cue.p, cue.object()
+    p, phrases = cue.p, cue.objects()
     before = p.text_of(p.clause(cue.first)[0], cue.first)
     absent = re.search(rf"\b{patterns.REMOVED}\b", before)
     return cue.found("absence", phrases) if absent and p.is_musical(phrases) else None
@@ -98,7 +98,7 @@ def so_too(cue: Cue) -> Found | None:
 
 def not_a(cue: Cue) -> Found | None:
     """Absence for "Not a drum is heard" and "not a drum in sight"."""
-    p, phrases = cue.p, cue.object()
+    p, phrases = cue.p, cue.objects()
     if not p.is_musical(phrases):
         return None
     heard = re.match(
@@ -118,7 +118,7 @@ def not_(cue: Cue) -> Found | None:
     phrases = p.coordinated(i)
     if p.is_musical(phrases):
         if p.original[slice(*cue.span)] == "NOT":
-            return cue.found("absence", phrases, alone=True)
+            return cue.found("absence", phrases, ignores_context=True)
         last, first = phrases[-1].end, phrases[0]
         but = p.word(last + (p.word(last) == ",")) == "but"
         named = first.term == first.start or p.word(i) in ("a", "an")

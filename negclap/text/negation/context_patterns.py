@@ -2,6 +2,7 @@
 
 import re
 
+from negclap.text.negation.patterns import NT
 from negclap.text.negation.words import SECTIONS, word_set
 
 
@@ -190,10 +191,8 @@ NEGATORS = word_set(
     rarely avoid avoids exclude excludes excluding skip"""
 )
 SERIES = word_set("no nor zero neither nobody without none")
-NEGATED_VERB = re.compile(
-    r"\w+n't|(?:do|does|did|is|are|was|were|ca|wo|has|have|had|would|could|should)nt"
-)
+NEGATED_VERB = re.compile(rf"\w+n't|{NT}")
 NOT_GUESSED = re.compile(r"never (?:guess|know|think)|(?:can't|cannot|couldn't|cant) believe")
 """Negators that do not negate what follows: "you'd never guess there is no drummer"."""
-NOT_NESTED = word_set(', " and or but nor because so since although though while when')
+NOT_NESTED = word_set(', " and or but nor because cause so since although though while when')
 """Words between two negators that keep the first from governing the second."""

@@ -11,6 +11,7 @@ from negclap.text.negation import context_patterns as patterns
 from negclap.text.negation import words as classes
 from negclap.text.negation.grammar import Passage
 
+_FAR = 60  # words; what is farther away does not matter
 Context = Literal["relational", "partial", "wish", "topic", "comparison", "double"]
 
 
@@ -23,7 +24,7 @@ class _Around(NamedTuple):
             "which" ties it.
         after: To the end of its clause.
         tail: The part of ``after`` before a comma or conjunction.
-        rest: To the end of the text.
+        rest: The words after it, also of later sentences.
     """
 
     before: str
@@ -34,15 +35,15 @@ class _Around(NamedTuple):
 
     @classmethod
     def of(cls, p: Passage, start: int, end: int) -> "_Around":
-        before = p.text_of(p.clause(start)[0], start) + " "
+        before = p.text_of(max(p.clause(start)[0], start - _FAR), start) + " "
         near = re.split(r",|\bbut\b", before)[-1]
-        after = p.text_of(end, p.clause(end)[1])
+        after = p.text_of(end, min(p.clause(end)[1], end + _FAR))
         return cls(
             before,
             before if patterns.CLAUSE_WORDS.match(near) else near,
             after,
             re.split(r",|(?:^|\s)(?:and|but|so|which|while|as)\s", after)[0],
-            p.text_of(end, len(p.words)),
+            p.text_of(end, end + _FAR),
         )
 
 

@@ -34,7 +34,7 @@ class Found(NamedTuple):
         start: First word of the negation, if that is not the cue.
         end: Word after the negation, if that does not follow from cue and phrases.
         doubt: Why the negation may be misread; "" if it is sure.
-        alone: Whether the context does not matter: labels and signs.
+        ignores_context: Whether the rest of the sentence does not matter: labels, lists and signs.
     """
 
     cue: Span
@@ -44,7 +44,7 @@ class Found(NamedTuple):
     start: int | None = None
     end: int | None = None
     doubt: str = ""
-    alone: bool = False
+    ignores_context: bool = False
 
 
 class Cue(NamedTuple):
@@ -71,7 +71,7 @@ class Cue(NamedTuple):
         """Return what the cue negates."""
         return Found(self.span, kind, phrases, **more)
 
-    def object(self) -> list[NounPhrase]:
+    def objects(self) -> list[NounPhrase]:
         """Return the noun phrases after the cue."""
         i = self.after
         i += self.p.word(i) == "-" and self.p.joined(i)  # "no-vocals mix"

@@ -5,7 +5,7 @@ plain quotes and hyphens.
 """
 
 import re
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import NamedTuple
@@ -26,10 +26,17 @@ _PLAIN = str.maketrans(
         "_": " ",
     }
 )
+_LETTER = "[^\\W_][\\u0300-\\u036f]*"  # with combining marks
 _WORD = re.compile(
-    r"w/o(?!\w)|w/out\b|n/a\b|'s\b(?<=\w's)|[^\W_]+(?:'(?!s\b)[^\W_]+)*|\n|[^\s\w]|_"
+    r"w/o(?!\w)|w/out\b|n/a\b|'s\b(?<=\w's)"
+    rf"|(?:{_LETTER})+(?:'(?!s\b)(?:{_LETTER})+)*|\n|[^\s\w]|_"
 )
 _BREAKS = frozenset(".!?;:\n()[]|\u2022\u2026")
+_QUOTED = re.compile(r"(?:^|[\s(])[\"'](?=[^\W\d_])([^\"]{2,60}?)[\"'](?!\w)")
+_SUNG = re.compile(
+    r"\b(?:singers?|rapper|he|she) (?:sings|raps|croons|narrates)"
+    r"|\b(?:male|female) (?:vocal|singer|voice)"
+)
 _CONTRACTION = re.compile(r"\w+n't|\w+'(?:re|ve|ll|d|m)")
 _LONGEST_TERM = 3  # words
 
@@ -114,12 +121,52 @@ class Passage:
 
     def clause(self, i: int) -> tuple[int, int]:
         """Return the words ``start`` to ``end`` (exclusive) of the clause around word ``i``."""
-        start, end = i, i
-        while start > 0 and not self.ends(start - 1):
-            start -= 1
-        while not self.ends(end):
-            end += 1
-        return start, end
+        return self._clauses[min(max(i, 0), len(self.words))]
+
+    @cached_property
+    def _clauses(self) -> list[tuple[int, int]]:
+        """The clause of each word, and of the end of the text."""
+        n, start, starts = len(self.words), 0, []
+        for i in range(n + 1):
+            starts.append(start)
+            start = i + 1 if self.ends(i) else start
+        end, ends = n, [n] * (n + 1)
+        for i in range(n - 1, -1, -1):
+            end = i if self.ends(i) else end
+            ends[i] = end
+        return list(zip(starts, ends, strict=True))
+
+    @cached_property
+    def _quoted(self) -> list[Span]:
+        """Character offsets of what stands in quotes."""
+        return [match.span(1) for match in _QUOTED.finditer(self.text)]
+
+    def is_quoted(self, i: int) -> bool:
+        """Whether word ``i`` stands in quotes."""
+        offset = self.words[i].start
+        at = bisect_right(self._quoted, (offset, len(self.text)))
+        return at > 0 and offset < self._quoted[at - 1][1]
+
+    def is_capital(self, i: int) -> bool:
+        """Whether word ``i`` is written with a capital letter."""
+        return 0 <= i < len(self.words) and self.original[self.words[i].start].isupper()
+
+    @cached_property
+    def is_title_case(self) -> bool:
+        """Whether all words are capitalised, except function words."""
+        content = [i for i, word in enumerate(self.words) if word.text[0].isalpha()]
+        capital = (self.is_capital(i) or self.word(i) in classes.STOPS for i in content)
+        return len(content) > 2 and all(capital)
+
+    @cached_property
+    def is_sung(self) -> bool:
+        """Whether the text says that somebody sings."""
+        return _SUNG.search(self.text) is not None
+
+    def is_noun(self, noun: str) -> bool:
+        """Whether a noun is musical, in singular or plural."""
+        known = self._vocabulary is not None and self._vocabulary.name_of(noun) is not None
+        return known or not music_nouns().isdisjoint((noun, f"{noun}s"))
 
     @cached_property
     def _terms(self) -> dict[int, int]:
@@ -150,7 +197,11 @@ class Passage:
 
     def in_term(self, i: int) -> bool:
         """Whether word ``i`` is part of a musical term."""
-        return any(start <= i < end for start, end in self._terms.items())
+        return i in self._in_terms
+
+    @cached_property
+    def _in_terms(self) -> set[int]:
+        return {i for start, end in self._terms.items() for i in range(start, end)}
 
     def is_musical(self, phrases: Sequence[NounPhrase]) -> bool:
         """Whether one of the phrases has a musical term."""
@@ -160,7 +211,7 @@ class Passage:
         """Return the noun phrase at word ``i``, without determiners; None if there is none.
 
         It ends after its first musical term, unless the next word makes a compound of it: in
-        "no piano strings rain" the phrase is "piano", in "no guitar solo" it is "guitar solo".
+        "no vocals piano chill" the phrase is "vocals", in "no guitar solo" it is "guitar solo".
         """
         start = i = self.skip_determiners(i)
         term: int | None = None

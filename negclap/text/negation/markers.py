@@ -4,7 +4,6 @@ import re
 
 from negclap.text.negation import words as classes
 from negclap.text.negation.cue import Cue, Found
-from negclap.text.negation.nouns import music_nouns
 from negclap.text.negation.subjects import NEARLY
 
 
@@ -19,7 +18,7 @@ def prompt(cue: Cue) -> Found | None:
             break
         i += 1
     musical = [phrase for phrase in phrases if phrase.term is not None]
-    return cue.found("absence", musical, alone=True) if musical else None
+    return cue.found("absence", musical, ignores_context=True) if musical else None
 
 
 def sign(cue: Cue) -> Found | None:
@@ -27,19 +26,19 @@ def sign(cue: Cue) -> Found | None:
     phrase = cue.p.noun_phrase(cue.after)
     if phrase is None or phrase.term != phrase.start:
         return None
-    return cue.found("absence", [phrase], alone=True)
+    return cue.found("absence", [phrase], ignores_context=True)
 
 
 def hashtag(cue: Cue) -> Found | None:
     """Absence for "#novocals"."""
     noun = cue.match["noun"]
-    return cue.found("absence", implied=noun, alone=True) if noun in music_nouns() else None
+    return cue.found("absence", implied=noun, ignores_context=True) if cue.p.is_noun(noun) else None
 
 
 def affix(cue: Cue) -> Found | None:
     """Absence for "drumless", "vocal-free" and "non-vocal"; not for "timeless"."""
     stem = re.sub(r"^non[- ]?|-?(?:less|free)$", "", cue.match.group())
-    nouns = (noun for noun in (stem, stem.removesuffix("s")) if {noun, f"{noun}s"} & music_nouns())
+    nouns = (noun for noun in (stem, stem.removesuffix("s")) if cue.p.is_noun(noun))
     noun = next(nouns, None)
     if noun is None or noun in classes.NOT_BEFORE_LESS:
         return None
@@ -57,7 +56,7 @@ def lexical(cue: Cue) -> Found | None:
     if match["player"] is not None:
         phrase = p.noun_phrase(p.at(match.start("player")))
         musical = phrase is not None and phrase.term is not None
-        return cue.found("lexical", [phrase], alone=True) if phrase and musical else None
+        return cue.found("lexical", [phrase], ignores_context=True) if phrase and musical else None
     group = next(name for name, value in match.groupdict().items() if value)
     before, after = cue.word(-1), p.word(cue.after)
     if after in classes.SECTIONS:
@@ -86,10 +85,4 @@ def _is_backing(cue: Cue) -> bool:
         return True
     if cue.word(-2) == "of" and cue.word(-1) == "the":
         return True
-    return bool(_SUNG.search(p.text))
-
-
-_SUNG = re.compile(
-    r"\b(?:singers?|rapper|he|she) (?:sings|raps|croons|narrates)"
-    r"|\b(?:male|female) (?:vocal|singer|voice)"
-)
+    return p.is_sung

@@ -34,9 +34,9 @@ crooning; crotales; crowd noise; crowd sounds; crumhorn; cuatro; cuíca; cymbal;
 delay; dhol; dholak; dialogue; didgeridoo; dilruba; dissonance; distortion; distortion pedal;
 dizi; dj; djembe; dobro; domra; double bass drum; downbeat; drill; drone; drop; drum; drum beat;
 drum fill; drum kit; drum loop; drum machine; drum programming; drum roll; drum samples; drum set;
-drum solo; drum track; drumkit; drummer; drumming; drumset; drumsticks; duduk; dulcian; dulcimer;
-dundun; dynamics; echo; echo effects; edm; effects; effects pedals; electric bass; electric
-guitars; electric organ; electronics; embellishments; emcee; english horn; ensemble; erhu; esraj;
+drum solo; drumkit; drummer; drumming; drumset; drumsticks; duduk; dulcian; dulcimer; dundun;
+dynamics; echo; echo effects; edm; effects; effects pedals; electric bass; electric guitars;
+electric organ; electronics; embellishments; emcee; english horn; ensemble; erhu; esraj;
 euphonium; explicit lyrics; fade out; falsetto; farfisa; feedback; fiddler; field recordings;
 fife; fill; finger clicks; finger cymbals; finger snapping; finger snaps; flamenco; flanger;
 flourishes; flugelhorn; foot stomping; foot stomps; fortepiano; frame drum; fretless bass; fuzz;
@@ -59,10 +59,10 @@ montuno; moog; mouth harp; mouth organ; mridangam; music; music box; musician; n
 narrator; nature sounds; ney; ngoni; noise; northumbrian pipes; nose flute; nyckelharpa; oboe;
 ocarina; ondes martenot; ophicleide; orchestra; orchestration; organist; ornament; ornamentation;
 oud; outro; overdrive; overdub; pad; pakhawaj; palm muting; palmas; pan pipes; pandeiro; panning;
-pedal steel; pedals; percussion; percussionist; percussive elements; phaser; pianist; piano; piano
-part; pianoforte; piccolo; pipa; pipe; pitch correction; pitch shifting; pizzicato; playback
-singers; player piano; pluck; polyphony; portamento; portative organ; post chorus; power chords;
-pre chorus; prepared piano; producer tag; profanity; psaltery; pulse; qanun; quena; rackett; rain
+pedal steel; pedals; percussion; percussionist; percussive elements; phaser; pianist; piano;
+pianoforte; piccolo; pipa; pipe; pitch correction; pitch shifting; pizzicato; playback singers;
+player piano; pluck; polyphony; portamento; portative organ; post chorus; power chords; pre
+chorus; prepared piano; producer tag; profanity; psaltery; pulse; qanun; quena; rackett; rain
 sounds; rap verse; rapper; rapping; raps; rebab; rebec; reed; refrain; repetition; repinique;
 reprise; requinto; reverb; reverb tail; rhodes; rhyme; rhyming; rhythm; rhythm guitar; rhythm
 guitarist; rhythm section; rhythm track; ride; ride cymbal; riff; rim clicks; rimshot; riq; riser;
@@ -84,12 +84,12 @@ signature; timpani; tin whistle; toasting; tom; tom-toms; tonality; toy piano; t
 tremolo; tremolo picking; tres; trills; trombonist; trumpeter; tsuzumi; tuba; tubular bells; tune;
 turntables; turntablist; udu; uilleann pipes; ukulele; upright piano; valiha; variation; veena;
 verse; vibraphone; vibraslap; vibrato; vielle; vihuela; vinyl crackle; viol; viola da gamba;
-violinist; virginal; vocal chops; vocal effects; vocal harmonies; vocal harmony; vocal line; vocal
-melody; vocal part; vocal sample; vocal track; vocalisation; vocalist; vocalization; vocoder;
-voice; voice-over; voiceover; vox; vuvuzela; wah; wah pedal; wah wah; walking bass; washboard;
-water sounds; whale song; whispering; whispers; whistle; whistling; white noise; whoosh; wind
-chimes; wind machine; winds; wobble; wobble bass; woodblock; woodwinds; word; wurlitzer; xalam;
-xiao; yangqin; yell; yelling; yodel; yodeling; yodelling; zabumba; zampoña; zurna
+violinist; virginal; vocal chops; vocal effects; vocal harmonies; vocal harmony; vocal melody;
+vocal sample; vocalisation; vocalist; vocalization; vocoder; voice; voice-over; voiceover; vox;
+vuvuzela; wah; wah pedal; wah wah; walking bass; washboard; water sounds; whale song; whispering;
+whispers; whistle; whistling; white noise; whoosh; wind chimes; wind machine; winds; wobble;
+wobble bass; woodblock; woodwinds; word; wurlitzer; xalam; xiao; yangqin; yell; yelling; yodel;
+yodeling; yodelling; zabumba; zampoña; zurna
 """
 _AMBIGUOUS = frozenset(
     ["club", "house", "instrumental", "instrumentals", "new age", "soul", "surf", "uk", "usa"]

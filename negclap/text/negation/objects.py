@@ -28,7 +28,7 @@ def musical_object(kind: Kind) -> Rule:
     """Return a rule for cues that count only before a musical term."""
 
     def rule(cue: Cue) -> Found | None:
-        phrases = cue.object()
+        phrases = cue.objects()
         return cue.found(kind, phrases) if cue.p.is_musical(phrases) else None
 
     return rule
@@ -42,7 +42,7 @@ def governed(cue: Cue, kind: Kind = "absence", whole_clause: bool = True) -> Fou
         kind: The kind of negation if nothing speaks against it.
         whole_clause: Whether the words after the phrases matter; not after "the absence of drums".
     """
-    p, phrases = cue.p, cue.object()
+    p, phrases = cue.p, cue.objects()
     if not phrases:
         return None
     first = phrases[0]
@@ -254,7 +254,8 @@ def lacking(cue: Cue) -> Found | None:
     determined = following in classes.DETERMINERS or following == "anything"
     if verb in patterns.AMBIGUOUS and not (avoids or determined):
         return None
-    if verb in _BASE_FORMS and cue.word(-1) not in _BEFORE_BASE_FORM:
+    before = re.sub(r"^\w+'(?=ve$)", "ha", cue.word(-1))  # "they've"
+    if verb in _BASE_FORMS and before not in _BEFORE_BASE_FORM:
         return None
     found = governed(cue)
     if found and found.kind in ("absence", "predicate") and p.is_musical(found.phrases):

@@ -1,4 +1,4 @@
-"""Patterns of the words that negate, for `negation_rules`.
+"""Patterns of the words that negate, for `rules`.
 
 They match normalised text: lower case, plain quotes and hyphens.
 """
@@ -27,6 +27,8 @@ def _forms(verb: str) -> tuple[str, str, str, str]:
 
 
 _BE = r"(?:is|are|was|were|be|been|being|got|gets|get|'s|'re)"
+NT = "(?:do|does|did|is|are|was|were|ca|wo|has|have|had|would|could|should|must|ai)nt"
+"""Contractions without apostrophe."""
 _BE_NOT = (
     r"(?:(?:is|are|was|were|'s|'re)(?:\s+\w+ly|\s+just|\s+simply|\s+also)?\s+not"
     r"|(?:is|are|was|were)n'?t|ain'?t)"
@@ -112,7 +114,7 @@ PSEUDO = _phrases(
 DROP = re.compile(
     r"\bdrop(?:s|ped|ping)?(?= (?:the|that|a|some) (?:bass|beat|needle)(?: already| and\b|[.!,]|$))"
 )
-"""Said of a bass that is gone, and of one that comes in."""
+"""Said of a bass that is gone, and of one that comes in; so it denies nothing."""
 DOUBLE = _phrases(
     "no (?:lack|shortage|dearth|want|absence|scarcity) of",
     r"(?:not|never|hardly|isn'?t|aren'?t|wasn'?t|weren'?t|far from(?: being)?|anything but"
@@ -156,20 +158,10 @@ WITHOUT = re.compile(
 _REMOVING = (
     *("remove", "delete", "eliminate", "erase", "exclude", "banish", "discard", "scraP", "omiT"),
     *("eschew", "ditch", "jettison", "abandon", "shuN", "renounce", "avoid", "wipe", "subtract"),
-    *(
-        "skiP",
-        "droP",
-        "mute",
-        "nix",
-        "forgo",
-        "forego",
-        "lose",
-        "reject",
-        "suppress",
-        "filter out",
-        "axe",
-        "veto",
-    ),
+    *("skiP", "droP", "mute", "nix", "reject", "suppress", "axe", "veto"),
+)
+_REMOVES = "|".join(form for verb in _REMOVING for form in _forms(verb)) + (
+    "|lose|loses|losing|lost|forgo|forgoes|forgoing|forwent|forgone|forego|foregoes|foregoing|cuts"
 )
 _PARTICLE_VERBS = (
     r"(?:leav(?:e|es|ing)|left|tak(?:e|es|ing)|took|taken|cut|cuts|cutting|strip(?:s|ped)?"
@@ -182,15 +174,14 @@ _PARTICLE_VERBS = (
     r"backs? on|den(?:y|ies) (?:itself|himself|herself|themselves)"
     r"|(?:refus(?:e|es|ed)|declin(?:e|es|ed)|cho(?:se|oses?) not|forgets?|forgot|neglect(?:s|ed)?)"
     r" to (?:use|include|add|have|play|employ)"
-    r"|decid(?:e|es|ed) against|(?:look|listen|search)(?:s|ed|ing)? in vain for|cut (?=the\b|all\b)"
+    r"|decid(?:e|es|ed) against|(?:look|listen|search)(?:s|ed|ing)? in vain for"
+    r"|cut(?= the\b| all\b)"
     r"|lack|lacks|lacked"
     r"|(?:get|gets|getting|got) rid of"
     r"|(?:strip|purge|scrub|rob|clear)(?:s|p?ed)? (?:it|them|the \w+) of"
 )
 LACKING = re.compile(
-    rf"\b(?:{_PARTICLE_VERBS}|"
-    + "|".join(form for verb in _REMOVING for form in _forms(verb))
-    + r"|forwent|forgone|cuts|lost"
+    rf"\b(?:{_PARTICLE_VERBS}|{_REMOVES}"
     r"|missing (?=its)|(?:(?<=\bis )|(?<=\bare )|(?<='s )|(?<=\bwith )|(?<=track )|(?<=song ))"
     r"missing)\b"
 )
@@ -251,9 +242,7 @@ NO_LONGER_HAS = re.compile(rf"\bno longer (?:{HAVING}|plays?)\b")
 NO_LONGER = re.compile(r"\b(?:no longer|no more|not any ?more)\b")
 NOT_A = re.compile(r"(?:^|(?<=[.!?;:,(]\s)|(?<=[.!?;:,(])|(?<=and )|(?<=but )|(?<=with ))not an?\b")
 NOT = re.compile(r"\bnot\b")
-NOT_VERB = re.compile(
-    r"\b(?:never|cannot|\w+n't|(?:do|does|did|is|are|was|were|ca|wo|has|have|had)nt)\b"
-)
+NOT_VERB = re.compile(rf"\b(?:never|cannot|\w+n't|{NT})\b")
 NEITHER = re.compile(
     r"\b(?:neither|nor)\b(?: (?:is|are|was|were|do|does) (?:there|i|we|it|they)\b"
     r"(?:\s+(?:hear|want|have|any)\b)*|\s+(?:is|are|was|were|do|does)(?= (?:\w+ ){0,2}\w+\W*$))?"
@@ -284,7 +273,7 @@ SIGN = re.compile(
 )
 HASHTAG = re.compile(r"#(?:no|without|zero)(?P<noun>[^\W\d_]+)")
 LABEL = re.compile(
-    r"(?:(?: used| included| content)?\"?\s*(?:[:=?\[]|\s[-;])\s*|\s+count:?\s*)(?:also )?"
+    r"(?<=\S)(?:(?: used| included| content)?\"?\s*(?:[:=?\[]|\s[-;])\s*|\s+count:?\s*)(?:also )?"
     r"(?P<value>none(?: please)?|no|n/a|nil|nope|nah|zero|0%?|off|absent|never|false|not present"
     rf"|forbidden|banned|prohibited|no thanks?(?: you)?|\u2717|\u274c|x){_LABEL_END}"
 )
@@ -310,7 +299,7 @@ REMOVED = (
     r"(?:out|away)|(?:switched|turned|wiped|taken) off|cut out|cut|tacet|silent|gone|dispensed with"
     r"|done away with|abolished|stripped"
     r"|scrubbed|purged|ruled out|completely lacking|lacking|forgone|unused|"
-    + "|".join(_forms(verb)[2] for verb in _REMOVING if verb not in ("mute", "lose", "reject"))
+    + "|".join(_forms(verb)[2] for verb in _REMOVING if verb not in ("mute", "reject"))
     + r")"
 )
 ABSENT = re.compile(
@@ -367,8 +356,8 @@ _WORDS = (
     *("no", "not", "non", "none", "nothing", "nobody", "never", "nor", "neither", "nary", "zero"),
     *("nope", "nah", "nil", "0", "cannot", "without", "with out", "sans", "minus", "free", "lieu"),
     *("w/o", "w/out", "n/a", "off", "out", "away", "aside", "false", "negative", "unwanted"),
-    *("forbidden", "banned", "prohibited", "nowhere", "tacet", "silent", "gone", "vanished"),
-    *("absence", "removal", "anything but", "anything except", "everything", "instead", "rather"),
+    *("forbidden", "ban(?:ned)?", "prohibited", "nowhere", "tacet", "silent", "gone", "vanished"),
+    *("anything but", "anything except", "everything", "instead", "rather"),
     *("opposed to", "in place of", "few", "next to", "close to", "hold", "spare", "kill"),
     *(
         "lost",
@@ -391,6 +380,8 @@ _WORDS = (
 )
 _STEMS = (
     *(
+        "axe",
+        "veto",
         "near-",
         "non-?existent",
         "lack",
@@ -420,8 +411,8 @@ _STEMS = (
     ),
 )
 ANY = re.compile(
-    rf"\b(?:(?:{'|'.join(_WORDS)})\b|{'|'.join(_STEMS)})|[\w-](?:less|-free)\b"
-    r"|n't\b|\b(?:do|does|did|is|are|was|were|ca|wo|has|have|had|could|would|should|ai)nt\b"
+    rf"\b(?:(?:{'|'.join(_WORDS)}|{_REMOVES})\b|{'|'.join(_STEMS)})|[\w-](?:less|-free)\b"
+    rf"|n't\b|\b{NT}\b"
     r"|(?:^|[\s(,])[-!](?=[^\W\d_])|[#\u2717\u274c\U0001f6ab]"
 )
 """Matches every text that may have a negation; most texts have none and are done with this."""

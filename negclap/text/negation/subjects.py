@@ -114,9 +114,10 @@ def _subjects(p: Passage, i: int) -> list[NounPhrase]:
     if p.word(i - 1) == "'s" and p.joined(i - 1):  # "the reverb's gone"
         i -= 1
     start = _subject_start(p, i, low)
+    while start > low + 1 and p.word(start - 1) == "of":  # "the choir of the cast is absent"
+        i = start - 1
+        start = _subject_start(p, i, low)
     before = p.word(start - 1) if start > low else ""
-    if before == "of":  # "the choir of the original cast is absent"
-        return _subjects(p, start - 1)
     if (
         before in ("with", "from", "by", "for", "to")
         and not relative
@@ -209,4 +210,6 @@ def label(cue: Cue) -> Found | None:
         return None
     clause_end = p.clause(cue.after)[1]
     partial = patterns.PARTIAL_VALUE.match(p.text_of(cue.after, clause_end))
-    return Found(cue.match.span("value"), "partial" if partial else "absence", phrases, alone=True)
+    return Found(
+        cue.match.span("value"), "partial" if partial else "absence", phrases, ignores_context=True
+    )

@@ -1,4 +1,4 @@
-"""Word classes of English, as far as `grammar`, `negation_rules` and `negation_contexts` need them.
+"""Word classes of English, as far as the grammar of negation needs them.
 
 Function words are a closed class and are listed. Nouns are an open class: a word that is listed
 nowhere may be part of a noun phrase.
