@@ -382,6 +382,7 @@ _STEMS = (
     *(
         "axe",
         "veto",
+        "rid of",
         "near-",
         "non-?existent",
         "lack",
