@@ -35,7 +35,7 @@ from negclap.text.negation.nouns import music_nouns
 from negclap.text.negation.words import word_set
 from negclap.text.tag_list import everyday_terms
 
-SENTENCES = Path(__file__).parents[1] / "tests" / "text" / "sentences"
+SENTENCES = Path("tests", "text", "sentences")  # from the root of the repository
 TEST_SETS = ("frozen", "unseen")
 EPOCHS, BATCH = 12, 32
 TAKEN, DOUBT = 0.8, 0.05  # probabilities, chosen on the development sentences

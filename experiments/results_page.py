@@ -273,12 +273,28 @@ def natural_negation() -> dict[str, str]:
     """Return the table and numbers of negation in human-written captions."""
     found = read("natural_negation/results.json")
     counts = found["musiccaps"]
-    rows = [
-        (row["captions"], row["rules"], number(row["precision"]), number(row["recall"]))
-        for row in found["absence"]
-    ]
+
+    def rows(part: str, *names: str) -> list[tuple[str, ...]]:
+        shares = ("precision", "recall", "deny nothing")
+        return [
+            (
+                *(row[name] for name in names),
+                *(number(row[share]) for share in shares if share in row),
+            )
+            for row in found[part]
+        ]
+
     return {
-        "natural_negation": table(("captions", "rules", "precision", "recall"), rows),
+        "denied": table(
+            ("sentences", "method", "precision", "recall", "deny nothing, right"),
+            rows("sentences", "sentences", "method"),
+        ),
+        "absent_tags": table(
+            ("sentences", "detector", "precision", "recall"), rows("tags", "sentences", "detector")
+        ),
+        "natural_negation": table(
+            ("captions", "precision", "recall"), rows("captions", "captions")
+        ),
         "captions": f"{counts['captions']:,}",
         "negations": str(sum(counts["negations"].values())),
         "negating": str(counts["negating captions"]),

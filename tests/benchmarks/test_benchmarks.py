@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.parametrize(
     "command",
     [
+        "denials.py",
         "gpu.py --small",
         "losses.py 64",
         "manifest.py 2000",

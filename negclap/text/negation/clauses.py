@@ -15,23 +15,10 @@ def nobody(cue: Cue) -> Found | None:
     rest = " ".join(p.slice(i, p.clause(i)[1]))
     if p.word(i) in ("else", "more", "other"):
         return nothing(cue)
-    if re.search(
-        r"\b(?:like|better|than|quite|as \w+ as|so \w+ly|so well|more|else|again|the way)\b", rest
-    ):
+    if _PRAISED.search(rest):
         return cue.found("comparison")
     word = p.word(i)
-    if word in (
-        "sings",
-        "singing",
-        "plays",
-        "playing",
-        "play",
-        "uses",
-        "use",
-        "touches",
-        "on",
-        "picks",
-    ):
+    if word in _PLAYED:
         phrases = p.coordinated(i + 1 + (p.word(i + 1) == "up"))
         if p.is_musical(phrases):
             return cue.found("absence", phrases)
@@ -43,6 +30,10 @@ def nobody(cue: Cue) -> Found | None:
     return cue.found("predicate")
 
 
+_PRAISED = re.compile(
+    r"\b(?:like|better|than|quite|as \w+ as|so \w+ly|so well|more|else|again|the way)\b"
+)
+_PLAYED = word_set("sings singing plays playing play uses use touches on picks")
 _VOICED = word_set(
     """sings singing sing raps rapping drumming drums hums humming whistles whistling speaks
     speaking talks talking"""

@@ -36,7 +36,7 @@ def hashtag(cue: Cue) -> Found | None:
 
 
 def affix(cue: Cue) -> Found | None:
-    """Absence for "drumless", "vocal-free" and "non-vocal"; not for "timeless"."""
+    """Absence for "drumless", "vocal-free" and "non-vocal"; not for "tuneless"."""
     stem = re.sub(r"^non[- ]?|-?(?:less|free)$", "", cue.match.group())
     nouns = (noun for noun in (stem, stem.removesuffix("s")) if cue.p.is_noun(noun))
     noun = next(nouns, None)

@@ -118,12 +118,14 @@ def _subjects(p: Passage, i: int) -> list[NounPhrase]:
         i = start - 1
         start = _subject_start(p, i, low)
     before = p.word(start - 1) if start > low else ""
-    if (
-        before in ("with", "from", "by", "for", "to")
-        and not relative
-        and not (before == "with" and re.match(patterns.REMOVED, p.text_of(i, i + 3)))
-    ):
-        return []
+    participle = before == "with" and re.match(patterns.REMOVED, p.text_of(i, i + 3))
+    if before in ("with", "from", "by", "for", "to") and not (relative or participle):
+        return []  # the object of a preposition: "a song with drums is absent"
+    return _split(p, start, i)
+
+
+def _split(p: Passage, start: int, i: int) -> list[NounPhrase]:
+    """Return the noun phrases of a series from word ``start`` to ``i`` (exclusive)."""
     found = []
     while start < i:
         phrase = p.noun_phrase(start)
@@ -196,10 +198,7 @@ def _subject_start(p: Passage, i: int, low: int) -> int:
 def label(cue: Cue) -> Found | None:
     """Absence of what a label names: "vocals: none", "drums no"."""
     p = cue.p
-    i = p.at(cue.match.start() if cue.match.start() < cue.match.start("value") else 0)
-    while p.word(i) in ("used", "included", "count"):
-        i -= 1
-    i = next((k for k in range(cue.after, 0, -1) if p.words[k - 1].end <= cue.match.start()), 0)
+    i = p.at(cue.match.start())  # the word after the name
     start = p.nominal_start(i, p.clause(i - 1)[0])
     phrases = [phrase for phrase in _subjects(p, i) if phrase.term is not None]
     if not phrases or phrases[-1].end != i:

@@ -105,10 +105,13 @@ OPEN_MODIFIERS = word_set(
 """Modifiers that do not narrow the noun: "no audible drums" is "no drums"."""
 OTHERS = word_set("other additional further more extra else second another")
 """Modifiers that leave something present: "no other instruments"."""
-COMPARING = word_set(
-    """better worse finer greater bigger louder softer faster slower warmer stronger such ordinary
-    typical usual average mere common simple small easy mean two three four less fewer bad normal
-    standard good"""
+COMPARATIVES = word_set(
+    "better worse finer greater bigger louder softer faster slower warmer stronger"
+)
+"""Modifiers that compare after any cue: "you will not find a warmer tone"."""
+COMPARING = COMPARATIVES | word_set(
+    """such ordinary typical usual average mere common simple small easy mean two three four less
+    fewer bad normal standard good"""
 )
 """Modifiers after "no" that compare or classify: "no ordinary piano"."""
 SECTIONS = word_set(
@@ -149,10 +152,8 @@ NOT_OF_PRESENCE = word_set(
 """Words before "no" after which it denies something else than presence."""
 MANNERS = word_set("clearly well properly loudly prominently enough as like distinctly")
 """Adverbs that say how something is heard: it is there."""
-NOT_BEFORE_LESS = word_set(
-    "tune text sound note time breath thunder rest end amp crowd microphone computer"
-)
-"""Nouns with which "-less" has a meaning of its own: "tuneless", "timeless"."""
+NOT_BEFORE_LESS = word_set("tune sound thunder")
+"""Nouns of music with which "-less" has a meaning of its own: "tuneless", "soundless"."""
 SINGULAR_IN_S = word_set("bass brass blues chorus sax keys bus class")
 """Singular nouns that end in s."""
 FOREIGN = word_set(
@@ -163,7 +164,3 @@ FOREIGN = word_set(
     toca tocando"""
 )
 """Words of other languages, most of them function words, that are no English words."""
-COMPARATIVES = word_set(
-    "better worse finer greater bigger louder softer faster slower warmer stronger"
-)
-"""Those that compare after any cue: "you will not find a warmer tone"."""
