@@ -224,22 +224,35 @@ def _tag(names: Sequence[str], vocabulary: Vocabulary | None) -> str | None:
 
 
 def _doubt_contradictions(p: Passage, negations: list[Negation]) -> list[Negation]:
-    """Doubt denials of what the text also mentions elsewhere: "no bass, bass enters later"."""
+    """Doubt denials of what the text mentions again: "no bass, bass enters later"."""
     if not any(negation.kind in DENYING for negation in negations):
         return negations
     claimed = bytearray(len(p.text))
     for negation in negations:
         _claim(claimed, negation.span)
         _claim(claimed, negation.phrase_span)
-    mentioned = {
-        p.text_of(start, end).removesuffix("s")
-        for start, end in p.terms()
-        if not any(claimed[slice(*p.span(start, end))]) and not p.is_quoted(start)
-    }
+    mentions: dict[str, list[int]] = {}
+    for start, end in p.terms():
+        if not any(claimed[slice(*p.span(start, end))]) and not p.is_quoted(start):
+            name = p.text_of(start, end).removesuffix("s")
+            mentions.setdefault(name, []).append(p.words[start].start)
+
+    def is_contradicted(negation: Negation) -> bool:
+        if negation.kind not in ("absence", "contrast"):
+            return False
+        before = p.text[max(0, negation.span[0] - _NEAR) : negation.span[1]]
+        # "The blurb promises a choir, but there is no choir" is no contradiction
+        since = negation.span[0] if _CORRECTED.search(before) else -1
+        found = (at for name in negation.names for at in mentions.get(name.removesuffix("s"), ()))
+        return any(at > since for at in found)
+
     return [
-        replace(negation, confidence=0.5, doubt="mentioned elsewhere in the text")
-        if negation.kind in ("absence", "contrast")
-        and any(name.removesuffix("s") in mentioned for name in negation.names)
+        replace(negation, confidence=0.5, doubt="mentioned again in the text")
+        if is_contradicted(negation)
         else negation
         for negation in negations
     ]
+
+
+_NEAR = 30  # characters
+_CORRECTED = re.compile(r"\b(?:there|but|doesn't|does not)\b")

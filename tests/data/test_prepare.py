@@ -36,5 +36,5 @@ def test_unsure_denials_are_reported_and_not_taken():
     captions = [Caption("no drums here, loud drums there", "human"), Caption("piano", "human")]
     assert tags_in_captions(captions, vocabulary, doubted.append) == (("drums", "piano"), ())
     assert [(negation.names, negation.doubt) for negation in doubted] == [
-        (("drums",), "mentioned elsewhere in the text")
+        (("drums",), "mentioned again in the text")
     ]

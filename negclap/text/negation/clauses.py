@@ -94,7 +94,8 @@ def not_a(cue: Cue) -> Found | None:
         return None
     heard = re.match(
         r"(?:is|was|are|can be|gets) (?:heard|played|present|used|struck|to be)|anywhere"
-        r"|in (?:sight|earshot|evidence)|to be (?:heard|found)|,\s*not an?\b",
+        r"|in (?:sight|earshot|evidence)"
+        r"|(?:on|in) (?:the|this)|to be (?:heard|found)|,\s*not an?\b",
         p.text_of(phrases[-1].end, len(p.words)),
     )
     return cue.found("absence", phrases) if heard else None

@@ -90,7 +90,7 @@ RETURNS = _any(
     r"(?:they|it|he|she|which|that|the \w+) (?:returns?|comes? back|picks? it up|joins?|enters?"
     r"|kicks? in|arrives?)",
     "heard again; (?:minute|moment|bar)s? later; just then; make up for it; lands? like",
-    "joins? after; enters? at; with (?:it|them)",
+    "joins? after; enters? at; with (?:it|them); then (?:the|everybody|everything|everyone|all)",
 )
 """What was absent comes, later in the text."""
 
@@ -102,7 +102,8 @@ WISH = _any(
     "someday; ideal(?:ly)?; whether; maybe; perhaps; supposed; afraid; fear; will there; were it"
     "; hopefully; rather(?: not|(?=\\s*$)); refuse to believe",
     "had (?:they|he|she|it|the); need(?:s|ed)? to; deserve[sd]?; tried to; what if; how would",
-    "who needs; who wants; who asked; next time; let there be; asked for; wanted; requested",
+    "who needs; who wants; who asked; next time; let there be",
+    "(?:had asked|asked) for(?=\\s*$); wanted; requested",
 )
 REQUEST = _any(
     r"(?:i|we|you|i'd|we'd|please|pls|should|must|can|could)\s+(?:would\s+)?(?:like|love|prefer"
@@ -125,8 +126,7 @@ _STORY = (
 TOPIC = _any(
     rf"{_STORY}\s+(?:(?:is|are|tells?|all|that is|it)\s+)?(?:about|of (?:a|an|his|her|the|one|how)"
     r"|that (?:his|her|the|there|she|he)|how|on how|imagin\w+|describ\w+)",
-    "about (?:a|an|the|his|her|how|someone|somebody|people|life|having|being|living|losing"
-    "|wanting)",
+    "about (?:a|an|his|her|how|someone|somebody|people|life|having|being|living|losing|wanting)",
     "(?:she|he|narrator|singer|rapper) (?:says|complains|claims|insists|remembers|imagines)",
     r"(?<!\bi )(?:claims?|claimed|insists?|insisted|argues|alleges|pretends|boasts|moans|sighs|says"
     "|saying|complain(?:s|ing)?|jokes?|remarks|mutters|swears) (?:that|there)",
@@ -135,9 +135,14 @@ TOPIC = _any(
     r"lyrics?\b.*\b(?:in which|where); laments; lamented; mourns; recounts?; describ\w+; born",
     "number on; imagines?; who (?:has|had|have|lost|lives?|can)",
     r"a (?:world|town|house|city|land|country|planet|village)(?=\s*$| where| with| that)",
-    "narrator; (?:musical|film|novel|opera|story|song) (?:follows|tells|imagines|pictures)",
+    "narrator; concerns; in the (?:film|movie|story|book)",
+    "(?:musical|film|novel|opera|story|song) (?:follows|tells|imagines|pictures)",
 )
 
+ELSEWHERE = _any(
+    "in (?:our|my|his|her|the|this) (?:village|town|house|street|school|church|family|city)"
+)
+"""A place of the singer's story."""
 COMPARED = _any(
     "in contrast to; unlike; than; whereas; as if; as though; compared (?:to|with); sequel to"
 )
@@ -156,7 +161,7 @@ OTHER_WORK = _any(
 """Another recording than the one that the text is about."""
 A_WORK = _any(
     r"(?:the|its|their|his|her|early)\s+(?:[\w'-]+\s+){0,3}?(?:original|recordings?|versions?|demo"
-    r"|records?|albums?|singles?|lp|debut|tapes?|performance|edition|disc|first|last)"
+    r"|records?|albums?|singles?|lp|cut|take|mix|debut|tapes?|performance|edition|disc|first|last)"
 )
 THIS_ONE = _any(
     r"(?:this|the present|the new) (?:\w+ ){0,2}(?:one|version|take|remix|mix|cover)",
@@ -190,6 +195,8 @@ NEGATORS = word_set(
     """not never no nothing nobody none neither nor hardly scarcely barely without cannot lacks lack
     rarely avoid avoids exclude excludes excluding skip"""
 )
+SERIES_BEFORE = re.compile(r"\b(?:no|without)\b[^,]*,\s*$")
+"""A negation before a comma that goes on: "with no music, no drums"."""
 SERIES = word_set("no nor zero neither nobody without none")
 NEGATED_VERB = re.compile(rf"\w+n't|{NT}")
 NOT_GUESSED = re.compile(r"never (?:guess|know|think)|(?:can't|cannot|couldn't|cant) believe")

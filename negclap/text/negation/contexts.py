@@ -37,10 +37,11 @@ class _Around(NamedTuple):
     def of(cls, p: Passage, start: int, end: int) -> "_Around":
         before = p.text_of(max(p.clause(start)[0], start - _FAR), start) + " "
         near = re.split(r",|\bbut\b", before)[-1]
+        in_series = not near.strip() and patterns.SERIES_BEFORE.search(before)
         after = p.text_of(end, min(p.clause(end)[1], end + _FAR))
         return cls(
             before,
-            before if patterns.CLAUSE_WORDS.match(near) else near,
+            before if in_series or patterns.CLAUSE_WORDS.match(near) else near,
             after,
             re.split(r",|(?:^|\s)(?:and|but|so|which|while|as)\s", after)[0],
             p.text_of(end, end + _FAR),
@@ -63,7 +64,7 @@ def context(p: Passage, start: int, end: int, kind: str) -> Context | None:
         around = around._replace(after="", tail="")
     elif _is_nested(p, start) or _negates_all(p, start, end, around):
         return "double"
-    if patterns.TOPIC.search(around.near):
+    if patterns.TOPIC.search(around.near) or patterns.ELSEWHERE.search(around.tail):
         return "topic"
     asked = patterns.ASKED.match(around.before) and p.word(p.clause(end)[1]) == "?"
     if asked or _is_wish(around):

@@ -28,15 +28,15 @@ cadenza; cajon; cajón; call and response; cante; castanets; cavaquinho; caxixi;
 chant; chanting; charango; chatter; cheering; cheers; children's choir; chimes; china cymbal;
 choir voices; choirs; chord; chord changes; chord progression; chorus; chorus effect; chorus
 pedal; chromaticism; church bells; clap; clapping; clav; clave; clavichord; clavinet; click; click
-track; coda; compression; concertina; conga; continuo; contrabassoon; cor anglais; cornet;
-cornett; count-in; counterpoint; countertenor; cowbell; crackle; crash; crash cymbals; crescendo;
-crooning; crotales; crowd noise; crowd sounds; crumhorn; cuatro; cuíca; cymbal; daf; darbuka;
-delay; dhol; dholak; dialogue; didgeridoo; dilruba; dissonance; distortion; distortion pedal;
-dizi; dj; djembe; dobro; domra; double bass drum; downbeat; drill; drone; drop; drum; drum beat;
-drum fill; drum kit; drum loop; drum machine; drum programming; drum roll; drum samples; drum set;
-drum solo; drumkit; drummer; drumming; drumset; drumsticks; duduk; dulcian; dulcimer; dundun;
-dynamics; echo; echo effects; edm; effects; effects pedals; electric bass; electric guitars;
-electric organ; electronics; embellishments; emcee; english horn; ensemble; erhu; esraj;
+track; coda; compression; concertina; conductor; conga; continuo; contrabassoon; cor anglais;
+cornet; cornett; count-in; counterpoint; countertenor; cowbell; crackle; crash; crash cymbals;
+crescendo; crooning; crotales; crowd noise; crowd sounds; crumhorn; cuatro; cuíca; cymbal; daf;
+darbuka; delay; dhol; dholak; dialogue; didgeridoo; dilruba; dissonance; distortion; distortion
+pedal; dizi; dj; djembe; dobro; domra; double bass drum; downbeat; drill; drone; drop; drum; drum
+beat; drum fill; drum kit; drum loop; drum machine; drum programming; drum roll; drum samples;
+drum set; drum solo; drumkit; drummer; drumming; drumset; drumsticks; duduk; dulcian; dulcimer;
+dundun; dynamics; echo; echo effects; edm; effects; effects pedals; electric bass; electric
+guitars; electric organ; electronics; embellishments; emcee; english horn; ensemble; erhu; esraj;
 euphonium; explicit lyrics; fade out; falsetto; farfisa; feedback; fiddler; field recordings;
 fife; fill; finger clicks; finger cymbals; finger snapping; finger snaps; flamenco; flanger;
 flourishes; flugelhorn; foot stomping; foot stomps; fortepiano; frame drum; fretless bass; fuzz;

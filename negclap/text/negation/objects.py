@@ -48,7 +48,7 @@ def governed(cue: Cue, kind: Kind = "absence", whole_clause: bool = True) -> Fou
     first = phrases[0]
     determiner = p.word(cue.first) in ("no", "not", "zero", "there", "never")
     modifier = p.word(first.start)
-    compares = (determiner and modifier in classes.COMPARING) or modifier in classes.COMPARATIVES
+    compares = (determiner and modifier in classes.COMPARING) or _is_comparative(p, first)
     if compares and first.term != first.start:
         return cue.found("comparison", phrases[:1])
     if determiner and _is_gerund_with_object(p, first):  # "no stopping the conga"
@@ -62,6 +62,14 @@ def governed(cue: Cue, kind: Kind = "absence", whole_clause: bool = True) -> Fou
     if kind == "absence" and _describes_a_thing(cue):
         return cue.found("topic", phrases)
     return cue.found(kind, phrases, doubt=_unknown_modifiers(cue, first))
+
+
+def _is_comparative(p: Passage, phrase: NounPhrase) -> bool:
+    """Whether a phrase begins with "better" or "nastier"."""
+    word = p.word(phrase.start)
+    if p.in_term(phrase.start) or word in classes.OPEN_MODIFIERS | classes.OTHERS:
+        return False
+    return word in classes.COMPARATIVES or (word.endswith("er") and len(word) > 5)
 
 
 def _is_gerund_with_object(p: Passage, phrase: NounPhrase) -> bool:

@@ -72,7 +72,13 @@ PSEUDO = _phrases(
     ),
     *("no matter", "no wonder", "no (?:less|more|fewer) than", "no sooner", "no stranger"),
     *("no way", "no idea", "no problem", "no surprise", "no coincidence", "no slouch", "no fan"),
-    *("no[- ]strings[- ]attached", "no[- ]holds[- ]barred", r"dr\.? no", "zero gravity"),
+    *(
+        "no[- ]strings[- ]attached",
+        "no[- ]holds[- ]barred",
+        r"dr\.? no",
+        "zero gravity",
+        r"(?P<named>\w+s?) or no (?P=named)",
+    ),
     *("no end of", "no small", "no big deal", "no mistaking", "no denying", "no exception"),
     *("in no time", "last but not least", "not least", "not only", "not just", "not merely"),
     *(

@@ -14,7 +14,7 @@ from negclap.text.negation.words import word_set
 def absent(cue: Cue) -> Found | None:
     """Absence of the subject: "The drums are absent", "Vocals never come in"."""
     p, phrases = cue.p, _musical_subjects(cue.p, cue.first)
-    if not phrases or p.word(phrases[0].start - 1) in ("but", "except"):
+    if not phrases or _is_excepted(p, phrases[0].start):
         return None
     bare = re.fullmatch(patterns.REMOVED, cue.match.group())
     if bare and not (_is_closed(cue) and _is_participle(cue)):
@@ -23,6 +23,14 @@ def absent(cue: Cue) -> Found | None:
         return None  # "The percussion does not play any cymbals"
     kind = _kind_of_cue(cue, phrases) or _kind_after(cue)
     return cue.found(kind or "absence", phrases, start=phrases[0].start, end=cue.after)
+
+
+def _is_excepted(p: Passage, i: int) -> bool:
+    """Whether it is "everything but the drums", or "the instrument" that was named before."""
+    excepted = p.word(i - 1) in ("but", "except") and not {"everything", "all"}.isdisjoint(
+        p.slice(i - 4, i)
+    )
+    return excepted or (p.word(i - 1) == "the" and p.word(i) == "instrument")
 
 
 def _kind_of_cue(cue: Cue, phrases: list[NounPhrase]) -> Kind | None:

@@ -129,7 +129,7 @@ WORKS = word_set(
     playlist playlists loop loops beat beats session rendition soundtrack score theme set jam suite
     edition composition improvisation material stuff anything something one ones background cue cues
     bed style genre audio video sample production instrumentation videos ad ads film films game
-    games project class march waltz hymn anthem lullaby jig reel fugue sonata concerto symphony
+    games project class row march waltz hymn anthem lullaby jig reel fugue sonata concerto symphony
     prelude etude aria duet trio quartet"""
 )
 """Nouns for recordings, and for what music is made for."""
@@ -150,7 +150,9 @@ NOT_OF_PRESENCE = word_set(
     make makes by in on under of"""
 )
 """Words before "no" after which it denies something else than presence."""
-MANNERS = word_set("clearly well properly loudly prominently enough as like distinctly")
+MANNERS = word_set(
+    "clearly well properly loudly prominently enough as like distinctly very often much"
+)
 """Adverbs that say how something is heard: it is there."""
 NOT_BEFORE_LESS = word_set("tune sound thunder")
 """Nouns of music with which "-less" has a meaning of its own: "tuneless", "soundless"."""
