@@ -40,9 +40,10 @@ EXCEPT_FIRST = re.compile(
 PART_OF_WHOLE = _any(
     rf"(?:in|during|at|for|on|over|through|into|from|of|until|throughout)\s+(?:(?:the|its|each"
     rf"|every|most|some|both|a|an|long|{_NUMBER}|\w+th)\s+)*"
-    rf"(?:(?!song|track|piece|recording|whole|entire|this|no\b)[\w'-]+\s+){{0,2}}?(?:{_SECTION})",
+    rf"(?:(?!song|track|piece|recording|whole|entire|this|no\b|podcast|video|show"
+    r"|film)[\w'-]+\s+){{0,2}}?(?:{_SECTION})",
     rf"(?:track|verse|side|disc|part|movement|chapter) (?:{_NUMBER}|[a-d])",
-    rf"(?:for|during|in|over|by|within) (?:the |a )?{_NUMBER}(?: \w+)? {_TIMES}",
+    rf"(?:for|during|in|over|by|within) (?:the |a |like |about )?{_NUMBER}(?: \w+)? {_TIMES}",
     rf"in bars {_NUMBER}",
     rf"(?<!these )(?<!this )(?<!its ){_NUMBER} {_TIMES} (?:(?:of|with)\s*$|later)",
     rf"(?:on|in|only) (?:the |its )?{_NUMBER} (?:song|track|piece|record|number)s?",
@@ -90,7 +91,8 @@ RETURNS = _any(
     r"(?:they|it|he|she|which|that|the \w+) (?:returns?|comes? back|picks? it up|joins?|enters?"
     r"|kicks? in|arrives?)",
     "heard again; (?:minute|moment|bar)s? later; just then; make up for it; lands? like",
-    "joins? after; enters? at; with (?:it|them); then (?:the|everybody|everything|everyone|all)",
+    "joins? after; enters? at; with (?:it|them)",
+    "then (?:it|they|the|everybody|everything|everyone|all)",
 )
 """What was absent comes, later in the text."""
 
@@ -154,7 +156,8 @@ OTHER_WORK = _any(
     r"other (?:\w+ )?(?:songs?|records?|tracks?|albums?|versions?|bands?|groups?|ensembles?"
     r"|performances?|takes?|mix(?:es)?|remix(?:es)?|singles|pieces|singers|acts|artists)",
     "earlier(?! than); previous; older; predecessors?; sequel; those; rival",
-    r"(?:demo|original|single|version) (?:that|which) (?:had|lacked)",
+    r"(?:demo|original|single|version) (?:that|which) (?:had|lacked); originally",
+    "original (?:single|recording|album|song|track|take)",
     r"(?:first|second|original|other) version; "
     r"(?<!\w )where the (?:\w+ )?(?:demo|original|recording|version|single|album)",
 )

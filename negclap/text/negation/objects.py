@@ -162,6 +162,8 @@ def _is_new_clause(cue: Cue, i: int, host: bool) -> bool:
     """
     p, word = cue.p, cue.p.word(i)
     if word in classes.DETERMINERS:  # "Without drums the tempo wobbles"
+        if p.word(i + 1) in ("whole", "entire"):  # "... the whole track"
+            return True
         return p.clause(cue.first)[0] == cue.first and cue.match.group() not in ("no", "not")
     if word in classes.PRESENT:  # "no accordion playing over it"
         return True
@@ -296,7 +298,8 @@ def verb_not(cue: Cue) -> Found | None:
     bare = p.noun_phrase(cue.after)
     one = [bare] if bare else []
     got = verb == "got" and re.match(r"(?:has|have)n'?t|ain't", match.group())
-    if (verb in _JUDGING and not got) or cue.word(-1) == "need":
+    optional = cue.word(-1) == "need" or "have to" in match.group()
+    if (verb in _JUDGING and not got) or optional:
         return cue.found("wish", one)
     following = p.word(cue.after)
     any_object = match.group().endswith("any") or following in ("a", "an")

@@ -12,6 +12,14 @@ def _any(*forms: str) -> str:
     return "(?:" + "|".join(forms) + ")"
 
 
+def _by_initial(*forms: str) -> str:
+    """Join alternatives, grouped by their first letter: they are found several times faster."""
+    groups: dict[str, list[str]] = {}
+    for form in forms:
+        groups.setdefault(form[0], []).append(form[1:])
+    return "|".join(initial + _any(*rest) for initial, rest in groups.items())
+
+
 def _phrases(*forms: str) -> re.Pattern[str]:
     return re.compile(rf"\b{_any(*forms)}\b")
 
@@ -65,6 +73,7 @@ PSEUDO = _phrases(
         "no[- ]wave",
         "no[- ]nonsense",
         "no bullshit",
+        "no diggity",
         "no[- ]frills",
         "no[- ]brainer",
         "no[- ]input",
@@ -377,7 +386,7 @@ _WORDS = (
         "giv(?:e|es|ing|en) up",
         "gave up",
     ),
-    *("(?:its|his|her|their) backs? on", "little (?:to|or|if)", "very little", "little in"),
+    *("backs? on", "little (?:to|or|if)", "very little", "little in"),
     *("wiped?", "wipes", "wiping", "mutes?", "muted", "muting", "robs?", "robbed", "stays home"),
     *("den(?:y|ies)", "trad(?:e|es|ed|ing)", "eras(?:e|es|ed|ing)", "need"),
     *("almost", "nearly", "virtually", "practically", "mostly", "largely", "hardly", "scarcely"),
@@ -418,7 +427,7 @@ _STEMS = (
     ),
 )
 ANY = re.compile(
-    rf"\b(?:(?:{'|'.join(_WORDS)}|{_REMOVES})\b|{'|'.join(_STEMS)})|[\w-](?:less|-free)\b"
+    rf"\b(?:(?:{_by_initial(*_WORDS, *_REMOVES.split('|'))})\b|{_by_initial(*_STEMS)})|[\w-](?:less|-free)\b"
     rf"|n't\b|\b{NT}\b"
     r"|(?:^|[\s(,])[-!](?=[^\W\d_])|[#\u2717\u274c\U0001f6ab]"
 )

@@ -163,6 +163,6 @@ FOREIGN = word_set(
     tocado tocada cantado le les du des et dans avec et il lo gli di della nel nella der das und mit
     ein eine ist nicht wa ga wo ni ja jest ne je mon troppo tanto molto senza non sem sin pas banda
     antigo chorinho mestre bateria enredo
-    toca tocando"""
+    toca tocando aula"""
 )
 """Words of other languages, most of them function words, that are no English words."""
