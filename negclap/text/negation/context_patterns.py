@@ -41,7 +41,7 @@ PART_OF_WHOLE = _any(
     rf"(?:in|during|at|for|on|over|through|into|from|of|until|throughout)\s+(?:(?:the|its|each"
     rf"|every|most|some|both|a|an|long|{_NUMBER}|\w+th)\s+)*"
     rf"(?:(?!song|track|piece|recording|whole|entire|this|no\b|podcast|video|show"
-    r"|film)[\w'-]+\s+){{0,2}}?(?:{_SECTION})",
+    rf"|film)[\w'-]+\s+){{0,2}}?(?:{_SECTION})",
     rf"(?:track|verse|side|disc|part|movement|chapter) (?:{_NUMBER}|[a-d])",
     rf"(?:for|during|in|over|by|within) (?:the |a |like |about )?{_NUMBER}(?: \w+)? {_TIMES}",
     rf"in bars {_NUMBER}",

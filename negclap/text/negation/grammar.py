@@ -23,13 +23,13 @@ _PLAIN = str.maketrans(
         **dict.fromkeys("\u201c\u201d\u201e\u00ab\u00bb", '"'),
         **dict.fromkeys("\u2010\u2011\u2012\u2013\u2212", "-"),
         **dict.fromkeys("\u2014\u2015", ";"),
+        **dict.fromkeys(map(chr, range(0x300, 0x370)), "\u02d0"),  # marks are parts of a word
         "_": " ",
     }
 )
-_LETTER = "[^\\W_][\\u0300-\\u036f]*"  # with combining marks
 _WORD = re.compile(
     r"w/o(?!\w)|w/out\b|n/a\b|'s\b(?<=\w's)"
-    rf"|(?:{_LETTER})+(?:'(?!s\b)(?:{_LETTER})+)*|\n|[^\s\w]|_"
+    r"|[^\W_]+(?:'(?!s\b)[^\W_]+)*|\n|[^\s\w]|_"
 )
 _BREAKS = frozenset(".!?;:\n()[]|\u2022\u2026")
 _QUOTED = re.compile(r"(?:^|[\s(])[\"'](?=[^\W\d_])([^\"]{2,60}?)[\"'](?!\w)")

@@ -427,7 +427,8 @@ _STEMS = (
     ),
 )
 ANY = re.compile(
-    rf"\b(?:(?:{_by_initial(*_WORDS, *_REMOVES.split('|'))})\b|{_by_initial(*_STEMS)})|[\w-](?:less|-free)\b"
+    rf"\b(?:(?:{_by_initial(*_WORDS, *_REMOVES.split('|'))})\b|{_by_initial(*_STEMS)})"
+    r"|[\w-](?:less|-free)\b"
     rf"|n't\b|\b{NT}\b"
     r"|(?:^|[\s(,])[-!](?=[^\W\d_])|[#\u2717\u274c\U0001f6ab]"
 )
