@@ -8,7 +8,7 @@ import soundfile as sf
 import uvicorn
 from playwright.sync_api import expect
 
-from negclap.app.server import build
+from negclap.app.server import build, open_columns
 from negclap.search import Index
 from tests.music import ADAPTER, RATE, tone
 
@@ -31,7 +31,7 @@ class Server(uvicorn.Server):
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
-    """URL of a page with two models on the same music, and the folder of the test files."""
+    """URL of a page with two models on one index, and the folder of the test files."""
     folder = tmp_path_factory.mktemp("page")
     (folder / "adapter.py").write_text(ADAPTER)
     music = folder / "music"
@@ -39,14 +39,11 @@ def address(tmp_path_factory):
     for i in range(30):
         mixed = 0.7 * tone(i % 8, 4.0) + 0.3 * tone((i + 1 + i // 8) % 8, 4.0)
         sf.write(music / f"track{i:02d} of band{i % 8}.wav", mixed, RATE)
-    indices = []
-    for name in ("Pitch", "Other"):
-        index = Index.create(folder / name, music, f"{folder / 'adapter.py'}:{name}")
-        index.update()
-        indices.append(index)
+    own, taught = (f"{folder / 'adapter.py'}:{name}" for name in ("Pitch", "Other"))
+    Index.create(folder / "index", music, own).update()
     sf.write(folder / "like.wav", tone(5, 3.0), RATE)
     (folder / "wrong.wav").write_text("not audio")
-    server = Server(build(indices, None))
+    server = Server(build(open_columns([folder / "index"], taught), None))
     with socket.create_server(("127.0.0.1", 0)) as free:
         thread = threading.Thread(target=server.run, args=([free],))
         thread.start()
@@ -102,6 +99,7 @@ def test_a_query_shows_tracks_of_both_models(page):
     ask(page, "3")
     assert "of band3" in names(page)[0]
     expect(page.locator("#results-0 .negclap-model")).to_have_text("adapter.py:Pitch")
+    expect(page.locator("#results-1 .negclap-model")).to_have_text("adapter.py:Other")
     expect(hits(page, 1)).to_have_count(10)
     meter = hits(page).first.get_by_role("meter", name="similarity")
     assert 0 < float(meter.get_attribute("aria-valuenow")) <= 1

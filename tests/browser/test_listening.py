@@ -152,12 +152,16 @@ def test_another_person_can_start_again(page):
 
 
 def test_raters_get_different_orders(open_page, folder):
-    orders = set()
-    for _ in range(5):
-        page = open_page(address(folder))
+    page = open_page(address(folder))
+    firsts = set()
+    for number in range(5):
+        page.add_init_script(f"crypto.getRandomValues = (bytes) => bytes.fill({number})")
+        page.evaluate("localStorage.clear()")
+        page.reload()
         start(page)
-        orders.add(page.locator("#text").inner_text())
-    assert len(orders) > 1
+        assert page.evaluate(f"{ANSWERS}.rater").startswith(f"0{number}")
+        firsts.add(page.locator("#text").inner_text())
+    assert len(firsts) > 1
 
 
 @pytest.mark.parametrize("missing", ["audio", "trials.js"])
