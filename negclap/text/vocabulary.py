@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
@@ -226,6 +226,15 @@ class Vocabulary:
             return cls(tags, frozenset(_words(data, "exclusive")))
         except (KeyError, TypeError, AttributeError) as error:
             raise InputError(f"{path}: not a vocabulary ({error!r})") from None
+
+
+@cache
+def music_vocabulary() -> Vocabulary:
+    """Return a general vocabulary of instruments, voices, genres, moods, tempi and production.
+
+    Written for negclap; it has the licence of the code.
+    """
+    return Vocabulary.load(Path(__file__).with_name("music_vocabulary.json"))
 
 
 def _parse_tag(entry: dict[str, Any]) -> Tag:
