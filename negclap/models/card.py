@@ -7,8 +7,9 @@ from typing import Any, Literal
 
 from negclap.errors import InputError
 from negclap.models.checkpoint import TrainedModel
+from negclap.models.onnx_export import OPSET, TOLERANCE
 
-Format = Literal["negclap", "clap", "torch"]
+Format = Literal["negclap", "clap", "torch", "onnx"]
 
 _USE = {
     "negclap": """import negclap
@@ -25,7 +26,36 @@ processor = AutoProcessor.from_pretrained("{name}")""",
 
 audio = torch.export.load("{name}/audio.pt2").module()  # (n, samples) at {sample_rate} Hz
 text = torch.export.load("{name}/text.pt2").module()  # input_ids, attention_mask of text/""",
+    "onnx": """import numpy as np
+from onnxruntime import InferenceSession
+from tokenizers import Tokenizer
+
+tokenizer = Tokenizer.from_file("{name}/text/tokenizer.json")  # pads and truncates
+tokens = tokenizer.encode_batch(["calm piano, no drums", "drums"])
+ids = np.array([text.ids for text in tokens], np.int64)
+mask = np.array([text.attention_mask for text in tokens], np.int64)
+inputs = {{"input_ids": ids, "attention_mask": mask}}
+texts = InferenceSession("{name}/text.onnx").run(None, inputs)[0]
+waveform = np.zeros((1, {samples}), np.float32)  # (clips, samples) at {sample_rate} Hz, mono
+clips = InferenceSession("{name}/audio.onnx").run(None, {{"waveform": waveform}})[0]
+print(texts @ clips.T)  # cosines""",
 }
+_ONNX_FILES = """
+
+## Files
+
+- `audio.onnx`: `waveform`, float32 of shape (clips, {samples}), mono at {sample_rate:,} Hz in
+  [-1, 1], to `embedding`. It contains the log-mel spectrogram. A clip has exactly {samples:,}
+  samples ({excerpt_s:g} s).
+- `text.onnx`: `input_ids` and `attention_mask`, int64 of shape (texts, tokens), to `embedding`.
+- `text/tokenizer.json`: the tokenizer, which pads, and truncates to {max_tokens} tokens.
+
+An `embedding` is float32 of shape (clips or texts, {dim}), with rows of unit length. The batch is
+dynamic, and so is the number of tokens, up to {max_tokens}. The files use ONNX opset {opset}. Their
+embeddings were compared with torch's on noise and texts: they differ by at most {tolerance:g}.
+
+To use another text encoder that was trained with the same audio encoder, replace `text.onnx` and
+`text/` by those of its export."""
 _CARD = """\
 ---
 library_name: {library}
@@ -38,7 +68,7 @@ vocals") with negclap (arXiv 2601.13931 and extensions).
 
 ```python
 {use}
-```
+```{files}
 
 ## Model and data
 
@@ -73,14 +103,25 @@ def model_card(
     """
     config, description = trained.config, trained.description
     results = _read(run / "results.json")
-    sample_rate = trained.model.audio_encoder.sample_rate
+    sample_rate, excerpt_s = trained.model.audio_encoder.sample_rate, description.excerpt_s
+    interface = {
+        "name": name,
+        "sample_rate": sample_rate,
+        "samples": round(excerpt_s * sample_rate),
+        "excerpt_s": excerpt_s,
+        "max_tokens": trained.model.text_encoder.max_tokens,
+        "dim": description.embed_dim,
+        "opset": OPSET,
+        "tolerance": TOLERANCE,
+    }
     return _CARD.format(
         library="transformers" if form == "clap" else "negclap",
         name=name,
-        use=_USE[form].format(name=name, sample_rate=sample_rate),
+        use=_USE[form].format(**interface),
+        files=_ONNX_FILES.format(**interface) if form == "onnx" else "",
         parameters=sum(p.numel() for p in trained.model.parameters()),
         dim=description.embed_dim,
-        excerpt_s=description.excerpt_s,
+        excerpt_s=excerpt_s,
         sample_rate=sample_rate,
         audio_encoder=_encoder(description.audio_encoder),
         text_encoder=_encoder(description.text_encoder),
@@ -90,7 +131,7 @@ def model_card(
         revision=_read(run / "environment.json").get("git_revision", "unknown"),
         seed=config.get("seed_everything"),
         results="\n".join(_results(results, keys)),
-        limits="\n".join(f"- {line}" for line in _limits(results, description.excerpt_s)),
+        limits="\n".join(f"- {line}" for line in _limits(results, excerpt_s)),
     )
 
 

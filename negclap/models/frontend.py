@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass
 
 import torch
+import torch.nn.functional as F
 import torchaudio
 from torch import Tensor, nn
 
@@ -101,6 +102,27 @@ class LogMel(nn.Module):
                 mask = _random_mask(spectrogram, dim, longest)
                 spectrogram = torch.where(mask, fill, spectrogram)
         return spectrogram
+
+
+class ConvLogMel(LogMel):
+    """The same spectrogram by convolutions with cosines and sines, without a Fourier transform."""
+
+    waves: Tensor
+
+    def __init__(self, mel: MelConfig) -> None:
+        super().__init__(mel, SpecAugment())
+        sample, frequency = torch.arange(mel.n_fft), torch.arange(mel.n_fft // 2 + 1)
+        steps = torch.outer(frequency, sample) % mel.n_fft  # exact, unlike a large angle
+        angles = steps.double() * (2 * torch.pi / mel.n_fft)
+        waves = torch.cat((angles.cos(), angles.sin())) * self.mel.spectrogram.window
+        self.register_buffer("waves", waves.float().unsqueeze(1))
+
+    def _power_of_part(self, waveform: Tensor) -> Tensor:
+        half, hop = self.mel.n_fft // 2, self.mel.hop_length
+        padded = F.pad(waveform.unsqueeze(1), (half, half), mode="reflect")
+        real, imaginary = F.conv1d(padded, self.waves, stride=hop).chunk(2, dim=1)
+        power: Tensor = self.mel.mel_scale(real.square() + imaginary.square())
+        return power
 
 
 def _random_mask(spectrogram: Tensor, dim: int, longest: int) -> Tensor:
