@@ -1,7 +1,7 @@
 """The search page: query, exclusions, two rankings to compare, players, benchmark results."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -25,10 +25,10 @@ class Finder:
     """The searches of the page, one at a time.
 
     Args:
-        indices: At most two indices by name.
+        indices: At most two indices by the names of their models.
     """
 
-    def __init__(self, indices: dict[str, Index]) -> None:
+    def __init__(self, indices: Mapping[str, Index]) -> None:
         self.indices = indices
         self._lock = threading.Lock()
 

@@ -1,15 +1,17 @@
 """The page's web server; of the user's files it serves only indexed audio."""
 
-from collections.abc import Awaitable, Callable, Sequence
-from pathlib import Path
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path, PurePath
 
 import gradio as gr
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.responses import FileResponse, PlainTextResponse
 
+from negclap import load
 from negclap.app.page import Finder, build_page
 from negclap.errors import InputError
 from negclap.search import Index
+from negclap.search.index import absolute
 from negclap.search.store import Stamp
 
 LARGEST_UPLOAD = 50 * 2**20  # bytes
@@ -18,21 +20,24 @@ _STYLE = Path(__file__).with_name("page.css")
 _UPLOADS = "/gradio_api/upload"
 
 
-def serve(indices: Sequence[Path], benchmark: Path | None, host: str, port: int) -> None:
+def serve(
+    folders: Sequence[Path], model: str | None, benchmark: Path | None, host: str, port: int
+) -> None:
     """Serve the page until the process is stopped.
 
     Args:
-        indices: Folders of one or two indices.
+        folders: Folders of one or two indices.
+        model: Another model to search the one index with, as for `negclap.load`, or None.
         benchmark: Folder of ``negclap benchmark --out``, or None.
         host: Address to listen on.
         port: Port to listen on.
 
     Raises:
-        InputError: If a folder contains no index, or the address is not available.
+        InputError: If `open_columns` fails, or the address is not available.
     """
     import uvicorn
 
-    application = build([Index(folder) for folder in indices], benchmark)
+    application = build(open_columns(folders, model), benchmark)
     server = uvicorn.Server(uvicorn.Config(application, host, port, log_level="warning"))
     try:
         server.run()
@@ -40,8 +45,43 @@ def serve(indices: Sequence[Path], benchmark: Path | None, host: str, port: int)
         raise InputError(f"cannot listen on {host}:{port}; choose another --port") from None
 
 
-def build(indices: Sequence[Index], benchmark: Path | None) -> FastAPI:
-    """Build the web application: the page at /, audio at /audio/INDEX/TRACK."""
+def open_columns(folders: Sequence[Path], model: str | None = None) -> dict[str, Index]:
+    """Open the index of each column; the columns are named by their models.
+
+    Args:
+        folders: Folders of the indices, each searched with its own model.
+        model: Another model for the first index, in a last column; None adds no column.
+
+    Raises:
+        InputError: If a folder contains no index, a model cannot be used, or two columns have the
+            same model.
+    """
+    indices = [Index(folder) for folder in folders]
+    sources = [index.source for index in indices]
+    if model is not None:
+        indices.append(Index(folders[0], load(model)))
+        sources.append(absolute(model))
+    return dict(zip(_names(sources), indices, strict=True))
+
+
+def _names(sources: Sequence[str]) -> list[str]:
+    """Return the last parts of the models' paths, as many as tell the models apart."""
+    paths = [PurePath(source).parts for source in sources]
+    for length in range(1, max(map(len, paths)) + 1):
+        names = [str(PurePath(*parts[-length:])) for parts in paths]
+        if len(set(names)) == len(names):
+            return names
+    raise InputError(f"both columns are of the model {sources[0]}; choose two different models")
+
+
+def build(columns: Mapping[str, Index], benchmark: Path | None) -> FastAPI:
+    """Build the web application: the page at /, audio at /audio/COLUMN/TRACK.
+
+    Args:
+        columns: One or two indices by name.
+        benchmark: Folder of ``negclap benchmark --out``, or None.
+    """
+    indices = list(columns.values())
     application = FastAPI(title="negclap", docs_url=None, redoc_url=None, openapi_url=None)
 
     @application.middleware("http")
@@ -59,7 +99,7 @@ def build(indices: Sequence[Index], benchmark: Path | None) -> FastAPI:
             raise HTTPException(404, f"no index {place}")
         return FileResponse(find_audio(indices[place], track))
 
-    page = build_page(Finder(_by_name(indices)), benchmark)
+    page = build_page(Finder(columns), benchmark)
     mounted: FastAPI = gr.mount_gradio_app(
         application,
         page,
@@ -92,10 +132,3 @@ def find_audio(index: Index, track: int) -> Path:
     except OSError:
         raise HTTPException(410, "the file no longer exists") from None
     return resolved
-
-
-def _by_name(indices: Sequence[Index]) -> dict[str, Index]:
-    named = {Path(index.source).name: index for index in indices}
-    if len(named) < len(indices):
-        raise InputError(f"both indices are of a model named {next(iter(named))!r}")
-    return named

@@ -5,15 +5,16 @@ from pathlib import Path
 
 from jsonargparse import ArgumentParser, Namespace
 
-from negclap.commands.options import new_parser
+from negclap.commands.options import MODEL, new_parser
 from negclap.errors import InputError
 
 
 def parser() -> ArgumentParser:
     """Return the parser of the command."""
-    parser = new_parser("app", "Search in the browser, with one index or two side by side.")
+    parser = new_parser("app", "Search in the browser, with one model or two side by side.")
     add = parser.add_argument
     add("indices", nargs="+", type=Path, metavar="INDEX", help="One index, or two to compare.")
+    add("--model", help=f"{MODEL} Searches the one index as well, in a second column.")
     add("--benchmark", type=Path, help="Folder that negclap benchmark wrote, to show.")
     add("--host", default="127.0.0.1", help="Address to listen on.")
     add("--port", type=int, default=7860, help="Port to listen on.")
@@ -28,6 +29,10 @@ def run(options: Namespace) -> None:
         raise InputError(f"the page needs {error.name}: pip install 'negclap[app]'") from None
     if len(options.indices) > 2:
         raise InputError(f"{len(options.indices)} indices, the page compares two at most")
+    if len(options.indices) == 2 and options.model is not None:
+        raise InputError(
+            "two indices and --model, the page compares two models at most; leave out one of them"
+        )
     sys.stdout.write(f"http://{options.host}:{options.port}\n")
     sys.stdout.flush()
-    serve(options.indices, options.benchmark, options.host, options.port)
+    serve(options.indices, options.model, options.benchmark, options.host, options.port)

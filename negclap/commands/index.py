@@ -23,7 +23,11 @@ def parser() -> ArgumentParser:
     add = parser.add_argument
     add("folder", type=Path, help="Folder of music, searched recursively.")
     add("--out", type=Path, required=True, help="Folder of the index.")
-    add("--model", required=True, help=MODEL)
+    add(
+        "--model",
+        required=True,
+        help=f"{MODEL} It becomes the model that searches the index by default.",
+    )
     add(
         "--hop",
         type=float,

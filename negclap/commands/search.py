@@ -40,7 +40,11 @@ def parser() -> ArgumentParser:
         help="Audio file that the music is similar to; repeatable.",
     )
     add("--top", type=PositiveInt, default=10, help="Number of tracks.")
-    add("--model", help=f"{MODEL} Needed if the model that built the index has moved.")
+    add(
+        "--model",
+        help=f"{MODEL} It may have another text encoder than the index's own model, but not "
+        "another audio encoder.",
+    )
     add("--exact", type=bool, help="Score every window, even if the index has approximate search.")
     add("--json", type=bool, help="Print JSON.")
     add("--m3u", type=Path, metavar="FILE", help="Playlist to write.")

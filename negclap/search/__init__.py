@@ -4,6 +4,8 @@
 - `query`: `Query` and `Hit`: what is searched for, and what is found.
 - `embed`: embed audio files window by window.
 - `store`: the SQLite file with tracks, windows and embeddings.
+- `fingerprint`: recognise an encoder by its embeddings.
+- `typical`: typical query texts, to tune the approximate search.
 - `vectors`: the embedding matrix of all windows, searched exactly or approximately (FAISS).
 
 >>> import negclap

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,18 +15,14 @@ from negclap.errors import InputError
 from negclap.models.encoder import Encoder
 from negclap.progress import Progress, quiet
 from negclap.search.embed import Windowing, embed_files
+from negclap.search.fingerprint import are_equal, embed_sounds
 from negclap.search.query import Hit, Query
 from negclap.search.store import Stamp, Store
+from negclap.search.typical import typical_texts
 from negclap.search.vectors import Vectors, build, is_vectors_file, load_newest
 
 _SHORTEST_HOP_S = 0.01
-_SAME = 0.999  # cosine; other machines and batch sizes change the last digits
-_PROBE_TEXTS = ("calm piano", "rock without vocals", "drums")
-_QUERY_WORDS = (
-    "piano", "guitar", "drums", "vocals", "violin", "flute", "bass", "choir", "organ", "synth",
-    "rock", "jazz", "techno", "folk", "orchestra", "calm", "fast", "slow", "loud", "soft",
-)  # fmt: skip
-_QUERY_FORMS = ("{}", "a piece with {}", "{} without {}", "{} and {}", "music with no {}")
+_SAMPLE = 3  # tuning queries per group that tell text encoders apart
 
 
 class Update(NamedTuple):
@@ -47,15 +44,16 @@ class Update(NamedTuple):
 class Index:
     """A search index of a music folder.
 
-    An index stores the embeddings of fixed-length windows of each track. It belongs to one model,
-    because embeddings of different models are not comparable.
+    An index stores the embeddings of fixed-length windows of each track. It belongs to one audio
+    encoder, because embeddings of different ones are not comparable. Text encoders may differ: any
+    model with the same audio encoder can search the index, and add tracks to it.
 
     Args:
         folder: Folder of the index.
-        model: The model; None loads the one that the index was built with.
+        model: The model; None loads the index's own one, `source`.
 
     Raises:
-        InputError: If the folder contains no index, or the index was built with another model.
+        InputError: If the folder contains no index, or the model has another audio encoder.
     """
 
     def __init__(self, folder: Path | str, model: Encoder | None = None) -> None:
@@ -63,12 +61,16 @@ class Index:
         self.store = Store(self.folder)
         metadata = self.store.metadata
         self.root = Path(os.fsdecode(metadata["root"]))
-        self.source = os.fsdecode(metadata["model"])
         self.windowing = Windowing(float(metadata["window_s"]), float(metadata["hop_s"]))
         self.model = self._load() if model is None else model
         self._check_model()
         self._vectors: Vectors | None = None
         self._generation = -1
+
+    @property
+    def source(self) -> str:
+        """The index's own model, as for `negclap.load`: the one that `create` was last given."""
+        return os.fsdecode(self.store.metadata["model"])
 
     @classmethod
     def create(
@@ -83,11 +85,11 @@ class Index:
         Args:
             folder: Folder of the index.
             root: Folder of the music.
-            model: A model, as for `negclap.load`.
+            model: A model, as for `negclap.load`. It becomes the index's own one.
             hop_s: Seconds from one window to the next; None is the window length (no overlap).
 
         Raises:
-            InputError: If the existing index has another music folder, model or hop.
+            InputError: If the existing index has another music folder, audio encoder or hop.
         """
         encoder = load(model)
         hop = encoder.excerpt_s if hop_s is None else hop_s
@@ -95,11 +97,11 @@ class Index:
             raise InputError(f"the hop is {hop} s, expected at least {_SHORTEST_HOP_S} s")
         metadata = {
             "root": os.fsencode(Path(root).resolve()),
-            "model": os.fsencode(_absolute(model)),
+            "model": os.fsencode(absolute(model)),
             "dim": str(encoder.dim).encode(),
             "window_s": repr(encoder.excerpt_s).encode(),
             "hop_s": repr(float(hop)).encode(),
-            "answers": _fingerprint(encoder).astype("<f4").tobytes(),
+            "sounds": embed_sounds(encoder, encoder.excerpt_s).astype("<f4").tobytes(),
         }
         store = Store.create(Path(folder), metadata)
         for key, name in (("root", "music folder"), ("hop_s", "hop in seconds")):
@@ -111,8 +113,7 @@ class Index:
                 )
         store.close()
         index = cls(folder, encoder)
-        if index.store.metadata["model"] != metadata["model"]:  # the model was moved or copied
-            index.store.set_metadata("model", metadata["model"])
+        index.store.set_metadata("model", metadata["model"])
         return index
 
     def _load(self) -> Encoder:
@@ -120,24 +121,23 @@ class Index:
             return load(self.source)
         except InputError as error:
             raise InputError(
-                f"{error}; {self.folder} was built with this model: if it was moved, "
-                "give its new location (--model)"
+                f"{error}; it is the model of {self.folder}: if it was moved, give its new "
+                "location to negclap search or negclap index (--model)"
             ) from None
 
     def _check_model(self) -> None:
-        stored = np.frombuffer(self.store.metadata["answers"], "<f4").reshape(-1, self._dim)
-        given = _fingerprint(self.model) if self.model.dim == self._dim else stored[:0]
-        cosines = (stored * given).sum(axis=1) if len(given) == len(stored) else np.zeros(1)
-        if not (cosines >= _SAME).all():  # also true for NaN
+        metadata = self.store.metadata
+        dim = int(metadata["dim"])
+        # Earlier versions stored "answers": embeddings of texts, then of the first sound.
+        sounds = metadata.get("sounds") or metadata["answers"][-4 * dim :]
+        stored = np.frombuffer(sounds, "<f4").reshape(-1, dim)
+        given = embed_sounds(self.model, self.windowing.window_s)[: len(stored)]
+        if not are_equal(stored, given):
             raise InputError(
-                f"{self.folder}: built with the model {self.source}, and this one differs (another "
-                f"model, or retrained since). Use the original model, or build a new index: "
-                f"negclap index {self.root} --out NEW --model MODEL"
+                f"{self.folder}: built with the model {self.source}, and the audio encoder of this "
+                "one differs (another model, or retrained since). Use a model with the same audio "
+                f"encoder, or build a new index: negclap index {self.root} --out NEW --model MODEL"
             )
-
-    @property
-    def _dim(self) -> int:
-        return int(self.store.metadata["dim"])
 
     def update(
         self,
@@ -147,6 +147,7 @@ class Index:
     ) -> Update:
         """Embed new and changed files, and remove tracks whose file is gone.
 
+        An approximate search that was tuned with another model is built again.
         An interrupted update keeps what it has finished; the next one continues from there.
 
         Args:
@@ -181,7 +182,7 @@ class Index:
             changed = [t for t in tracks if not t.problem or t.problem != problems.get(t.path)]
             if changed:
                 self.store.put(changed)
-        self._newest_vectors(progress)
+        self._newest_vectors(progress, tuned=True)
         unchanged = len(files) - len(outdated)
         return Update(len(outdated), len(gone), unchanged, self.store.problems())
 
@@ -200,7 +201,8 @@ class Index:
             top: Number of tracks.
             without: Names to exclude.
             like: Audio files that the tracks should resemble.
-            exact: Whether to score every window even if there is an approximate search.
+            exact: Whether to score every window even if there is an approximate search. Every
+                window is also scored if that was tuned with the queries of another model.
 
         Raises:
             InputError: If there is neither a text nor a file, or one of them is not usable.
@@ -209,7 +211,8 @@ class Index:
             raise InputError(f"top is {top}, expected at least 1")
         query = Query(text, without, [Path(path) for path in like])
         vector = query.vector(self.model, self.windowing)
-        ranking = self._current_vectors().rank(vector, top, exact)
+        vectors = self._current_vectors()
+        ranking = vectors.rank(vector, top, exact or not self._is_tuned(vectors))
         rows = zip(*(column.tolist() for column in ranking), strict=True)
         hits = (self._hit(*row) for row in rows)
         return [hit for hit in hits if hit is not None]
@@ -225,25 +228,43 @@ class Index:
     def _current_vectors(self) -> Vectors:
         generation = self.store.generation
         if self._vectors is None or self._generation != generation:
-            self._vectors, self._generation = self._newest_vectors(quiet), generation
+            self._vectors, self._generation = self._newest_vectors(quiet, tuned=False), generation
         return self._vectors
 
-    def _newest_vectors(self, progress: Progress) -> Vectors:
-        """Load the matrix of the store's state; build it if an update has not."""
+    def _newest_vectors(self, progress: Progress, tuned: bool) -> Vectors:
+        """Load the matrix of the store's state; build it if an update has not.
+
+        With ``tuned``, build it again if it is tuned with the queries of another model.
+        """
         approximate = self.store.metadata.get("approximate") == b"1"
         vectors = load_newest(self.folder, self.store)
-        if vectors is None or approximate != vectors.is_approximate:
-            queries = self.typical_queries if approximate else None
+        if (
+            vectors is None
+            or vectors.is_approximate != approximate
+            or (tuned and not self._is_tuned(vectors))
+        ):
+            queries = self._tuning_queries if approximate else None
             return build(self.folder, self.store, queries, progress)
         return vectors
 
-    def typical_queries(self) -> NDArray[np.float32]:
-        """Return ``(q, dim)`` embeddings of typical query texts, to tune the approximate search."""
-        rng = np.random.default_rng(0)
-        texts = [
-            form.format(*rng.choice(_QUERY_WORDS, 2, replace=False)) for form in _QUERY_FORMS * 20
-        ]
+    def _is_tuned(self, vectors: Vectors) -> bool:
+        """Whether the approximate search, if there is one, is tuned with this model's queries."""
+        if vectors.queries is None:
+            return True
+        return are_equal(np.concatenate(vectors.queries[:, :_SAMPLE]), self._sample)
+
+    @cached_property
+    def _sample(self) -> NDArray[np.float32]:
+        texts = [text for group in typical_texts() for text in group[:_SAMPLE]]
         return self.model.encode_text(texts)
+
+    def _tuning_queries(self) -> NDArray[np.float32]:
+        return self.typical_queries().reshape(2, -1, self.model.dim)
+
+    def typical_queries(self) -> NDArray[np.float32]:
+        """Return ``(q, dim)`` embeddings of typical query texts; the second half negates."""
+        affirming, negating = typical_texts()
+        return self.model.encode_text([*affirming, *negating])
 
 
 def _stamp(path: Path) -> Stamp | None:
@@ -253,20 +274,7 @@ def _stamp(path: Path) -> Stamp | None:
         return None
 
 
-def _absolute(model: str) -> str:
+def absolute(model: str) -> str:
     """Make a model's path independent of the working directory."""
     file, colon, kind = model.rpartition(":") if ".py:" in model else (model, "", "")
     return f"{Path(file).absolute()}{colon}{kind}" if Path(file).exists() else model
-
-
-def _fingerprint(model: Encoder) -> NDArray[np.float32]:
-    """Embed fixed texts and a fixed sound, to recognise the model by the result."""
-    rate = model.sample_rate
-    time_s = np.arange(round(model.excerpt_s * rate)) / rate
-    sweep = 0.3 * np.sin(2 * np.pi * (110.0 + 40.0 * time_s) * time_s)
-    noise = 0.05 * np.random.default_rng(0).standard_normal(len(time_s))
-    audio = model.encode_audio((sweep + noise).astype(np.float32)[None])
-    fingerprint = np.concatenate([model.encode_text(list(_PROBE_TEXTS)), audio])
-    if not np.isfinite(fingerprint).all():
-        raise InputError("the model returns NaN or infinite embeddings")
-    return fingerprint

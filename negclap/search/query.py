@@ -37,8 +37,8 @@ class Query(NamedTuple):
             windowing: How files are divided; the same as for the tracks of the index.
 
         Raises:
-            InputError: If there is neither a text nor a file, a text is empty, or a file cannot be
-                embedded.
+            InputError: If there is neither a text nor a file, a text is empty, a file cannot be
+                embedded, or the model returns embeddings that are not finite.
         """
         if self.text is None and not self.like:
             raise InputError("nothing to search for; give a text or an audio file")
@@ -49,6 +49,8 @@ class Query(NamedTuple):
         vector = _mean(np.stack(wanted))
         if self.without:
             vector = vector - NOT_WEIGHT * _mean(model.encode_text(list(self.without)))
+        if not np.isfinite(vector).all():
+            raise InputError("the model returns NaN or infinite embeddings of the query")
         return vector
 
 

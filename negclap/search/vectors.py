@@ -23,10 +23,11 @@ from negclap.search.store import Store
 
 _FOLDER = "vectors"
 _WINDOWS, _TRACKS, _STARTS = "windows.npy", "tracks.npy", "starts.npy"
-_IVF, _NPROBE = "near.npy", "near.json"
+_IVF, _NPROBE, _QUERIES = "near.npy", "near.json", "queries.npy"
 _APPROXIMATE = "-near"  # suffix of the folder's name
 _DAY_S = 86_400
 _CHUNK = 100_000  # windows that the clusters are trained on, and that are added at a time
+_AT, _TIE = 10, 1e-6
 RECALL = 0.995
 """Share of the ten best windows that the approximate search must find on the tuning queries."""
 
@@ -47,6 +48,10 @@ class Vectors:
     Args:
         folder: Folder with the matrix.
 
+    Attributes:
+        queries: ``(g, q, dim)`` queries that the approximate search is tuned with, and for which
+            alone its recall is known; None if there is no approximate search.
+
     Raises:
         ValueError: If the files do not belong together.
     """
@@ -59,6 +64,7 @@ class Vectors:
             raise ValueError("files of different lengths")
         self._first = np.flatnonzero(np.diff(self.tracks, prepend=-1))
         self._ivf = _load_ivf(folder) if (folder / _IVF).is_file() else None
+        self.queries: Floats | None = np.load(folder / _QUERIES) if self.is_approximate else None
 
     @property
     def is_approximate(self) -> bool:
@@ -75,7 +81,7 @@ class Vectors:
         """
         if not len(self.windows):
             return Ranking(self.tracks[:0], self.starts[:0], self.starts[:0])
-        if exact or self._ivf is None:
+        if exact or self._ivf is None or not self._ivf.nprobe:
             return self._rank_all(query, top)
         return self._rank_nearest(self._ivf, query, top)
 
@@ -160,8 +166,8 @@ def build(
     Args:
         folder: Folder of the index.
         store: Its store.
-        queries: Returns ``(q, dim)`` embeddings of typical queries, to tune an approximate search;
-            None builds none.
+        queries: Returns ``(g, q, dim)`` typical queries, to tune an approximate search: each of
+            the g groups gets `RECALL`. None builds none.
         progress: Progress display.
 
     Raises:
@@ -236,9 +242,10 @@ def _write_ivf(target: Path, queries: Floats, progress: Progress) -> None:
     if not len(windows):
         return
     ivf = build_ivf(windows, progress)
-    nprobe = tune_nprobe(ivf, windows, queries)
     np.save(target / _IVF, faiss.serialize_index(ivf))  # FAISS rejects paths that are not UTF-8
+    nprobe = tune_nprobe(ivf, windows, *queries)
     (target / _NPROBE).write_text(json.dumps({"nprobe": nprobe}))
+    np.save(target / _QUERIES, queries)
 
 
 def build_ivf(windows: Floats, progress: Progress) -> Any:
@@ -257,17 +264,35 @@ def build_ivf(windows: Floats, progress: Progress) -> Any:
     return ivf
 
 
-def tune_nprobe(ivf: Any, windows: Floats, queries: Floats, at: int = 10) -> int:
-    """Double the number of clusters to visit until `RECALL` of the ``at`` best windows is found."""
-    at = min(at, len(windows))
-    best = [set(np.argpartition(-scores, at - 1)[:at].tolist()) for scores in queries @ windows.T]
+def tune_nprobe(ivf: Any, windows: Floats, *groups: Floats) -> int:
+    """Return how many clusters to visit, so that each group of queries gets `RECALL`.
+
+    The number is doubled until then. It is 0, for an exact search, if even visiting all clusters
+    is not enough: the approximate scores of 8-bit windows then differ too much from the exact ones.
+    """
+    tenth = [_tenth_best(windows, queries) for queries in groups]
     for nprobe in _doubling(ivf.nlist):
         ivf.nprobe = nprobe
-        found = [rescore(windows, query, _nearest(ivf, query, 4 * at))[0][:at] for query in queries]
-        hits = sum(len(wanted & set(got.tolist())) for wanted, got in zip(best, found, strict=True))
-        if hits >= RECALL * at * len(queries):
+        recalls = (_recall(ivf, windows, *group) for group in zip(groups, tenth, strict=True))
+        if all(recall >= RECALL for recall in recalls):
             return nprobe
-    return int(ivf.nlist)
+    return 0
+
+
+def _tenth_best(windows: Floats, queries: Floats) -> Floats:
+    """Return the score of the tenth best window of each query."""
+    at = min(_AT, len(windows))
+    return np.array([np.partition(scores, -at)[-at] for scores in queries @ windows.T])
+
+
+def _recall(ivf: Any, windows: Floats, queries: Floats, tenth: Floats) -> float:
+    """Return the share of the ten best windows that is found, up to windows of equal score."""
+    at = min(_AT, len(windows))
+    hits = 0
+    for query, score in zip(queries, tenth, strict=True):
+        found = rescore(windows, query, _nearest(ivf, query, 4 * at))[1][:at]
+        hits += int((found >= score - _TIE).sum())
+    return hits / (at * len(queries))
 
 
 def _doubling(most: int) -> Iterator[int]:

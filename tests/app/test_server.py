@@ -8,7 +8,7 @@ from fastapi.testclient import TestClient
 
 from negclap.app.cards import EMPTY, HINT, find_movements
 from negclap.app.page import AFTER, BEFORE, LONGEST_TEXT, Finder
-from negclap.app.server import LARGEST_UPLOAD, build
+from negclap.app.server import LARGEST_UPLOAD, build, open_columns
 from negclap.cli import main
 from negclap.errors import InputError
 from negclap.search import Hit, Index
@@ -24,7 +24,7 @@ def index(tmp_path, music, tone_model):
 
 @pytest.fixture
 def client(index):
-    with TestClient(build([index], None), raise_server_exceptions=False) as made:
+    with TestClient(build({"tones": index}, None), raise_server_exceptions=False) as made:
         yield made
 
 
@@ -166,5 +166,5 @@ def test_user_errors_of_the_command(index, tmp_path, capsys):
     assert "not an index" in capsys.readouterr().err
     assert main(["app", *["x"] * 3]) == 2
     assert "two at most" in capsys.readouterr().err
-    with pytest.raises(InputError, match="both indices are of a model named"):
-        build([index, index], None)
+    with pytest.raises(InputError, match=r"both columns are of the model .*adapter\.py:Pitch"):
+        open_columns([index.folder, index.folder])

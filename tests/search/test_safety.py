@@ -238,7 +238,7 @@ def test_approximate_search_has_the_recall_it_is_tuned_for(clustered):
 def test_approximate_and_exact_search_find_the_same_tracks(clustered, tmp_path):
     vectors, queries = clustered
     store = stored(tmp_path, vectors)
-    build(tmp_path, store, lambda: queries[:30], quiet)
+    build(tmp_path, store, lambda: queries[None, :30], quiet)
     matrix = load_newest(tmp_path, store)
     assert matrix.is_approximate
     same = 0
@@ -254,6 +254,22 @@ def test_approximate_and_exact_search_find_the_same_tracks(clustered, tmp_path):
     assert same >= 0.98 * 10 * 30
     everything = matrix.rank(queries[0], 10_000, exact=False)
     assert len(everything.tracks) <= 5_000
+
+
+def test_every_window_is_scored_if_no_number_of_clusters_is_enough(clustered, tmp_path):
+    """The best windows differ by less than the 8 bits of the approximate search can tell."""
+    vectors, queries = clustered
+    vectors = vectors.copy()
+    vectors[:, 0] *= 1e-3
+    vectors[::100, 0] = -1.0
+    store = stored(tmp_path, vectors)
+    hard = np.eye(32, dtype=np.float32)[:1]
+    for tuned_with, agrees in ((queries[:1], False), (hard, True)):
+        groups = np.stack([queries[:1], tuned_with])
+        matrix = build(tmp_path, store, lambda groups=groups: groups, quiet)
+        assert matrix.is_approximate
+        near, exact = (matrix.rank(hard[0], 10, way).tracks.tolist() for way in (False, True))
+        assert (near == exact) == agrees
 
 
 def test_an_index_stays_approximate_until_it_is_switched_off(many, tmp_path, tone_model):
@@ -272,7 +288,9 @@ def test_an_index_stays_approximate_until_it_is_switched_off(many, tmp_path, ton
     assert not load_newest(index.folder, index.store).is_approximate
 
 
-@pytest.mark.parametrize("damage", ["starts.npy", "windows.npy", "tracks.npy", "near.npy"])
+@pytest.mark.parametrize(
+    "damage", ["starts.npy", "windows.npy", "tracks.npy", "near.npy", "near.json", "queries.npy"]
+)
 def test_a_damaged_matrix_is_rebuilt(many, tmp_path, tone_model, damage):
     index = Index.create(tmp_path / "index", many, tone_model)
     index.update(approximate=True)

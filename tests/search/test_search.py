@@ -18,6 +18,12 @@ from negclap.search.embed import Windowing
 from negclap.search.query import NOT_WEIGHT
 from tests.music import RATE, WINDOW_S, tone
 
+UNEVEN = """
+class Uneven(Pitch):
+    def encode_audio(self, waveforms):
+        return super().encode_audio(waveforms) * np.arange(8)
+"""
+
 
 @pytest.fixture
 def index(tmp_path, music, tone_model):
@@ -143,15 +149,19 @@ def test_an_index_loads_its_model_from_any_working_directory(index, tmp_path, mo
     assert again.search("5", top=1)[0].path == "album/band5.wav"
 
 
-def test_another_model_is_rejected_with_advice(index, tmp_path, music, tone_model, capsys):
-    other = tone_model.replace(":Pitch", ":Other")
-    with pytest.raises(InputError, match=r"built with the model .*adapter\.py:Pitch, and this one"):
+def test_another_audio_encoder_is_rejected_with_advice(index, tmp_path, music, tone_model, capsys):
+    other = tone_model.replace(":Pitch", ":Uneven")
+    file = tmp_path / "adapter.py"
+    file.write_text(file.read_text() + UNEVEN)
+    expected = (
+        r"built with the model .*adapter\.py:Pitch, and the audio encoder of this one differs"
+    )
+    with pytest.raises(InputError, match=expected):
         Index(tmp_path / "index", negclap.load(other))
     arguments = ["index", str(music), "--out", str(tmp_path / "index"), "--model", other]
     assert main(arguments) == 2
     assert f"negclap index {music} --out NEW --model MODEL" in capsys.readouterr().err
-    file = tmp_path / "adapter.py"
-    file.write_text(file.read_text().replace("+ 1e-3", "+ np.arange(8)"))
+    file.write_text(file.read_text().replace("rfft(waveforms", "rfft(waveforms[:, ::2]"))
     with pytest.raises(InputError, match="built with the model"):
         Index(tmp_path / "index")  # as if it was retrained
 
@@ -340,10 +350,14 @@ def test_a_file_of_unknown_length_is_reported(index, music):
 def test_nan_embeddings_of_texts_and_files_are_rejected(index, music, tmp_path):
     file = tmp_path / "adapter.py"
     text = file.read_text()
-    file.write_text(text + "\nclass Nan(Pitch):\n    def encode_text(self, texts):\n"
-                    "        return super().encode_text(texts) * float('nan')\n")  # fmt: skip
-    with pytest.raises(InputError, match="returns NaN"):
-        Index.create(tmp_path / "nan", music, f"{file}:Nan")
+    for kind in ("text", "audio"):
+        text += (f"\nclass {kind.title()}(Pitch):\n    def encode_{kind}(self, inputs):\n"
+                 f"        return super().encode_{kind}(inputs) * float('nan')\n")  # fmt: skip
+    file.write_text(text)
+    with pytest.raises(InputError, match="returns NaN or infinite embeddings of the query"):
+        Index(index.folder, negclap.load(f"{file}:Text")).search("3")
+    with pytest.raises(InputError, match="returns NaN or infinite embeddings of audio"):
+        Index.create(tmp_path / "nan", music, f"{file}:Audio")
     assert not (tmp_path / "nan").exists()
     sf.write(music / "huge.wav", tone(1, 2.0) * 1e30, RATE, subtype="FLOAT")
     update = index.update()
@@ -353,7 +367,7 @@ def test_nan_embeddings_of_texts_and_files_are_rejected(index, music, tmp_path):
 def test_a_moved_model_is_reported_and_its_new_location_stored(index, music, tmp_path, capsys):
     (tmp_path / "adapter.py").rename(tmp_path / "moved.py")
     assert main(["search", str(tmp_path / "index"), "3"]) == 2
-    assert "if it was moved, give its new location (--model)" in capsys.readouterr().err
+    assert "if it was moved, give its new location" in capsys.readouterr().err
     moved = f"{tmp_path / 'moved.py'}:Pitch"
     assert main(["search", str(tmp_path / "index"), "3", "--model", moved]) == 0
     Index.create(tmp_path / "index", f"{music}/album/..", moved).update()
