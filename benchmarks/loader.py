@@ -36,7 +36,7 @@ from torch.utils.data import DataLoader
 from negclap.audio import Window, resample
 from negclap.data.batch import Clip, ClipTexts, Tokenize, collate
 from negclap.data.dataset import ClipDataset, Excerpts
-from negclap.data.loading import ClipLoader, PlanSampler
+from negclap.data.loading import PlanLoader, PlanSampler
 from negclap.data.manifest import Track, write_manifest
 from negclap.data.shards import ShardOptions, write_shards
 from negclap.data.sources.chorales import BuildPlan, build
@@ -93,7 +93,7 @@ def negclap_loader(
     texts = TrainingTexts(read_vocabulary(manifest), Insert(p=0.6), Exclude(), SEED, kinds)
     dataset = ClipDataset(tracks, str(manifest.parent), Excerpts(rate, excerpt_s, SEED), texts)
     sampler = PlanSampler(len(dataset), BATCH, 0, 1, SEED)
-    loader = ClipLoader.of(dataset, sampler, workers, tokenize)
+    loader = PlanLoader.of(dataset, sampler, workers, partial(collate, tokenize=tokenize))
     return lambda: sum(len(batch.track_ids) for batch in loader)
 
 

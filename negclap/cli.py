@@ -18,6 +18,7 @@ COMMANDS = {
     "predict": ("training", "Write the embeddings of the test split"),
     "report": ("report", "Compare the results of runs"),
     "benchmark": ("benchmark", "Evaluate models on negation, and compare them"),
+    "teach": ("teach", "Teach negation to a finished model, from text alone"),
     "export": ("export", "Write a run as a model for others"),
     "index": ("index", "Make a folder of music searchable"),
     "search": ("search", "Find music by a description"),

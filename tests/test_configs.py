@@ -8,13 +8,16 @@ from dataclasses import replace
 import pytest
 from transformers import RobertaConfig, RobertaModel
 
-from negclap.commands.training import parse
+from negclap.commands.training import parse, parse_teaching
 from negclap.models.text_encoders import TextEncoder
 from tests.conftest import CONFIGS
 
 BASES = sorted(CONFIGS.glob("*.yaml"))
+TEACH = CONFIGS / "methods" / "teach.yaml"
 OVERLAYS = sorted(
-    path for path in CONFIGS.rglob("*.yaml") if path.parent.name not in ("configs", "sweeps")
+    path
+    for path in CONFIGS.rglob("*.yaml")
+    if path.parent.name not in ("configs", "sweeps") and path != TEACH
 )  # sweeps: tests/training/test_sweep.py
 
 
@@ -55,6 +58,14 @@ def test_overlay_is_instantiated_and_has_a_comment(overlay, small, clap_folder, 
     assert cli.datamodule.insert.p in (0.0, 0.6)
     assert overlay.read_text().startswith("#")
     assert "- " not in overlay.read_text()  # overlays have no lists
+
+
+def test_teaching_is_instantiated_and_has_a_comment(clap_folder, tmp_path):
+    arguments = [f"--model.teacher={clap_folder}", f"--run_dir={tmp_path}"]
+    cli = parse_teaching(["fit", "-c", str(TEACH), *arguments])
+    assert cli.model.student.encoder.pretrained
+    assert cli.datamodule.n_lessons > 0
+    assert TEACH.read_text().startswith("#")
 
 
 @pytest.mark.parametrize("script", sorted(CONFIGS.rglob("*.sbatch")), ids=lambda path: path.stem)

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from lightning.pytorch.callbacks import LearningRateMonitor
+from lightning.pytorch import LightningDataModule, LightningModule
+from lightning.pytorch.callbacks import Callback, LearningRateMonitor
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.trainer import Trainer
 
@@ -16,6 +17,7 @@ from negclap.commands.tables import print_results
 from negclap.errors import InputError
 from negclap.training.callbacks import DataWait, HealthCheck, SaveEnvironment
 from negclap.training.datamodule import NegClapDataModule
+from negclap.training.lesson_data import LessonDataModule
 from negclap.training.module import NegClapModule
 from negclap.training.resume import (
     AtomicCheckpointIO,
@@ -26,6 +28,7 @@ from negclap.training.resume import (
     is_resuming,
     newest_checkpoint,
 )
+from negclap.training.teaching import TeachModule
 
 
 class NegClapCLI(LightningCLI):
@@ -35,6 +38,11 @@ class NegClapCLI(LightningCLI):
     ``checkpoints/best.ckpt``, ``last.ckpt`` and ``previous.ckpt``, and after a test
     ``results.json``. Loggers of the configuration (W&B) are used in addition to the CSV.
     """
+
+    passed_on: tuple[str, ...] = ("sample_rate", "tokenize", "text_kinds")
+    """What the data module gets from the model."""
+    monitor = "val/map@10/mean"
+    """Metric of validation that selects the best checkpoint."""
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the options of a run, and pass on the values that several parts share."""
@@ -46,7 +54,7 @@ class NegClapCLI(LightningCLI):
         parser.link_arguments("run_dir", "trainer.default_root_dir")
         parser.link_arguments("seed_everything", "data.seed")
         parser.link_arguments("method", "model.method")
-        for name in ("sample_rate", "tokenize", "text_kinds"):
+        for name in self.passed_on:
             parser.link_arguments(f"model.{name}", f"data.{name}", apply_on="instantiate")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
@@ -88,10 +96,10 @@ class NegClapCLI(LightningCLI):
         logger = ResumableCSVLogger(folder, subfolder, resume)
         kwargs["callbacks"] = [
             *_as_list(config["callbacks"]),
-            BestCheckpoint(folder / "checkpoints", resume),
+            BestCheckpoint(folder / "checkpoints", self.monitor, resume),
             LearningRateMonitor("step"),
             SaveEnvironment(),
-            HealthCheck(),
+            *self.health_checks(),
             ResumeCheckpoints(folder, self._get(self.config_init, "save_every_n_steps")),
             DataWait(),
         ]
@@ -99,6 +107,10 @@ class NegClapCLI(LightningCLI):
         kwargs["logger"] = [logger, *_as_list(config["logger"])]
         trainer: Trainer = super().instantiate_trainer(**kwargs)
         return trainer
+
+    def health_checks(self) -> list[Callback]:
+        """Return the callbacks that warn of failures of this kind of training."""
+        return [HealthCheck()]
 
     def after_validate(self) -> None:
         """Print what the validation has written."""
@@ -112,6 +124,17 @@ class NegClapCLI(LightningCLI):
         if self.trainer.is_global_zero:
             path = Path(self.trainer.default_root_dir) / name
             print_results(path, split, self._get(self.config, "all"))
+
+
+class TeachCLI(NegClapCLI):
+    """The same for teaching, whose data are texts alone."""
+
+    passed_on = ("tokenize",)
+    monitor = "val/agreement"
+
+    def health_checks(self) -> list[Callback]:
+        """Return none: those of training watch audio."""
+        return []
 
 
 class SaveRunConfig(SaveConfigCallback):
@@ -172,9 +195,24 @@ def _as_list(value: Any) -> list[Any]:
 
 def parse(arguments: list[str], run: bool = False) -> NegClapCLI:
     """Parse the arguments of a subcommand, instantiate its objects, and ``run`` it if asked to."""
-    return NegClapCLI(
-        NegClapModule,
-        NegClapDataModule,
+    return _parse(NegClapCLI, NegClapModule, NegClapDataModule, arguments, run)
+
+
+def parse_teaching(arguments: list[str], run: bool = False) -> NegClapCLI:
+    """Do the same for ``fit`` of a teaching."""
+    return _parse(TeachCLI, TeachModule, LessonDataModule, arguments, run)
+
+
+def _parse(
+    cli: type[NegClapCLI],
+    module: type[LightningModule],
+    data: type[LightningDataModule],
+    arguments: list[str],
+    run: bool,
+) -> NegClapCLI:
+    return cli(
+        module,
+        data,
         args=arguments if run else arguments[1:],
         run=run,
         save_config_callback=SaveRunConfig,
@@ -195,3 +233,9 @@ def run(arguments: list[str]) -> None:
     """
     silence_framework()
     parse(arguments, run=True)
+
+
+def teach(arguments: list[str]) -> NegClapCLI:
+    """Run the training of a teaching, given the arguments of its ``fit``."""
+    silence_framework()
+    return parse_teaching(["fit", *arguments], run=True)

@@ -1,17 +1,29 @@
 """The sampling plan, and the loader that turns its keys into batches."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from negclap.data.batch import Batch, Clip, Tokenize, collate
-from negclap.data.dataset import ClipDataset, Key
+from negclap.data.dataset import Key
 from negclap.errors import InputError
 from negclap.rng import derive_seed
+
+Collate = Callable[[Any], Any]
+"""Makes a batch of a list of items."""
+
+
+class Items(Protocol):
+    """A dataset whose items have keys (epoch, index)."""
+
+    def __getitem__(self, key: Key, /) -> Any:
+        """Return an item."""
+
+    def __len__(self) -> int:
+        """Return the number of items of an epoch."""
 
 
 class PlanSampler(Sampler[Key]):
@@ -69,33 +81,34 @@ class PlanSampler(Sampler[Key]):
         return len(self._order())
 
 
-class ClipLoader(DataLoader[Clip]):
+class PlanLoader(DataLoader[Any]):
     """A DataLoader that raises the `InputError` of a worker process as it was.
 
     torch would raise it with the worker's traceback as its message.
     """
 
     @classmethod
-    def of(
-        cls, dataset: ClipDataset, sampler: PlanSampler, num_workers: int, tokenize: Tokenize
-    ) -> Self:
-        """Make a loader of the batches of a sampler, with ``num_workers`` processes."""
+    def of(cls, dataset: Items, sampler: PlanSampler, num_workers: int, collate: Collate) -> Self:
+        """Make a loader of the batches of a sampler, with ``num_workers`` processes.
+
+        ``collate`` makes a batch of a list of the dataset's items.
+        """
         return cls(
             _Fetching(dataset),
             batch_size=sampler.batch_size,
             sampler=sampler,
             num_workers=num_workers,
-            collate_fn=partial(_collate, tokenize=tokenize),
+            collate_fn=partial(_collate, collate=collate),
             persistent_workers=sampler.seed is not None and num_workers > 0,
             pin_memory=torch.cuda.is_available(),
         )
 
     def __iter__(self) -> Any:
-        """Iterate over batches; raises the `InputError` of a clip that cannot be made."""
+        """Iterate over batches; raises the `InputError` of an item that cannot be made."""
         return _raise_errors(super().__iter__())  # begins now: workers load ahead
 
 
-def _raise_errors(batches: Any) -> Iterator[Batch]:
+def _raise_errors(batches: Any) -> Iterator[Any]:
     for batch in batches:
         if isinstance(batch, InputError):
             raise batch
@@ -103,12 +116,12 @@ def _raise_errors(batches: Any) -> Iterator[Batch]:
 
 
 @dataclass(frozen=True)
-class _Fetching(Dataset[Clip]):
-    """Fetch the clips of a batch, or the error of the first one that fails."""
+class _Fetching(Dataset[Any]):
+    """Fetch the items of a batch, or the error of the first one that fails."""
 
-    dataset: ClipDataset
+    dataset: Items
 
-    def __getitems__(self, keys: Sequence[Key]) -> list[Clip] | InputError:
+    def __getitems__(self, keys: Sequence[Key]) -> list[Any] | InputError:
         try:
             return [self.dataset[key] for key in keys]
         except InputError as error:
@@ -118,5 +131,5 @@ class _Fetching(Dataset[Clip]):
         return len(self.dataset)
 
 
-def _collate(clips: list[Clip] | InputError, tokenize: Tokenize) -> Batch | InputError:
-    return clips if isinstance(clips, InputError) else collate(clips, tokenize)
+def _collate(items: list[Any] | InputError, collate: Collate) -> Any:
+    return items if isinstance(items, InputError) else collate(items)

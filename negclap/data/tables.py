@@ -82,6 +82,11 @@ def _text_lines(path: Path) -> Iterator[str]:
             ) from None
 
 
+def read_lines(path: Path) -> list[str]:
+    """Return the lines of a text file that are not empty, without surrounding spaces."""
+    return [line.strip() for line in _text_lines(path) if line.strip()]
+
+
 def _lines(path: Path) -> Iterator[bytes]:
     try:
         with path.open("rb") as lines:

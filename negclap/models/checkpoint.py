@@ -18,6 +18,7 @@ from negclap.models.encoder import NegClapEncoder
 from negclap.models.lora import Lora, merge
 
 CONFIG = "config.yaml"
+BEST_CHECKPOINT = Path("checkpoints", "best.ckpt")
 # What torch and the encoders raise on files that are not a checkpoint of the configuration.
 _BROKEN = (
     ArithmeticError, AttributeError, EOFError, KeyError, OSError, RuntimeError, TypeError,
@@ -47,7 +48,7 @@ def read_run(folder: Path) -> TrainedModel:
     Raises:
         InputError: If the configuration or the checkpoint is missing or broken.
     """
-    config_path, checkpoint = folder / CONFIG, folder / "checkpoints" / "best.ckpt"
+    config_path, checkpoint = folder / CONFIG, folder / BEST_CHECKPOINT
     for path in (config_path, checkpoint):
         if not path.is_file():
             raise InputError(f"{path} not found; {folder} is not a run folder of negclap fit")

@@ -48,8 +48,8 @@ class NegClap(nn.Module):
         self.text_encoder = text_encoder
         self.embed_dim = embed_dim
         self.projection: ProjectionKind = projection
-        self.audio_projection = _projection(projection, audio_encoder.dim, embed_dim)
-        self.text_projection = _projection(projection, text_encoder.dim, embed_dim)
+        self.audio_projection = make_projection(projection, audio_encoder.dim, embed_dim)
+        self.text_projection = make_projection(projection, text_encoder.dim, embed_dim)
         self.log_scale = nn.Parameter(torch.tensor(math.log(1 / temperature)))
 
     @property
@@ -117,7 +117,8 @@ class NegClap(nn.Module):
         return _in_micro_batches(embed, tuple(tokens.values()), micro_batch_size)
 
 
-def _projection(kind: ProjectionKind, size: int, embed_dim: int) -> nn.Module:
+def make_projection(kind: ProjectionKind, size: int, embed_dim: int) -> nn.Module:
+    """Return an untrained projection from an encoder's output ``size`` into the joint space."""
     if kind == "linear":
         return nn.Linear(size, embed_dim)
     last = nn.Linear(embed_dim, embed_dim)

@@ -32,6 +32,11 @@ class Lora:
         Raises:
             InputError: If `peft` is not installed, or an encoder has no such layers.
         """
+        for tower in self.towers:
+            self.adapt(model.audio_encoder if tower == "audio" else model.text_encoder, tower)
+
+    def adapt(self, encoder: nn.Module, tower: Tower) -> None:
+        """Insert the adapters into one encoder, and freeze the rest of it; see `add_to`."""
         try:
             from peft import LoraConfig, inject_adapter_in_model
         except ImportError:
@@ -39,13 +44,11 @@ class Lora:
             raise InputError(message) from None
         scaling = {"r": self.rank, "lora_alpha": self.alpha, "lora_dropout": self.dropout}
         config = LoraConfig(**scaling, target_modules=list(self.layers))
-        for tower in self.towers:
-            encoder = model.audio_encoder if tower == "audio" else model.text_encoder
-            try:
-                encoder.requires_grad_(False)
-                inject_adapter_in_model(config, encoder)
-            except ValueError as error:
-                raise InputError(f"model.lora: {tower} encoder: {reason(error)}") from None
+        try:
+            encoder.requires_grad_(False)
+            inject_adapter_in_model(config, encoder)
+        except ValueError as error:
+            raise InputError(f"model.lora: {tower} encoder: {reason(error)}") from None
 
 
 def merge(module: nn.Module) -> None:

@@ -22,6 +22,8 @@ from negclap.models.exported import CONFIG, MODEL_TYPE, read_exported
 
 _HUB_FILES = ("*.json", "*.txt", "*.safetensors", "*.model")  # none of them can run code
 _DEFAULT_EXCERPT_S = 10.0
+PARALLEL = "module."
+"""Prefix of the names in a LAION-CLAP checkpoint, which was written by a parallel model."""
 
 
 def load(source: Path | str) -> Encoder:
@@ -33,9 +35,12 @@ def load(source: Path | str) -> Encoder:
         return LaionEncoder(folder)
     if (folder / RUN_CONFIG).is_file():
         return read_run(folder).encoder()
-    if not folder.is_dir():
-        folder = _download(name)
-    return _read_folder(folder, name)
+    return _read_folder(find_folder(name), name)
+
+
+def find_folder(name: str) -> Path:
+    """Return a folder as it is, or download the model of this name from the hub."""
+    return Path(name) if Path(name).is_dir() else _download(name)
 
 
 def _read_folder(folder: Path, name: str) -> Encoder:
@@ -79,6 +84,8 @@ class ClapEncoder(Encoder):
             raise InputError(f"{folder}: not a ClapModel with its processor ({why})") from None
         if missing := sorted(info["missing_keys"]):
             raise InputError(f"{folder}: no weights for {missing[0]!r}")
+        self.folder = folder
+        self.processor = processor
         self.features = processor.feature_extractor
         self.tokenizer = processor.tokenizer
         longest_s = self.features.nb_max_samples / self.features.sampling_rate
@@ -146,17 +153,28 @@ class LaionEncoder(Encoder):
         return F.normalize(features, dim=-1)
 
 
-def _laion_weights(checkpoint: Path) -> dict[str, Tensor]:
-    """Read the weights without running code; the file may contain NumPy scalars."""
+def read_laion(checkpoint: Path) -> dict[str, Any]:
+    """Read a LAION-CLAP checkpoint without running code; it may contain NumPy scalars.
+
+    Raises:
+        InputError: If the file has no ``state_dict``.
+    """
     scalars: list[Any] = [np.dtype, np.dtypes.Float64DType, np.float64(0).__reduce__()[0]]
     try:
         with torch.serialization.safe_globals(scalars):
             state: Any = torch.load(checkpoint, map_location="cpu", weights_only=True)
-        weights = {
-            name.removeprefix("module."): value for name, value in state["state_dict"].items()
-        }
-    except (OSError, RuntimeError, UnpicklingError, EOFError, KeyError, TypeError) as error:
+        state["state_dict"].items()
+    except (
+        OSError, RuntimeError, UnpicklingError, EOFError, KeyError, TypeError, AttributeError,
+    ) as error:  # fmt: skip
         raise InputError(f"{checkpoint}: not a LAION-CLAP checkpoint ({reason(error)})") from None
+    checked: dict[str, Any] = state
+    return checked
+
+
+def _laion_weights(checkpoint: Path) -> dict[str, Tensor]:
+    weights = read_laion(checkpoint)["state_dict"]
+    weights = {name.removeprefix(PARALLEL): value for name, value in weights.items()}
     weights.pop("text_branch.embeddings.position_ids", None)  # of older transformers versions
     return weights
 

@@ -5,8 +5,9 @@ BERT from scratch would have to learn from its position embeddings which words a
 small data sets it remains a bag of words (experiments/study).
 """
 
-from collections.abc import Sequence
-from itertools import chain
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import chain, takewhile
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, Literal
@@ -114,10 +115,53 @@ class TextEncoder(nn.Module):
             stack = self.model.encoder.layer = stack[:kept]
             self.model.config.num_hidden_layers = kept
         if trained is not None:
-            if not 0 <= trained <= len(stack):
-                raise InputError(f"trained_layers is {trained}, expected 0 to {len(stack)}")
-            self.model.requires_grad_(False)
-            stack[len(stack) - trained :].requires_grad_(True)
+            self.train_layers(trained)
+
+    def train_layers(self, n: int) -> None:
+        """Train only the upper n layers, and the pooler, of a BERT-style encoder.
+
+        Raises:
+            InputError: If it has fewer layers.
+        """
+        stack = self.model.encoder.layer
+        if not 0 <= n <= len(stack):
+            raise InputError(f"trained_layers is {n}, expected 0 to {len(stack)}")
+        self.model.requires_grad_(False)
+        stack[len(stack) - n :].requires_grad_(True)
+        if n and self.pooling == "pooler":
+            self.model.pooler.requires_grad_(True)
+
+    @property
+    def frozen_layers(self) -> int:
+        """Number of leading layers, after frozen embeddings, that are not trained."""
+        if not self.pretrained or _is_trained(self.model.embeddings):
+            return 0
+        stack = getattr(getattr(self.model, "encoder", None), "layer", ())
+        return len(list(takewhile(lambda layer: not _is_trained(layer), stack)))
+
+    def encode_frozen(self, tokens: dict[str, Tensor]) -> Tensor:
+        """Return the output of the frozen layers, ``(n, length, width)``, for `encode_rest`."""
+        with self._only_layers(slice(0, self.frozen_layers), self.model.embeddings):
+            words = self.model.get_input_embeddings()(tokens["input_ids"])
+            output = self.model(inputs_embeds=words, attention_mask=tokens["attention_mask"])
+        hidden: Tensor = output.last_hidden_state
+        return hidden
+
+    def encode_rest(self, hidden: Tensor, attention_mask: Tensor) -> Tensor:
+        """Encode the output of the frozen layers to ``(n, dim)``, as `forward` encodes tokens."""
+        with self._only_layers(slice(self.frozen_layers, None), _Unchanged()):
+            return self._pool(hidden, attention_mask)
+
+    @contextmanager
+    def _only_layers(self, part: slice, embeddings: nn.Module) -> Iterator[None]:
+        """Leave out the other layers, and exchange the embeddings, within the block."""
+        model, encoder = self.model, self.model.encoder
+        whole = model.embeddings, encoder.layer
+        model.embeddings, encoder.layer = embeddings, encoder.layer[part]
+        try:
+            yield
+        finally:
+            model.embeddings, encoder.layer = whole
 
     def tokenize(self, texts: Sequence[str]) -> dict[str, Tensor]:
         """Return ``input_ids`` and ``attention_mask``, each ``(n, longest)`` int64."""
@@ -161,6 +205,17 @@ class TextEncoder(nn.Module):
             return (hidden * mask).sum(dim=1) / mask.sum(dim=1)
         pooled: Tensor = hidden[:, 0] if self.pooling == "cls" else output.pooler_output
         return pooled
+
+
+class _Unchanged(nn.Module):
+    """Stands in for the embeddings of a text model, whose place its input takes."""
+
+    def forward(self, inputs_embeds: Tensor, **_: Any) -> Tensor:
+        return inputs_embeds
+
+
+def _is_trained(module: nn.Module) -> bool:
+    return any(parameter.requires_grad for parameter in module.parameters())
 
 
 def _pretrained(source: str, load_weights: bool) -> Any:

@@ -104,7 +104,7 @@ def _draw_wording(
 ) -> _Wording:
     rng = stream(seed)
     return _Wording(
-        surfaces={tag: _surface(vocabulary[tag], stream(seed, tag)) for tag in tags},
+        surfaces={tag: draw_surface(vocabulary[tag], stream(seed, tag)) for tag in tags},
         listed=rng.random() < 0.4,
         negated_first=rng.random() < 0.3,
         subject=rng.choice(_SUBJECTS),
@@ -119,7 +119,8 @@ def _draw_wording(
     )
 
 
-def _surface(tag: Tag, rng: random.Random) -> str:
+def draw_surface(tag: Tag, rng: random.Random) -> str:
+    """Return the name of a tag, or for a noun sometimes an alias."""
     use_alias, which = rng.random() < _ALIAS_SHARE, rng.random()
     if use_alias and tag.aliases and tag.part_of_speech == "noun":
         return tag.aliases[int(which * len(tag.aliases))]

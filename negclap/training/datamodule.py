@@ -1,16 +1,16 @@
 """The LightningDataModule: batches of clips and captions from a manifest."""
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import islice
-from typing import Any
 
 import lightning.pytorch as pl
 import torch
 from torch import Tensor
 
-from negclap.data.batch import Batch, ClipTexts, Tokenize, stack_waveforms
+from negclap.data.batch import Batch, ClipTexts, Tokenize, collate, stack_waveforms
 from negclap.data.dataset import ClipDataset, Excerpts, OnBadAudio, Texts
-from negclap.data.loading import ClipLoader, PlanSampler
+from negclap.data.loading import PlanLoader, PlanSampler
 from negclap.data.manifest import ATTRIBUTE_PREDICTION, Track, reference_caption
 from negclap.data.tracks import Tracks, read_manifest, read_vocabulary
 from negclap.data.training_texts import Exclude, Insert, TrainingTexts
@@ -19,6 +19,7 @@ from negclap.evaluation.exam import Exam, make_exam
 from negclap.storage import folder_of
 from negclap.text.cooccurrence import Cooccurrence
 from negclap.text.probes import TextKind
+from negclap.training.resume import ResumableLoader
 
 _CALIBRATION_CLIPS = 256
 _STAGES = {"fit": ("train", "validation"), "validate": ("validation",)}
@@ -208,31 +209,32 @@ class NegClapDataModule(pl.LightningDataModule):
         """Return the rank of this process and the number of processes."""
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
 
-    def _loader(self, name: str) -> ClipLoader:
+    def _loader(self, name: str) -> PlanLoader:
         dataset = self.datasets[name]
         seed = self.seed if name == "train" else None
         sampler = PlanSampler(len(dataset), self.batch_size, *self._processes(), seed)
         if self.trainer:  # in a resumed run, loading starts before Lightning sets the epoch
             sampler.set_epoch(self.trainer.current_epoch)
+        make_batch = partial(collate, tokenize=self.tokenize)
         if name == "train" and self.trainer:
-            loader = ResumableLoader.of(dataset, sampler, self.num_workers, self.tokenize)
+            loader = ResumableLoader.of(dataset, sampler, self.num_workers, make_batch)
             loader.progress = self.trainer.fit_loop.epoch_loop.batch_progress.current
             return loader
-        return ClipLoader.of(dataset, sampler, self.num_workers, self.tokenize)
+        return PlanLoader.of(dataset, sampler, self.num_workers, make_batch)
 
-    def train_dataloader(self) -> ClipLoader:
+    def train_dataloader(self) -> PlanLoader:
         """Return the loader of shuffled, full training batches."""
         return self._loader("train")
 
-    def val_dataloader(self) -> ClipLoader:
+    def val_dataloader(self) -> PlanLoader:
         """Return the loader of all validation tracks, each once over all processes."""
         return self._loader("validation")
 
-    def test_dataloader(self) -> list[ClipLoader]:
+    def test_dataloader(self) -> list[PlanLoader]:
         """Return the loaders of all test tracks, each once over all processes, and of the twins."""
         return [self._loader(name) for name in ("test", "twins") if len(self.datasets[name])]
 
-    def predict_dataloader(self) -> ClipLoader:
+    def predict_dataloader(self) -> PlanLoader:
         """Return the loader of all test tracks, each once over all processes."""
         return self._loader("test")
 
@@ -247,40 +249,6 @@ class NegClapDataModule(pl.LightningDataModule):
         dataset = self.datasets["train"]
         sampler = PlanSampler(len(dataset), 1, 0, 1, self.seed)
         return stack_waveforms([dataset[key] for key in islice(sampler, _CALIBRATION_CLIPS)])
-
-
-class ResumableLoader(ClipLoader):
-    """A loader that can resume within an epoch; Lightning saves its state in checkpoints."""
-
-    progress: Any  # Lightning's count of the batches of this epoch
-
-    def state_dict(self) -> dict[str, int]:
-        """Return the epoch and the number of batches trained on; workers may have loaded more."""
-        sampler = self._plan()
-        return {"epoch": sampler.epoch, "batches": self.progress.ready, **self._batch()}
-
-    def load_state_dict(self, state: dict[str, int]) -> None:
-        """Skip the batches trained on.
-
-        Raises:
-            InputError: If the batch size has changed: some tracks would be used twice or never.
-        """
-        batch = self._batch()
-        saved = {name: state.get(name, value) for name, value in batch.items()}
-        if saved != batch:
-            raise InputError(
-                f"the checkpoint is from the middle of an epoch with {saved}, this run has "
-                f"{batch}; resume with the same values, or set model.micro_batch_size to save "
-                "memory"
-            )
-        self._plan().begin_at(state["epoch"], state["batches"])
-
-    def _plan(self) -> PlanSampler:
-        assert isinstance(self.sampler, PlanSampler)
-        return self.sampler
-
-    def _batch(self) -> dict[str, int]:
-        return {"batch_size": self._plan().batch_size, "processes": self._plan().world_size}
 
 
 def _caption(track: Track, epoch: int) -> ClipTexts:

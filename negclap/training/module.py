@@ -33,8 +33,8 @@ from negclap.storage import write_json
 from negclap.text.probes import Statement, TextKind
 from negclap.training.datamodule import NegClapDataModule
 from negclap.training.objective import EmbeddedTexts, Objective
-from negclap.training.optimizer import parameter_groups, training_steps, warmup_cosine
-from negclap.training.resume import is_dev_run
+from negclap.training.optimizer import configure, parameter_groups
+from negclap.training.resume import check_same_shapes, is_dev_run
 
 DEFAULT_LOSSES = LossTerms()
 
@@ -189,14 +189,8 @@ class NegClapModule(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """Return AdamW, and its schedule by step."""
-        trainer = self.trainer
-        fused = trainer.precision != "16-mixed"
-        optimizer = torch.optim.AdamW(self.parameter_groups(), fused=fused)
-        # Lightning's own estimate would load training data before a resumed run knows its epoch
-        limits = trainer.limit_train_batches, trainer.max_epochs or -1, trainer.max_steps
-        steps = training_steps(self.data.batches_per_epoch, *limits)
-        schedule = warmup_cosine(optimizer, steps, self.warmup_fraction)
-        return [optimizer], [{"scheduler": schedule, "interval": "step"}]
+        batches = self.data.batches_per_epoch
+        return configure(self.trainer, self.parameter_groups(), batches, self.warmup_fraction)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Return the trained parameters grouped by learning rate and weight decay."""
@@ -318,13 +312,4 @@ class NegClapModule(pl.LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Reject a checkpoint of another configuration, naming the first difference."""
-        saved, own = checkpoint["state_dict"], self.state_dict()
-        for name in sorted(saved.keys() ^ own.keys()):
-            owner = "the checkpoint" if name in saved else "the configured model"
-            raise InputError(f"checkpoint of another configuration: only {owner} has {name!r}")
-        for name, tensor in own.items():
-            if tensor.shape != saved[name].shape:
-                raise InputError(
-                    f"checkpoint of another configuration: {name!r} has shape "
-                    f"{tuple(saved[name].shape)}, the configured model's is {tuple(tensor.shape)}"
-                )
+        check_same_shapes(checkpoint["state_dict"], self.state_dict())

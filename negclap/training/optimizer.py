@@ -3,6 +3,8 @@
 import math
 from typing import Any
 
+import lightning.pytorch as pl
+import torch
 from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
@@ -41,6 +43,20 @@ def warmup_cosine(optimizer: Optimizer, steps: int, warmup_fraction: float) -> L
         return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
 
     return LambdaLR(optimizer, factor)
+
+
+def configure(
+    trainer: pl.Trainer, groups: list[dict[str, Any]], batches_per_epoch: int, warmup: float
+) -> Any:
+    """Return AdamW for parameter groups and its schedule by step, as Lightning expects them.
+
+    ``warmup`` is the fraction of all steps.
+    """
+    optimizer = torch.optim.AdamW(groups, fused=trainer.precision != "16-mixed")
+    # Lightning's own estimate would load training data before a resumed run knows its epoch
+    limits = trainer.limit_train_batches, trainer.max_epochs or -1, trainer.max_steps
+    steps = training_steps(batches_per_epoch, *limits)
+    return [optimizer], [{"scheduler": warmup_cosine(optimizer, steps, warmup), "interval": "step"}]
 
 
 def training_steps(batches: int, limit: float, epochs: int, max_steps: int) -> int:

@@ -18,7 +18,9 @@ from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 from lightning_utilities.core.rank_zero import rank_zero_info, rank_zero_warn
+from torch import Tensor
 
+from negclap.data.loading import PlanLoader, PlanSampler
 from negclap.errors import InputError, reason
 from negclap.storage import atomic_write, is_remote
 
@@ -57,6 +59,23 @@ def is_intact(path: Path) -> bool:
             return file.testzip() is None
     except (OSError, zipfile.BadZipFile, EOFError):
         return False
+
+
+def check_same_shapes(saved: dict[str, Tensor], own: dict[str, Tensor]) -> None:
+    """Reject the state of a checkpoint of another configuration, naming the first difference.
+
+    Raises:
+        InputError: If names or shapes differ.
+    """
+    for name in sorted(saved.keys() ^ own.keys()):
+        owner = "the checkpoint" if name in saved else "the configured model"
+        raise InputError(f"checkpoint of another configuration: only {owner} has {name!r}")
+    for name, tensor in own.items():
+        if tensor.shape != saved[name].shape:
+            raise InputError(
+                f"checkpoint of another configuration: {name!r} has shape "
+                f"{tuple(saved[name].shape)}, the configured model's is {tuple(tensor.shape)}"
+            )
 
 
 class ResumeCheckpoints(pl.Callback):
@@ -132,17 +151,17 @@ def _is_before_validation(trainer: pl.Trainer) -> bool:
 
 
 class BestCheckpoint(ModelCheckpoint):
-    """Keep ``best.ckpt``, the checkpoint with the best validation mAP@10.
+    """Keep ``best.ckpt``, the checkpoint with the largest value of the ``monitor`` in validation.
 
     Lightning discards the best score when the folder has been moved; with ``resume``, this callback
     keeps it.
     """
 
-    def __init__(self, folder: Path, resume: bool) -> None:
+    def __init__(self, folder: Path, monitor: str, resume: bool) -> None:
         super().__init__(
             folder,
             "best",
-            monitor="val/map@10/mean",
+            monitor=monitor,
             mode="max",
             enable_version_counter=False,  # a new run replaces the files of an old one
         )
@@ -239,3 +258,37 @@ def _read_rows(path: Path) -> list[dict[str, Any]]:
     with path.open(newline="") as file:
         complete = [row for row in csv.DictReader(file) if (row.get("step") or "").isdigit()]
     return [{key: v for key, v in row.items() if key and v} for row in complete]
+
+
+class ResumableLoader(PlanLoader):
+    """A loader that can resume within an epoch; Lightning saves its state in checkpoints."""
+
+    progress: Any  # Lightning's count of the batches of this epoch
+
+    def state_dict(self) -> dict[str, int]:
+        """Return the epoch and the number of batches trained on; workers may have loaded more."""
+        sampler = self._plan()
+        return {"epoch": sampler.epoch, "batches": self.progress.ready, **self._batch()}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Skip the batches trained on.
+
+        Raises:
+            InputError: If the batch size has changed: some tracks would be used twice or never.
+        """
+        batch = self._batch()
+        saved = {name: state.get(name, value) for name, value in batch.items()}
+        if saved != batch:
+            raise InputError(
+                f"the checkpoint is from the middle of an epoch with {saved}, this run has "
+                f"{batch}; resume with the same values, or set model.micro_batch_size to save "
+                "memory"
+            )
+        self._plan().begin_at(state["epoch"], state["batches"])
+
+    def _plan(self) -> PlanSampler:
+        assert isinstance(self.sampler, PlanSampler)
+        return self.sampler
+
+    def _batch(self) -> dict[str, int]:
+        return {"batch_size": self._plan().batch_size, "processes": self._plan().world_size}

@@ -1,5 +1,6 @@
 from collections import Counter
 from dataclasses import fields
+from functools import partial
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import torch
 from negclap.audio import AudioError, as_waveform
 from negclap.data.batch import Clip, ClipTexts, ExclusionTexts, collate, stack_waveforms
 from negclap.data.dataset import ClipDataset, Excerpts
-from negclap.data.loading import ClipLoader, PlanSampler
+from negclap.data.loading import PlanLoader, PlanSampler
 from negclap.data.manifest import Caption, Track
 from negclap.data.tracks import Tracks
 from negclap.data.training_texts import Exclude, Insert, TrainingTexts
@@ -44,7 +45,7 @@ def training_set(chorales, tracks, on_bad_audio="error", root=None):
 
 def run_epochs(dataset, workers, epochs):
     sampler = PlanSampler(len(dataset), 16, 0, 1, seed=7)
-    loader = ClipLoader.of(dataset, sampler, workers, characters)
+    loader = PlanLoader.of(dataset, sampler, workers, partial(collate, tokenize=characters))
     seen = []
     for epoch in epochs:
         sampler.set_epoch(epoch)
@@ -178,7 +179,9 @@ def test_skipped_audio_is_replaced_and_counted(tmp_path):
 @pytest.mark.parametrize("workers", [0, 1])
 def test_an_error_is_the_same_from_any_process(tmp_path, workers):
     dataset = piano_set(tmp_path, "b", "error")
-    loader = ClipLoader.of(dataset, PlanSampler(3, 3, 0, 1, seed=0), workers, characters)
+    loader = PlanLoader.of(
+        dataset, PlanSampler(3, 3, 0, 1, seed=0), workers, partial(collate, tokenize=characters)
+    )
     with pytest.raises(AudioError, match=r"^track 'b': .*b\.wav: empty file$"):
         list(loader)
 

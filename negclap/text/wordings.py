@@ -1,0 +1,177 @@
+"""Ways in which people deny, affirm by a double negation, and limit: data for `lessons`.
+
+Denials are grouped in families: no family shares a content word with another one, so that a family
+held out of teaching tests generalisation to words that were never taught.
+"""
+
+from collections.abc import Collection
+from functools import cache
+from typing import NamedTuple
+
+from negclap.text.cues import Cue
+
+# family: phrases | clauses; "{}" is one or more names. A phrase follows or precedes a description
+# ("piano without drums"), or its noun if it begins with the name ("a drums-free piece"). A clause
+# can be a sentence of its own.
+_DENIALS = """
+no: no {}; with no {}; no {}; no-{}; has no {}; that has no {} in it; but no {}; no {} at all; \
+no {} whatsoever; no trace of {}; absolutely no {} | there is no {}; there are no {}; \
+there's no {}; it has no {}; it contains no {}; no {} please; no {} here; {}: no; {}? no; \
+no {} can be found; no {} is used; you will hear no {}; #no{}; no{}
+not: not {}; but not {}; not with {}; not any {}; not a single {}; \
+not a trace of {} | it does not have {}; it doesn't have any {}; it does not feature {}; \
+I do not want {}; I don't want {}; I don't want any {}; please don't play {}; \
+there isn't any {}; there aren't any {}; {} not wanted; you won't hear any {}; \
+it is not a piece with {}; I don't need {}; don't include {}; the {} does not play; \
+it hasn't got {}; {} is not part of it; it doesn't use {}; {} not included; NOT {}
+without: without {}; without {}; without any {}; without the {}; w/o {}; w/out {}; \
+completely without {} | it goes without {}; it gets by without {}; it is played without {}; \
+it works without {}; without {} please
+lack: lacking {}; lacking any {}; lacking in {} | it lacks {}; the piece lacks {}; {} lacking; \
+there is a lack of {}
+absent: in the absence of {}; with {} absent | {} absent; {} absent from it; the {} is absent
+exclude: excluding {}; excluding any {}; exclusive of {} | exclude {}; it excludes {}; \
+{} excluded; please exclude the {}
+omit: omitting {}; omitting the {} | omit {}; it omits {}; {} omitted
+leave: leaving out {}; leaving the {} out | leave out {}; leave the {} out; {} left out; \
+it leaves out the {}
+remove: with {} removed; with the {} removed | remove {}; remove the {}; {} removed; \
+the {} has been removed
+skip: skipping {} | skip {}; skip the {}; it skips the {}
+drop: dropping {} | drop the {}; drop {}; {} dropped
+ditch: ditching {} | ditch the {}; ditch {}
+lose: losing the {} | lose the {}
+cut: cutting {} | cut the {}; cut out the {}; {} cut
+mute: with {} muted; with muted {} | mute the {}; mute {}; {} muted
+avoid: avoiding {}; avoiding any {} | avoid {}; it avoids {}; please avoid the {}
+miss: missing {}; missing any {} | {} missing; it misses {}; the {} is missing
+strip: stripped of {} | strip out the {}; {} stripped away
+bereft: bereft of {} | it is bereft of {}
+deprive: deprived of {}; {}-deprived | it is deprived of {}
+empty: empty of {} | it is empty of {}
+never: never any {}; never with {} | it never uses {}; the {} never plays; {} never appears; \
+never play me {}
+nothing: nothing with {}; nothing featuring {}; nothing containing {} | I want nothing with {}; \
+nothing in it is {}
+none: none of the {}; none of that {} | {}: none; {} = none; none of it is {}; \
+I want none of the {}
+nobody: with nobody on {} | nobody plays {}; nobody is on {}; nobody touches the {}
+except: except {}; except for {}; everything except {} | anything except {}; \
+all instruments except {}
+other: other than {}; anything other than {} | everything other than {}
+apart: apart from {}; quite apart from {} | everything apart from {}
+save: save for {} | all save the {}
+bar: barring {} | {} barred; bar the {}
+zero: zero {}; with zero {}; 0 {} | it has zero {}; zero {} please; {}: zero; there is zero {}
+hate: hating {} | I hate {}; because I hate {}; I really hate {}
+dislike: disliking {} | I dislike {}; I strongly dislike {}
+stand: for people who can't stand {} | I can't stand {}; we cannot stand the {}
+tired: tired of {}; being tired of {} | I am tired of {}; I'm so tired of {}
+sick: sick of {} | I am sick of {}
+allergic: allergic to {} | I am allergic to {}
+spare: sparing me the {} | spare me the {}; please spare us the {}
+keep: keeping {} away | keep out {}; keep the {} out; keep {} away; keep {} out of it
+hold: holding the {} | hold the {}
+forget: forgetting {} | forget the {}; forget about {}
+refuse: refusing {} | I refuse {}; it refuses {}
+reject: rejecting {} | reject {}; {} rejected
+ban: banning {}; with a ban on {} | ban {}; {} banned; {} are banned
+forbid: forbidding {} | {} forbidden; {} is forbidden
+switch: with {} switched off; with the {} off | switch off the {}; {} off; turn off the {}
+silence: with silent {} | {} silent; silence the {}; the {} stays silent
+rid: rid of {} | get rid of {}; get rid of the {}
+eliminate: eliminating {} | eliminate {}; {} eliminated
+nix: nixing {} | nix the {}; nix {}
+scrap: scrapping {} | scrap the {}; {} scrapped
+stop: stopping the {} | stop the {}; stop playing {}
+away: staying away from {} | stay away from {}; go away, {}
+anti: anti-{} | I am anti {}
+non: non-{} | it is non-{}
+sign: -{}; !{} | -{}; !{}; -"{}"
+italian: senza {} | senza {}
+german: ohne {}; kein {} | ohne {}
+spanish: sin {} | sin {}
+free: free of {}; free from {}; {}-free | it is free of {}; it is {}-free
+minus: minus {}; minus the {} | the same minus the {}
+devoid: devoid of {}; void of {}; devoid of any {} | it is devoid of {}
+less: {}-less; {}less | it is {}-less
+sans: sans {}; sans any {} | sans {}
+"""
+HELD_OUT = ("free", "minus", "devoid", "less", "sans")
+"""Families of the benchmark's held-out cues."""
+_COMMON = ("no", "not", "without")  # drawn more often, as people use them more often
+_COMMON_WEIGHT = 6
+
+# Phrases after which the names are present. "{0} ... {1}" take two names.
+AFFIRMED_TWICE = (
+    *("not without {}", "never without {}", "not lacking {}", "no lack of {}", "not missing {}"),
+    *("no shortage of {}", "don't skip the {}", "don't leave out the {}", "never lacking in {}"),
+    *("can't do without {}", "it isn't without {}", "it would be nothing without {}"),
+    *("do not remove the {}", "don't mute the {}", "never omit the {}", "not excluding {}"),
+    *("it doesn't lack {}", "nothing works without {}", "no absence of {}", "not avoiding {}"),
+    *("I can't live without {}", "it would not be complete without {}", "no piece without {}"),
+)
+"""Double negations: the music has the names."""
+NO_DENIALS = (
+    *("not only {0} but also {1}", "not just {0} but {1}", "not only {0}, {1} too"),
+    *("not merely {0} but {1}", "not only {}", "not just {}", "nothing but {}"),
+    *("no ordinary {}", "{} like no other", "no doubt {}", "{}, why not", "never-ending {}"),
+    *("endless {}", "timeless {}", "nothing beats {}", "I can't get enough of the {}"),
+    *("the {} never stops", "the {} does not get in the way", "no matter what, {}"),
+    *("no wonder the {} stands out", "don't miss the {}", "{} that never gets old", "not bad {}"),
+    *("no one can resist the {}", "{} without end", "restless {}", "flawless {}", "free {}"),
+    *("no two {} parts are alike", "never a dull moment with {}", "no-nonsense {}", "if not {}"),
+    *("{} without limits", "carefree {}", "{} that doesn't drown out anything", "not a bad {}"),
+)
+"""Phrases that look like denials; the music has the names."""
+LIMITED = {
+    "almost no {}": 0.8, "hardly any {}": 0.7, "barely any {}": 0.7, "scarcely any {}": 0.7,
+    "very little {}": 0.6, "little {}": 0.5, "not much {}": 0.5, "minimal {}": 0.5,
+    "few {}": 0.5, "less {}": 0.3, "not too much {}": 0.3, "not so much {}": 0.3,
+    "a hint of {}": -0.4, "a touch of {}": -0.4, "subtle {}": -0.5, "a bit of {}": -0.5,
+    "{} in the background": -0.6, "a little {}": -0.5, "some {}": -0.7, "mostly {}": -0.8,
+}  # fmt: skip
+"""Degrees from 1 (absent) to -1 (present); those in between are between the two."""
+
+DENIED_ADJECTIVES = (
+    *("not {}", "not {}", "not {}", "never {}", "not at all {}", "it is not {}", "it isn't {}"),
+    *("nothing {}", "anything but {}", "by no means {}", "in no way {}", "I don't want it {}"),
+)
+"""Denials of adjectives."""
+
+
+class Denial(NamedTuple):
+    """One way to deny, and the family of its content word."""
+
+    family: str
+    cue: Cue
+
+
+class Family(NamedTuple):
+    """Denials with one content word: the usual ones, and all."""
+
+    usual: tuple[Denial, ...]
+    all: tuple[Denial, ...]
+
+
+@cache
+def families() -> dict[str, Family]:
+    """Return all denials by family."""
+    found: dict[str, Family] = {}
+    for line in _DENIALS.strip().replace("\\\n", "").splitlines():
+        name, _, rest = line.partition(": ")
+        phrases, clauses = (
+            [Denial(name, Cue(one, one, clause=bool(clause))) for one in part.split("; ")]
+            for clause, part in enumerate(map(str.strip, rest.split("|")))
+        )
+        found[name] = Family((phrases[0], clauses[0]), (*phrases, *clauses))
+    return found
+
+
+def family_weights(held_out: Collection[str]) -> dict[str, int]:
+    """Return how often each family is drawn in relation to the others, without those held out."""
+    return {
+        name: _COMMON_WEIGHT if name in _COMMON else 1
+        for name in families()
+        if name not in held_out
+    }
