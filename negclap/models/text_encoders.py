@@ -103,31 +103,37 @@ class TextEncoder(nn.Module):
             self.model.pooler = None  # unused, it would have no gradient
 
     def _limit_layers(self, kept: int | None, trained: int | None) -> None:
-        if kept is None and trained is None:
-            return
-        stack = getattr(getattr(self.model, "encoder", None), "layer", None)
-        if stack is None:
-            expected = "layers and trained_layers need a BERT-style text encoder"
-            raise InputError(f"{expected}, got {type(self.model).__name__}")
         if kept is not None:
-            if not 1 <= kept <= len(stack):
-                raise InputError(f"layers is {kept}, expected 1 to {len(stack)}")
-            stack = self.model.encoder.layer = stack[:kept]
+            if not 1 <= kept <= self.n_layers:
+                raise InputError(f"layers is {kept}, expected 1 to {self.n_layers}")
+            self.model.encoder.layer = self.model.encoder.layer[:kept]
             self.model.config.num_hidden_layers = kept
         if trained is not None:
             self.train_layers(trained)
+
+    @property
+    def n_layers(self) -> int:
+        """Number of layers of a BERT-style encoder.
+
+        Raises:
+            InputError: If the encoder is of another kind.
+        """
+        layers = getattr(getattr(self.model, "encoder", None), "layer", None)
+        if layers is None:
+            expected = "layers and trained_layers need a BERT-style text encoder"
+            raise InputError(f"{expected}, got {type(self.model).__name__}")
+        return len(layers)
 
     def train_layers(self, n: int) -> None:
         """Train only the upper n layers, and the pooler, of a BERT-style encoder.
 
         Raises:
-            InputError: If it has fewer layers.
+            InputError: If it has fewer layers, or is of another kind.
         """
-        stack = self.model.encoder.layer
-        if not 0 <= n <= len(stack):
-            raise InputError(f"trained_layers is {n}, expected 0 to {len(stack)}")
+        if not 0 <= n <= self.n_layers:
+            raise InputError(f"trained_layers is {n}, expected 0 to {self.n_layers}")
         self.model.requires_grad_(False)
-        stack[len(stack) - n :].requires_grad_(True)
+        self.model.encoder.layer[self.n_layers - n :].requires_grad_(True)
         if n and self.pooling == "pooler":
             self.model.pooler.requires_grad_(True)
 

@@ -9,10 +9,27 @@ from tokenizers import Tokenizer
 
 
 def load_tokenizer(source: str) -> Any:
-    """Load the `transformers` tokenizer of a folder or hub name."""
+    """Load the `transformers` tokenizer of a folder or hub name.
+
+    Raises:
+        ValueError: If its files are missing.
+    """
     from transformers import AutoTokenizer  # takes a second to import
 
-    return AutoTokenizer.from_pretrained(source)
+    return check_vocabulary(AutoTokenizer.from_pretrained(source))
+
+
+def check_vocabulary(tokenizer: Any) -> Any:
+    """Return a `transformers` tokenizer, which is made without a vocabulary if files are missing.
+
+    Raises:
+        ValueError: If it has none.
+    """
+    if len(tokenizer) <= len(tokenizer.all_special_ids):
+        raise ValueError(
+            "the tokenizer has no vocabulary; is tokenizer.json or vocab.json missing?"
+        )
+    return tokenizer
 
 
 class FastTokenizer:

@@ -27,6 +27,7 @@ from negclap.text.wordings import (
     Denial,
     families,
     family_weights,
+    without_words_of,
 )
 
 Words = Literal["seen", "many", "all"]
@@ -52,6 +53,7 @@ _CONTRASTS = (
     *("{a} rather than {n}", "neither {n} nor anything like it, just {a}", "{a}, never {n}"),
     *("no {n}, with {a}", "no {n}, only {a}", "{a} in place of {n}", "{a} and not {n}"),
 )
+_PRESENT = ("plenty of {}", "lots of {}", "{} only", "{} music", "a song with {}", "solo {}")
 _REQUESTS = (
     *("play {}", "I want {}", "looking for {}", "can I get {}?", "give me {}", "find me {}"),
     *("I need {}", "please play {}", "{} please", "do you have {}?", "something like {}"),
@@ -100,6 +102,7 @@ SHARES = {
     "limited": 0.03,
 }
 """Share of each kind of lesson."""
+_LEVEL_FAMILIES = ("no", "not", "without", "lack")  # of the benchmark's seen cues
 _USUAL_SHARE = 0.4  # of the most usual wordings
 _USUAL = 3
 _TRIED = 24  # of a thousand tags, only this many are tried
@@ -134,6 +137,9 @@ class LessonPlan:
         if len(self._nouns) < 2:
             found = f"{len(self._nouns)} nouns that can be denied"
             raise InputError(f"the vocabulary has {found}, expected at least 2")
+        for name in self.held_out_tags:
+            if name not in self.vocabulary.names:
+                raise InputError(f"held_out_tags: {name!r} is no tag of the vocabulary")
         for name in self.held_out:
             if name not in families():
                 raise InputError(f"held_out: {name!r} is no family of {', '.join(families())}")
@@ -198,6 +204,9 @@ class LessonPlan:
         usual, others = families()[name]
         return rng.choice(usual if rng.random() < _USUAL_SHARE else others)
 
+    def _allowed(self, phrases: tuple[str, ...]) -> tuple[str, ...]:
+        return without_words_of(self.held_out, phrases)
+
     def _some(
         self, names: list[str], most: int, rng: random.Random, besides: Iterable[str] = ()
     ) -> list[str]:
@@ -259,7 +268,7 @@ class LessonPlan:
     def _composed(self, rng: random.Random) -> Lesson | None:
         names = [*self.vocabulary.names]
         present = self._some(names, rng.choices((0, 1, 2, 3), (8, 40, 34, 18))[0], rng)
-        nouns = rng.random() < 0.85 or not self._adjectives
+        nouns = rng.random() < 0.85 or not self._adjectives or "not" in self.held_out
         pool = self._nouns if nouns else self._adjectives
         denied = self._some(pool, rng.choices((1, 2, 3), (66, 26, 8))[0], rng, present)
         if not denied:
@@ -282,11 +291,11 @@ class LessonPlan:
         denied, written = found
         denial = self._denial(rng)
         phrase = denial.cue.phrase(written)
-        if self._adjectives and rng.random() < 0.1:
+        if self._adjectives and self._allowed(DENIED_ADJECTIVES) and rng.random() < 0.1:
             if not (denied := self._some(self._adjectives, 1, rng, tags)):
                 return None
-            phrase = rng.choice(DENIED_ADJECTIVES).format(denied[0])
-            denial = Denial("not", Cue("not", "not {}"))
+            phrase = rng.choice(self._allowed(DENIED_ADJECTIVES)).format(denied[0])
+            denial = Denial("", Cue("", phrase))
         if affirmed == NEUTRAL:
             text = rng.choice(("{d}",) if denial.cue.clause else _ALONE).format(d=phrase)
         elif rng.random() < 0.25 and not denial.cue.clause and len(denied) == 1:
@@ -304,33 +313,27 @@ class LessonPlan:
     def _contrast(self, rng: random.Random) -> Lesson | None:
         present = self._some(self._nouns, rng.choice((1, 1, 2)), rng)
         found = self._names_to_deny(rng, present)
-        if found is None or not present or "not" in self.held_out:
+        frames = self._allowed(_CONTRASTS)
+        if found is None or not present or not frames:
             return None
         denied, written = found
         affirmed = " and ".join(present)
         if rng.random() < 0.5:
-            affirmed = rng.choice(
-                (
-                    "with {}",
-                    "just {}",
-                    "plenty of {}",
-                    "lots of {}",
-                    "{} only",
-                    "{} music",
-                    "a song with {}",
-                )
-            ).format(affirmed)
-        text = rng.choice(_CONTRASTS).format(a=affirmed, n=written)
-        return Lesson(text, affirmed, (*denied,), family="not", tags=(*present, *denied))
+            affirmed = rng.choice(_PRESENT).format(affirmed)
+        text = rng.choice(frames).format(a=affirmed, n=written)
+        return Lesson(text, affirmed, (*denied,), tags=(*present, *denied))
 
     def _negated_caption(self, rng: random.Random) -> Lesson | None:
         """Negate half or all of the tags of a text, as the benchmark's levels do."""
         text, tags = self._affirmation(rng)
         levels = negation_levels(text, self.vocabulary, rng.getrandbits(32))
         level = levels.half if levels.half and rng.random() < 0.5 else levels.fully
-        if level is None or set(level.tags) & set(self.held_out_tags):
+        used = {*_LEVEL_FAMILIES, *(level.tags if level else ())}
+        if level is None or used & {*self.held_out, *self.held_out_tags}:
             return None
         left = [(tag, True) for tag in tags if tag not in level.tags]
+        if {tag for tag, _ in left} & self.vocabulary.overlapping(level.tags):
+            return None
         affirmed = compose(left, self.vocabulary, rng.getrandbits(32)) if left else NEUTRAL
         return Lesson(level.text, affirmed, level.tags, family="no", tags=tags)
 
@@ -355,7 +358,9 @@ class LessonPlan:
 
     def _present_after(self, phrases: tuple[str, ...], rng: random.Random) -> Lesson | None:
         """Write a phrase that has a negation word and denies nothing, with other tags or alone."""
-        template = rng.choice(phrases[:_USUAL] if rng.random() < _USUAL_SHARE else phrases)
+        if not (allowed := self._allowed(phrases)):
+            return None
+        template = rng.choice(allowed[:_USUAL] if rng.random() < _USUAL_SHARE else allowed)
         tags = self._some(self._nouns, 2 if "{1}" in template else 1, rng)
         if len(tags) < (2 if "{1}" in template else 1):
             return None
@@ -372,7 +377,9 @@ class LessonPlan:
         return Lesson(text, f"music with {plain}", tags=(*tags,))
 
     def _limited(self, rng: random.Random) -> Lesson | None:
-        template = rng.choice([*LIMITED])
+        if not (allowed := self._allowed(tuple(LIMITED))):
+            return None
+        template = rng.choice(allowed)
         tags = self._some(self._nouns, 1, rng)
         affirmed, others = self._affirmation(rng)
         if not tags or tags[0] in self.vocabulary.overlapping(others):
@@ -384,7 +391,7 @@ class LessonPlan:
         return Lesson(text, affirmed, (*tags,), LIMITED[template], tags=(*others, *tags))
 
 
-_AFFIRMING = Lexicon(SEEN.cues, _JOINERS, ("-led", "-heavy", "-driven", "-based"))
+_AFFIRMING = Lexicon(SEEN.cues, _JOINERS, ("-led", "-driven", "-based", "-centred"))
 
 
 def _sentences(text: str) -> str:

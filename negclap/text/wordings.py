@@ -4,7 +4,8 @@ Denials are grouped in families: no family shares a content word with another on
 held out of teaching tests generalisation to words that were never taught.
 """
 
-from collections.abc import Collection
+import re
+from collections.abc import Collection, Iterable
 from functools import cache
 from typing import NamedTuple
 
@@ -14,38 +15,38 @@ from negclap.text.cues import Cue
 # ("piano without drums"), or its noun if it begins with the name ("a drums-free piece"). A clause
 # can be a sentence of its own.
 _DENIALS = """
-no: no {}; with no {}; no {}; no-{}; has no {}; that has no {} in it; but no {}; no {} at all; \
-no {} whatsoever; no trace of {}; absolutely no {} | there is no {}; there are no {}; \
-there's no {}; it has no {}; it contains no {}; no {} please; no {} here; {}: no; {}? no; \
-no {} can be found; no {} is used; you will hear no {}; #no{}; no{}
-not: not {}; but not {}; not with {}; not any {}; not a single {}; \
-not a trace of {} | it does not have {}; it doesn't have any {}; it does not feature {}; \
-I do not want {}; I don't want {}; I don't want any {}; please don't play {}; \
-there isn't any {}; there aren't any {}; {} not wanted; you won't hear any {}; \
-it is not a piece with {}; I don't need {}; don't include {}; the {} does not play; \
-it hasn't got {}; {} is not part of it; it doesn't use {}; {} not included; NOT {}
-without: without {}; without {}; without any {}; without the {}; w/o {}; w/out {}; \
-completely without {} | it goes without {}; it gets by without {}; it is played without {}; \
-it works without {}; without {} please
-lack: lacking {}; lacking any {}; lacking in {} | it lacks {}; the piece lacks {}; {} lacking; \
-there is a lack of {}
-absent: in the absence of {}; with {} absent | {} absent; {} absent from it; the {} is absent
-exclude: excluding {}; excluding any {}; exclusive of {} | exclude {}; it excludes {}; \
-{} excluded; please exclude the {}
-omit: omitting {}; omitting the {} | omit {}; it omits {}; {} omitted
-leave: leaving out {}; leaving the {} out | leave out {}; leave the {} out; {} left out; \
-it leaves out the {}
-remove: with {} removed; with the {} removed | remove {}; remove the {}; {} removed; \
-the {} has been removed
+no: no {}; with no {}; no-{}; has no {}; that has no {} in it; but no {}; no {} at all; no \
+{} whatsoever; no trace of {}; absolutely no {} | there is no {}; there are no {}; there's no {}; \
+it has no {}; it contains no {}; no {} please; no {} here; {}: no; {}? no; no {} can be found; no \
+{} is used; you will hear no {}; #no{}; no{}
+not: not {}; but not {}; not with {}; not any {}; not a single {}; not the slightest {} | it does \
+not have {}; it doesn't have any {}; it does not feature {}; I do not want {}; I don't want {}; I \
+don't want any {}; please don't play {}; there isn't any {}; there aren't any {}; {} not wanted; \
+you won't hear any {}; it is not a piece with {}; I don't need {}; don't include {}; the {} does \
+not play; it hasn't got {}; {} is not part of it; it doesn't use {}; {} not included; NOT {}
+without: without {}; without any {}; without the {}; w/o {}; w/out {}; completely \
+without {} | it goes without {}; it gets by without {}; it is played without {}; it works without \
+{}; without {} please
+lack: lacking {}; lacking any {}; lacking in {}; {}-lacking | it lacks {}; the piece lacks {}; {} \
+lacking; there is a lack of {}
+absent: in the absence of {}; with {} absent; {}-absent | {} absent; {} absent from it; the {} is \
+absent
+exclude: excluding {}; excluding any {}; exclusive of {}; {}-excluding | exclude {}; it excludes \
+{}; {} excluded; please exclude the {}
+omit: omitting {}; omitting the {}; {}-omitting | omit {}; it omits {}; {} omitted
+leave: leaving out {}; leaving the {} out | leave out {}; leave the {} out; {} left out; it \
+leaves out the {}
+remove: with {} removed; with the {} removed | remove {}; remove the {}; {} removed; the {} has \
+been removed
 skip: skipping {} | skip {}; skip the {}; it skips the {}
 drop: dropping {} | drop the {}; drop {}; {} dropped
 ditch: ditching {} | ditch the {}; ditch {}
 lose: losing the {} | lose the {}
 cut: cutting {} | cut the {}; cut out the {}; {} cut
 mute: with {} muted; with muted {} | mute the {}; mute {}; {} muted
-avoid: avoiding {}; avoiding any {} | avoid {}; it avoids {}; please avoid the {}
-miss: missing {}; missing any {} | {} missing; it misses {}; the {} is missing
-strip: stripped of {} | strip out the {}; {} stripped away
+avoid: avoiding {}; avoiding any {}; {}-avoiding | avoid {}; it avoids {}; please avoid the {}
+miss: missing {}; missing any {}; {}-missing | {} missing; it misses {}; the {} is missing
+strip: stripped of {} | strip out the {}; {} stripped
 bereft: bereft of {} | it is bereft of {}
 deprive: deprived of {}; {}-deprived | it is deprived of {}
 empty: empty of {} | it is empty of {}
@@ -53,17 +54,17 @@ never: never any {}; never with {} | it never uses {}; the {} never plays; {} ne
 never play me {}
 nothing: nothing with {}; nothing featuring {}; nothing containing {} | I want nothing with {}; \
 nothing in it is {}
-none: none of the {}; none of that {} | {}: none; {} = none; none of it is {}; \
-I want none of the {}
+none: none of the {}; none of that {} | {}: none; {} = none; none of it is {}; I want none of the \
+{}
 nobody: with nobody on {} | nobody plays {}; nobody is on {}; nobody touches the {}
-except: except {}; except for {}; everything except {} | anything except {}; \
-all instruments except {}
+except: except {}; except for {}; everything except {} | anything except {}; all instruments \
+except {}
 other: other than {}; anything other than {} | everything other than {}
 apart: apart from {}; quite apart from {} | everything apart from {}
 save: save for {} | all save the {}
 bar: barring {} | {} barred; bar the {}
 zero: zero {}; with zero {}; 0 {} | it has zero {}; zero {} please; {}: zero; there is zero {}
-hate: hating {} | I hate {}; because I hate {}; I really hate {}
+hate: hating {}; {}-hating | I hate {}; because I hate {}; I really hate {}
 dislike: disliking {} | I dislike {}; I strongly dislike {}
 stand: for people who can't stand {} | I can't stand {}; we cannot stand the {}
 tired: tired of {}; being tired of {} | I am tired of {}; I'm so tired of {}
@@ -75,16 +76,16 @@ hold: holding the {} | hold the {}
 forget: forgetting {} | forget the {}; forget about {}
 refuse: refusing {} | I refuse {}; it refuses {}
 reject: rejecting {} | reject {}; {} rejected
-ban: banning {}; with a ban on {} | ban {}; {} banned; {} are banned
+ban: banning {}; with a ban on {}; {}-banning | ban {}; {} banned; {} are banned
 forbid: forbidding {} | {} forbidden; {} is forbidden
 switch: with {} switched off; with the {} off | switch off the {}; {} off; turn off the {}
-silence: with silent {} | {} silent; silence the {}; the {} stays silent
+silence: with silent {} | {} silent; silence the {}; the {} is silent
 rid: rid of {} | get rid of {}; get rid of the {}
-eliminate: eliminating {} | eliminate {}; {} eliminated
+eliminate: eliminating {}; {}-eliminating | eliminate {}; {} eliminated
 nix: nixing {} | nix the {}; nix {}
 scrap: scrapping {} | scrap the {}; {} scrapped
 stop: stopping the {} | stop the {}; stop playing {}
-away: staying away from {} | stay away from {}; go away, {}
+stay: staying away from {} | stay away from {}; please stay away from the {}
 anti: anti-{} | I am anti {}
 non: non-{} | it is non-{}
 sign: -{}; !{} | -{}; !{}; -"{}"
@@ -92,13 +93,19 @@ italian: senza {} | senza {}
 german: ohne {}; kein {} | ohne {}
 spanish: sin {} | sin {}
 free: free of {}; free from {}; {}-free | it is free of {}; it is {}-free
-minus: minus {}; minus the {} | the same minus the {}
+minus: minus {}; minus the {} | everything minus the {}
 devoid: devoid of {}; void of {}; devoid of any {} | it is devoid of {}
 less: {}-less; {}less | it is {}-less
 sans: sans {}; sans any {} | sans {}
 """
 HELD_OUT = ("free", "minus", "devoid", "less", "sans")
 """Families of the benchmark's held-out cues."""
+_COMMON_WORDS = """
+a all am and any anything are at away be because but by can containing contains do does everything
+feature featuring for from get has have here hear i in include included instruments is it me need
+of on one out part piece play playing plays please so that the there there's us use used want
+wanted we will with you
+"""  # belong to no family
 _COMMON = ("no", "not", "without")  # drawn more often, as people use them more often
 _COMMON_WEIGHT = 6
 
@@ -166,6 +173,26 @@ def families() -> dict[str, Family]:
         )
         found[name] = Family((phrases[0], clauses[0]), (*phrases, *clauses))
     return found
+
+
+@cache
+def content_words(family: str) -> frozenset[str]:
+    """Return the content words of a family's denials."""
+    return _words(denial.cue.template for denial in families()[family].all).difference(
+        _COMMON_WORDS.split()
+    )
+
+
+@cache
+def without_words_of(held_out: tuple[str, ...], phrases: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the phrases that share no content word with families that are held out."""
+    held = frozenset[str]().union(*map(content_words, held_out))
+    return tuple(phrase for phrase in phrases if not _words([phrase]) & held)
+
+
+def _words(templates: Iterable[str]) -> frozenset[str]:
+    texts = (re.sub(r"\{\w*\}", " ", template).lower() for template in templates)
+    return frozenset(word for text in texts for word in re.findall(r"[\w'/]+", text))
 
 
 def family_weights(held_out: Collection[str]) -> dict[str, int]:

@@ -116,7 +116,11 @@ class LessonDataModule(pl.LightningDataModule):
         )
         held_out = {*self.held_out, *self.unseen}
         plan = partial(LessonPlan, self.vocabulary, captions, self.words)
-        train = plan(tuple(sorted(held_out)), self.held_out_tags, f"{self.seed}")
+        try:
+            train = plan(tuple(sorted(held_out)), self.held_out_tags, f"{self.seed}")
+        except InputError as error:
+            files = [self.vocabulary_file, self.captions_file]
+            raise InputError(": ".join([*filter(None, files), str(error)])) from None
         self.lessons["train"] = [train(number) for number in range(self.n_lessons)]
         known = plan(tuple(sorted(held_out)), (), f"{self.seed}/known")
         unseen = plan(tuple(sorted({*families()} - {*self.unseen})), (), f"{self.seed}/unseen")
@@ -164,6 +168,8 @@ def read_words(vocabulary: str, captions: str, column: str) -> tuple[Vocabulary,
         InputError: If a file cannot be read.
     """
     path = Path(captions)
+    if captions and not path.is_file():
+        raise InputError(f"{path}: no such file of captions")
     from_manifest = path.suffix in (".jsonl", ".parquet") and bool(captions)
     if vocabulary:
         tags = _read_vocabulary(Path(vocabulary))

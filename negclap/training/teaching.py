@@ -39,7 +39,7 @@ class TeachModule(pl.LightningModule):
     Args:
         teacher: The finished model, as for `negclap.load`.
         text_encoder: Another text encoder for the student; None teaches the model's own.
-        trained_layers: Train only this many upper layers of a pretrained encoder, and the
+        trained_layers: Train at most this many upper layers of a pretrained encoder, and the
             projection; null trains all. An encoder from scratch is trained as a whole.
         lora: Low-rank adapters instead, in all layers; requires the package peft.
         target: Where texts that deny should be.
@@ -91,7 +91,7 @@ class TeachModule(pl.LightningModule):
         if lora is not None:
             lora.adapt(encoder, "text")
         elif encoder.pretrained and layers is not None:
-            encoder.train_layers(layers)
+            encoder.train_layers(min(layers, encoder.n_layers))
 
     @property
     def tokenize(self) -> Tokenize:
