@@ -1,4 +1,4 @@
-"""The study: five recipes, the paper's two axes, and an ablation of negclap's recipe.
+"""The study: seven recipes, the paper's two axes, ablations, text encoders and architectures.
 
     make study                           # everything; finished cells are kept, so it resumes
     make study SMALL=1                   # the same on a tiny set with tiny models, for tests
@@ -38,13 +38,15 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 CHORALES = "configs/chorales.yaml"  # relative to ROOT, so that recipes are the same everywhere
 METHODS = "configs/methods"
-GROUPS = ("recipes", "ablations", "towers", "p", "k", "grid", "benchmark")
+GROUPS = ("recipes", "ablations", "towers", "architectures", "p", "k", "grid", "benchmark")
 LEVELS = ("original", "half", "fully")
 
 COLOURS = ("#0072B2", "#E69F00", "#D55E00")  # of Okabe and Ito, safe for the colour-blind
 
 RECIPES = ("baseline", "insert", "dissimilarity", "combined", "negclap")
 SMALL_RECIPES = ("baseline", "combined", "negclap")
+TAUGHT = {"taught": "baseline", "negclap + taught": "negclap"}
+"""Recipes whose text encoder is then taught, from text alone (`negclap teach`)."""
 ABLATIONS: dict[str, tuple[str, ...]] = {
     "negclap": (),
     "no exclusion term": ("--model.losses.exclusion.weight=0",),
@@ -66,6 +68,7 @@ COMPARED = ("recipes/negclap-0", "recipes/baseline-0", "towers/bag-of-words-towe
 P_AXIS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 K_AXIS = (1e-1, 1e-2, 1e-3, 1e-4)
 FULL = ("-c", "configs/budgets/study.yaml")
+SET, LARGE_SET = (f"data/chorales{size}/manifest.jsonl" for size in ("", "-large"))
 TOWERS: dict[str, tuple[str, ...]] = {
     "convolutions": (*FULL, "--trainer.max_epochs=6"),
     "bag-of-words tower": (
@@ -83,6 +86,23 @@ TOWERS: dict[str, tuple[str, ...]] = {
     ),
 }
 """Text encoders trained with the frozen audio encoder of negclap's recipe."""
+AUDIO_ENCODERS: dict[str, tuple[str, ...]] = {
+    "ConvEncoder": (),
+    "HTS-AT": (
+        "--model.audio_encoder=negclap.models.audio_encoders.HtsatEncoder",
+        "--model.audio_encoder.init_args.overrides={patch_embeds_hidden_size: 24, "
+        "hidden_size: 192, depths: [1, 1, 2, 1], num_attention_heads: [1, 2, 4, 8]}",
+    ),
+}
+TEXT_ENCODERS: dict[str, tuple[str, ...]] = {
+    "convolutions": (),
+    "MiniLM": (
+        "--model.text_encoder.init_args.scratch=null",
+        "--model.text_encoder.init_args.trained_layers=3",
+        "--model.pretrained_rate=1e-4",
+    ),
+}
+"""Small architectures, trained as long as the demo."""
 SMALL = (
     "--data.batch_size=16",
     "--data.num_workers=0",
@@ -96,6 +116,9 @@ SMALL = (
 )
 
 
+SMALL_LESSONS = ("data.lessons=256", "data.validation_lessons=64", "trainer.max_epochs=1")
+
+
 @dataclass(frozen=True)
 class Cell:
     """One training.
@@ -105,8 +128,8 @@ class Cell:
         title: Its column there; seeds of a title are averaged.
         seed: Seed of the training.
         overlay: Name of the configuration in configs/methods.
-        arguments: Further arguments of `negclap fit`.
-        audio_from: Cell whose trained audio encoder is used.
+        arguments: Further arguments of `negclap fit`, or of `negclap teach`.
+        audio_from: Cell whose trained audio encoder is used; in teaching, with its text encoder.
     """
 
     group: str
@@ -121,6 +144,11 @@ class Cell:
         """Folder of the run and of the record."""
         return f"{self.group}/{slug(self.title)}-{self.seed}"
 
+    @property
+    def is_taught(self) -> bool:
+        """Whether the cell teaches a finished model instead of training one."""
+        return self.overlay == "teach"
+
 
 def cells(small: bool, grid: bool) -> Iterator[Cell]:
     """Yield all cells, the most informative first."""
@@ -134,12 +162,30 @@ def cells(small: bool, grid: bool) -> Iterator[Cell]:
     }
     yield from recipes.values()
     for seed in seeds:
+        for title, source in TAUGHT.items():
+            captions = () if small else (f"--captions={LARGE_SET}",)
+            yield Cell("recipes", title, seed, "teach", captions, recipes[source, seed])
+    for seed in seeds:
         for title, arguments in ablations.items():
             yield Cell("ablations", title, seed, "negclap", arguments)
     for seed in () if small else seeds:
         for title, arguments in TOWERS.items():
             yield Cell("towers", title, seed, "negclap", arguments, recipes["negclap", seed])
+    yield from () if small else architectures()
     yield from axes(p_axis, k_axis, grid)
+
+
+def architectures() -> Iterator[Cell]:
+    """Yield four methods over small audio and text encoders."""
+    for (text, its), (audio, others) in product(TEXT_ENCODERS.items(), AUDIO_ENCODERS.items()):
+        name = f"{audio} and {text}"
+        trained = {
+            method: Cell("architectures", f"{method}: {name}", 0, method, (*others, *its))
+            for method in SMALL_RECIPES
+        }
+        yield from trained.values()
+        captions = (f"--captions={SET}",)
+        yield Cell("architectures", f"taught: {name}", 0, "teach", captions, trained["baseline"])
 
 
 def axes(p_axis: Sequence[float], k_axis: Sequence[float], grid: bool) -> Iterator[Cell]:
@@ -170,9 +216,13 @@ class Study:
         self.runs = Records(out)  # a run folder has its cell.json, too
 
     def arguments(self, cell: Cell) -> list[str]:
-        """Return the arguments of `negclap fit` that decide what is trained."""
-        small = [f"--data.manifest={self.manifest.absolute()}", *SMALL] if self.manifest else []
-        return arguments_of(cell) + small
+        """Return the arguments of `negclap fit` or `negclap teach` that decide what is trained."""
+        if self.manifest is None:
+            return arguments_of(cell)
+        manifest = self.manifest.absolute()
+        if cell.is_taught:
+            return [f"--captions={manifest}", *arguments_of(cell), *SMALL_LESSONS]
+        return [*arguments_of(cell), f"--data.manifest={manifest}", *SMALL]
 
     def recipe(self, cell: Cell) -> dict[str, Any]:
         """Return what decides the result of a cell: arguments, configurations, audio encoder.
@@ -206,11 +256,9 @@ class Study:
         folder = (self.out / cell.folder).absolute()
         shutil.rmtree(folder, ignore_errors=True)
         start = time.time()
-        arguments = [*self.arguments(cell), f"--method={cell.title}", f"--run_dir={folder}"]
-        if cell.audio_from:
-            audio_run = (self.out / cell.audio_from.folder).absolute()
-            arguments.append(f"--model.audio_run={audio_run}")
-        for command in (["fit", *arguments], ["test", "-c", str(folder / "config.yaml")]):
+        method = f"--method={cell.title}"
+        test = ["test", "-c", str(folder / "config.yaml"), method]
+        for command in (self.training(cell, folder, method), test):
             whole = [sys.executable, "-m", "negclap.cli", *command]
             if subprocess.run(whole, check=False, cwd=ROOT, env=environment).returncode:
                 raise SystemExit(f"{cell.folder}: negclap {command[0]} failed")
@@ -223,6 +271,14 @@ class Study:
         }
         write_json(folder / "cell.json", description)
         self.records.add(cell.folder, folder, description)
+
+    def training(self, cell: Cell, folder: Path, method: str) -> list[str]:
+        """Return the command that trains a cell, or teaches the model of another one."""
+        source = (self.out / cell.audio_from.folder).absolute() if cell.audio_from else None
+        if cell.is_taught:
+            return ["teach", f"--model={source}", f"--out={folder}", *self.arguments(cell)]
+        audio = [f"--model.audio_run={source}"] if source else []
+        return ["fit", *self.arguments(cell), method, f"--run_dir={folder}", *audio]
 
     def run_all(self, chosen: Sequence[Cell], jobs: int) -> None:
         """Run cells, ``jobs`` at a time on equal parts of the cores.
@@ -252,7 +308,7 @@ class Study:
 
     def finished(self, group: str, every: Sequence[Cell]) -> list[Cell]:
         """Return the group's finished cells, and print which records have another recipe."""
-        order = {title: i for i, title in enumerate((*RECIPES, *ABLATIONS, *TOWERS))}
+        order = {title: i for i, title in enumerate((*RECIPES, *TAUGHT, *ABLATIONS, *TOWERS))}
         mine = sorted((c for c in every if c.group == group), key=lambda c: order.get(c.title, 99))
         for cell in mine:
             if self.records.recipe(cell.folder) and not self.is_recorded(cell):
@@ -269,8 +325,10 @@ class Study:
 
 
 def arguments_of(cell: Cell) -> list[str]:
-    """Return the arguments of `negclap fit`; files are relative to the repository."""
+    """Return the arguments of `negclap fit` or `teach`; files are relative to the repository."""
     overlay = f"{METHODS}/{cell.overlay}.yaml"
+    if cell.is_taught:
+        return ["--config", overlay, *cell.arguments, f"seed_everything={cell.seed}"]
     return ["-c", CHORALES, "-c", overlay, *cell.arguments, f"--seed_everything={cell.seed}"]
 
 

@@ -72,7 +72,7 @@ class LessonDataModule(pl.LightningDataModule):
         vocabulary: str = "",
         captions: str = "",
         caption_column: str = "caption",
-        lessons: int = 24_000,
+        lessons: int = 40_000,
         validation_lessons: int = 1_024,
         batch_size: int = 64,
         words: Words = "all",

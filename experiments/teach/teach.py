@@ -1,0 +1,334 @@
+"""What does teaching by text alone reach, and what of it is due to what?
+
+    python experiments/teach/teach.py runs/demo/baseline --out runs/teach [--only NAME ...]
+
+Teaches copies of a run in several ways, and evaluates each on the test clips beside the untaught
+model, the Boolean score with the parser, and the oracle of the method: the targets themselves,
+computed from the claims of the exam without a student. Finished parts are kept.
+"""
+
+import argparse
+import json
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from statistics import mean
+from unittest import mock
+
+import torch
+from torch import Tensor
+from torchmetrics.functional.classification import binary_auroc
+
+import negclap
+from negclap.cli import main as cli
+from negclap.data.tables import read_csv
+from negclap.evaluation.benchmark import (
+    BenchmarkData,
+    EncodedSplit,
+    text_embedder,
+    tune,
+    with_baseline,
+)
+from negclap.evaluation.scoring import Embed, EmbedTexts
+from negclap.evaluation.suite import Suite
+from negclap.progress import progress
+from negclap.rng import stream
+from negclap.storage import write_json
+from negclap.text.compose import compose
+from negclap.text.lessons import Lesson, LessonPlan
+from negclap.text.probes import Statement
+from negclap.text.rewrite import NEUTRAL
+from negclap.text.vocabulary import Vocabulary
+from negclap.training.teacher import Target, Teacher
+
+HERE = Path(__file__).parent
+SET = Path("data/chorales/manifest.jsonl")
+SENTENCES = HERE / "sentences.jsonl"
+TARGETS = {
+    **{f"subtract {weight:g}": Target("subtract", weight) for weight in (0.25, 0.5, 0.75, 1.0)},
+    "spherical .92": Target("spherical", 0.92),
+    "removal": Target("removal"),
+}
+KNOWN_AUC = 0.85  # of a tag that the audio encoder knows, on validation
+CASES_PER_SENTENCE = 6
+LEAST_CLIPS = 5
+KEYS = (
+    "audio_ceiling",
+    "recall@10/original",
+    "recall@10/half",
+    "recall@10/fully",
+    "chain",
+    "true_absence",
+    "exclusion/joint@10",
+    "exclusion/violation@10",
+    "exclusion/plain/joint@10",
+    "paired",
+    "scope/accuracy",
+    "double_negation",
+    "pseudo/not_only",
+    "lexicalised/instrumental",
+    "cue/seen/true_absence",
+    "cue/held_out/true_absence",
+    "all clips/exclusion/joint@10",
+    "all clips/exclusion/violation@10",
+)
+PHRASES = {
+    "no": "music with no {}",
+    "without": "music without {}",
+    "that has no X in it": "music that has no {} in it",
+    "with zero X": "music with zero {}",
+    "X-free": "{}-free music",
+    "free of X": "music free of {}",
+    "minus the X": "music minus the {}",
+    "I don't want X": "I don't want {}",
+    "nothing with X": "nothing with {}",
+    "excluding X": "music excluding {}",
+    "X absent": "{} absent",
+}
+"""Ways to deny that a person writes."""
+
+
+def polarity(lesson: Lesson, rng: random.Random) -> Lesson:
+    """Deny or affirm at random what the text denies."""
+    return lesson._replace(degree=rng.choice((lesson.degree, -lesson.degree)))
+
+
+def affirm_only(lesson: Lesson, rng: random.Random) -> Lesson:
+    """Keep only the affirmation."""
+    return Lesson(lesson.affirmed, lesson.affirmed)
+
+
+def wrong_tag(lesson: Lesson, rng: random.Random, names: Sequence[str]) -> Lesson:
+    """Deny another tag than the text does."""
+    return lesson._replace(denied=tuple(rng.choice(names) for _ in lesson.denied))
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A way to teach: arguments of `negclap teach`, and a change of its lessons."""
+
+    arguments: tuple[str, ...] = ()
+    change: Callable[[Lesson, random.Random], Lesson] | None = None
+
+
+def variants(vocabulary: Vocabulary) -> dict[str, Variant]:
+    """Return the ways to teach by name, the most informative first."""
+    nouns = [tag.name for tag in vocabulary.tags if tag.part_of_speech == "noun"]
+    folds = {f"fold {i + 1}": f"data.held_out_tags={json.dumps(nouns[i::2])}" for i in range(2)}
+    minilm = ("--text_encoder=minilm",)
+    other = ("no", "exclude", "absent"), ("not",)
+    held_out = {
+        f"minilm, held out: {', '.join(names)}": f"data.held_out={json.dumps([*names])}"
+        for names in other
+    }
+    return {
+        "taught": Variant(),
+        "minilm": Variant(minilm),
+        "lambda 0": Variant(("model.target.weight=0",)),
+        "shuffled polarity": Variant(change=polarity),
+        "wrong tag": Variant(change=partial(wrong_tag, names=nouns)),
+        "seen cues only": Variant(("data.words=seen",)),
+        "51 further cues": Variant(("data.words=many",)),
+        **{name: Variant((tags,)) for name, tags in folds.items()},
+        "minilm, distilled only": Variant(minilm, affirm_only),
+        **{name: Variant((*minilm, families)) for name, families in held_out.items()},
+        **{f"minilm, {name}": Variant((*minilm, tags)) for name, tags in folds.items()},
+    }
+
+
+@contextmanager
+def changed_lessons(change: Callable[[Lesson, random.Random], Lesson] | None) -> Iterator[None]:
+    """Change all lessons that are drawn within the block."""
+    draw = LessonPlan.__call__
+
+    def changed(plan: LessonPlan, number: int) -> Lesson:
+        lesson = draw(plan, number)
+        return change(lesson, stream(plan.seed, "change", number)) if change else lesson
+
+    with mock.patch.object(LessonPlan, "__call__", changed):
+        yield
+
+
+def teach(run: Path, variant: Variant, out: Path) -> float:
+    """Teach a copy of a run; return the seconds that it took."""
+    options, keys = [], []
+    for one in variant.arguments:
+        (options if one.startswith("--") else keys).append(one)
+    start = time.time()
+    with changed_lessons(variant.change):
+        given = ["--model", str(run), "--out", str(out), "--captions", str(SET)]
+        if cli(["teach", *given, *options, *keys]):
+            raise SystemExit(f"{out.name}: negclap teach failed")
+    return time.time() - start
+
+
+def oracle_of(target: Target, embed: EmbedTexts, vocabulary: Vocabulary) -> Embed:
+    """Return an encoder of statements that computes the target from their claims."""
+    teacher = Teacher(embed, vocabulary, target)
+
+    def lesson(one: Statement) -> Lesson:
+        present = [claim for claim in one.claims if claim[1]]
+        absent = tuple(tag for tag, has in one.claims if not has)
+        if not absent and "not " not in one.text:
+            return Lesson(one.text, one.text)
+        affirmed = compose(present, vocabulary, "oracle") if present else NEUTRAL
+        return Lesson(one.text, affirmed, absent)
+
+    return lambda statements: teacher.targets([*map(lesson, statements)])
+
+
+def of_texts(embed: EmbedTexts) -> Embed:
+    """Return an encoder of statements that reads their texts."""
+    return lambda statements: embed([one.text for one in statements])
+
+
+def has_tag(split: EncodedSplit, tag: str) -> tuple[Tensor, Tensor]:
+    """Return bool ``(n,)``: whether clips have a tag, and whether they are known to lack it."""
+    tracks = split.exam.tracks
+    return (
+        torch.tensor([tag in track.tags for track in tracks]),
+        torch.tensor([tag in (track.absent_tags or ()) for track in tracks]),
+    )
+
+
+def auc(split: EncodedSplit, text: Tensor, higher: Tensor, lower: Tensor) -> float:
+    """Return how often a clip of ``higher`` is closer to a text than one of ``lower``."""
+    rows = (higher | lower).nonzero()[:, 0]
+    return float(binary_auroc(split.audio[rows] @ text, higher[rows].long()))
+
+
+def tag_aucs(split: EncodedSplit, embed: EmbedTexts, phrase: str) -> dict[str, float]:
+    """Return, by noun, how often a clip that lacks it is closer to a phrase that denies it."""
+    nouns = [tag.name for tag in split.exam.vocabulary.tags if tag.part_of_speech == "noun"]
+    texts = embed([phrase.format(name) for name in nouns])
+    return {n: auc(split, t, *has_tag(split, n)[::-1]) for n, t in zip(nouns, texts, strict=True)}
+
+
+def sentence_scores(
+    split: EncodedSplit, embed: EmbedTexts, path: Path, known: Sequence[str]
+) -> dict[str, float]:
+    """Score sentences with slots, by kind, on matched clips.
+
+    The slot x is filled with tags that the audio encoder knows. A sentence that denies x should be
+    closer to a clip without x, others to a clip with x. The clips are alike in the other slots.
+    """
+    cases, scores = [], {"denies": [], "does not deny": []}
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines()):
+        sentence = json.loads(line)
+        slots = (*sentence["denied"], *sentence["affirmed"])
+        rng = stream("sentence", number)
+        for _ in range(CASES_PER_SENTENCE):
+            tags = dict(zip(slots, rng.sample(known, len(slots)), strict=True))
+            if any(
+                split.exam.vocabulary.related(one) & {*tags.values()} - {one}
+                for one in tags.values()
+            ):
+                continue
+            cases.append((sentence, tags))
+    texts = embed([sentence["text"].format(**tags) for sentence, tags in cases])
+    for (sentence, tags), text in zip(cases, texts, strict=True):
+        present, absent = has_tag(split, tags["x"])
+        for slot in tags.keys() - {"x"}:
+            alike = has_tag(split, tags[slot])[slot in sentence["denied"]]
+            present, absent = present & alike, absent & alike
+        if min(present.sum(), absent.sum()) < LEAST_CLIPS:
+            continue
+        sides = (absent, present) if "x" in sentence["denied"] else (present, absent)
+        scores[sentence["kind"]].append(auc(split, text, *sides))
+    return {kind: mean(found) for kind, found in scores.items() if found}
+
+
+def evaluate(split: EncodedSplit, embed: Embed, at_random: bool = True) -> dict[str, float]:
+    """Return the values of the suite in ten galleries of 512 clips, and among all clips."""
+    results = Suite().run(split.exam, split.audio, split.twin_audio, embed).values
+    values = {key: results[key] for key in KEYS if key in results}
+    whole = Suite(len(split.audio), 1).run(split.exam, split.audio, split.audio[:0], embed).values
+    return values | {
+        f"all clips/{k}": whole[k] for k in KEYS if k.startswith("exclusion/") and k in whole
+    }
+
+
+def human_captions(path: Path) -> list[str]:
+    """Return the captions of MusicCaps."""
+    return [row.values["caption"] for row in read_csv(path, ("caption",))]
+
+
+def questions(
+    split: EncodedSplit, embed: EmbedTexts, known: Sequence[str], more_sentences: Path | None
+) -> dict[str, object]:
+    """Return the values of a text encoder: the suite, phrases, sentences and tags."""
+    bare = tag_aucs(split, embed, "{}")
+    denied = {name: tag_aucs(split, embed, phrase) for name, phrase in PHRASES.items()}
+    found: dict[str, object] = {
+        "suite": evaluate(split, of_texts(embed)),
+        "phrases": {name: mean(aucs[tag] for tag in known) for name, aucs in denied.items()},
+        "tags": {tag: {"bare": 1 - bare[tag], "no": denied["no"][tag]} for tag in bare},
+        "sentences": sentence_scores(split, embed, SENTENCES, known),
+    }
+    if more_sentences:
+        found["more sentences"] = sentence_scores(split, embed, more_sentences, known)
+    return found
+
+
+def main() -> None:
+    """Teach and evaluate what is not finished, and write results.json."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("run", type=Path, help="run folder of the untaught model")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the taught runs")
+    parser.add_argument("--report", type=Path, help="folder of results.json (default: OUT)")
+    parser.add_argument("--only", nargs="*", help="names of variants")
+    parser.add_argument("--musiccaps", type=Path, help="CSV of human captions")
+    parser.add_argument("--more_sentences", type=Path, help="further sentences with slots")
+    options = parser.parse_args()
+    path = (options.report or options.out) / "results.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    results = json.loads(path.read_text()) if path.is_file() else {}
+
+    untaught = negclap.load(options.run)
+    embed = text_embedder(untaught)
+    data = BenchmarkData.read(SET, untaught.excerpt_s)
+    validation = data.encode(untaught, "validation", "", progress)
+    test = data.encode(untaught, "test", "test_twin", progress)
+    vocabulary = test.exam.vocabulary
+    aucs = tag_aucs(validation, embed, "{}")
+    known = [tag for tag, value in aucs.items() if 1 - value >= KNOWN_AUC]
+    ask = partial(questions, test, known=known, more_sentences=options.more_sentences)
+
+    def finish(name: str, compute: Callable[[], Mapping[str, object]]) -> None:
+        if name not in results:
+            results[name] = compute()
+            write_json(path, results)
+
+    finish("known tags", lambda: {tag: 1 - aucs[tag] for tag in known})
+    finish("untaught", lambda: ask(embed))
+    weight = tune("boolean", Suite(), validation, embed)
+    finish("boolean", lambda: ask(with_baseline("boolean", weight, embed, vocabulary)))
+    for name, target in TARGETS.items():
+        oracle = oracle_of(target, embed, vocabulary)
+        finish(f"oracle, {name}", lambda oracle=oracle: {
+            "validation": evaluate(validation, oracle), "suite": evaluate(test, oracle)
+        })  # fmt: skip
+    captions = human_captions(options.musiccaps) if options.musiccaps else []
+    for name, variant in variants(vocabulary).items():
+        if options.only is not None and name not in options.only:
+            continue
+        folder = options.out / name.replace(" ", "-").replace(",", "").replace(":", "")
+
+        def taught(variant: Variant = variant, folder: Path = folder) -> dict[str, object]:
+            seconds = teach(options.run, variant, folder)
+            new = text_embedder(negclap.load(folder))
+            found = ask(new) | {"seconds": round(seconds)}
+            if captions:
+                cosines = (new(captions) * embed(captions)).sum(dim=1)
+                found["captions"] = {"median cosine": float(cosines.median())}
+            return found
+
+        finish(name, taught)
+
+
+if __name__ == "__main__":
+    main()
