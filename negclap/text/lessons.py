@@ -18,7 +18,7 @@ from negclap.text.detect import find_negations
 from negclap.text.negate import add_negated, insertion_places, negation_levels
 from negclap.text.rewrite import NEUTRAL
 from negclap.text.templates import write_captions
-from negclap.text.vocabulary import Vocabulary
+from negclap.text.vocabulary import Vocabulary, music_vocabulary
 from negclap.text.wordings import (
     AFFIRMED_TWICE,
     DENIED_ADJECTIVES,
@@ -27,6 +27,7 @@ from negclap.text.wordings import (
     Denial,
     families,
     family_weights,
+    sentences,
     without_words_of,
 )
 
@@ -91,17 +92,21 @@ class Lesson(NamedTuple):
 
 
 SHARES = {
-    "affirmed": 0.32,
-    "composed": 0.22,
-    "joined": 0.2,
-    "contrast": 0.05,
+    "affirmed": 0.16,
+    "caption": 0.1,
+    "words": 0.1,
+    "composed": 0.15,
+    "joined": 0.15,
+    "contrast": 0.04,
     "negated caption": 0.03,
     "lexicalised": 0.03,
-    "affirmed twice": 0.07,
-    "no denial": 0.05,
+    "affirmed twice": 0.05,
+    "no denial": 0.03,
     "limited": 0.03,
+    "denying sentence": 0.06,
+    "affirming sentence": 0.07,
 }
-"""Share of each kind of lesson."""
+"""Share of each kind of lesson. Captions and random words keep what the encoder knew."""
 _LEVEL_FAMILIES = ("no", "not", "without", "lack")  # of the benchmark's seen cues
 _USUAL_SHARE = 0.4  # of the most usual wordings
 _USUAL = 3
@@ -163,6 +168,10 @@ class LessonPlan:
             "affirmed twice": self._affirmed_twice,
             "no denial": self._no_denial,
             "limited": self._limited,
+            "caption": self._caption,
+            "words": self._words,
+            "denying sentence": self._denying_sentence,
+            "affirming sentence": self._affirming_sentence,
         }[kind]
         lesson = draw(rng)
         return (lesson or self._affirmed(rng))._replace(kind=kind if lesson else "affirmed")
@@ -224,7 +233,8 @@ class LessonPlan:
         if self._captions and rng.random() < 0.5:
             return rng.choice(self._captions)
         names = [*self.vocabulary.names]
-        match rng.choices(("composed", "template", "names", "phrase"), (40, 30, 20, 10))[0]:
+        kinds = ("composed", "template", "names", "phrase", "caption")
+        match rng.choices(kinds, (35, 25, 20, 8, 12))[0]:
             case "composed":
                 tags = self._some(names, rng.randint(1, 3), rng)
                 claims = [(tag, True) for tag in tags]
@@ -239,9 +249,14 @@ class LessonPlan:
             case "names":
                 tags = self._some(names, rng.choice((1, 1, 1, 2, 3)), rng)
                 return rng.choice((", ", " ", " and ")).join(tags), (*tags,)
-            case _:
+            case "phrase":
                 tags = self._some(self._nouns, 1, rng)
                 return rng.choice(_ALSO).format(tags[0]), (*tags,)
+            case _:
+                tags = self._some(self._nouns, 3, rng)
+                text = rng.choice([c for c in sentences().captions if _slots(c) <= len(tags)])
+                text = text.format(*tags)
+                return text, self._tags_of(text)
 
     def _affirmed(self, rng: random.Random) -> Lesson:
         if rng.random() < 0.03:
@@ -251,6 +266,16 @@ class LessonPlan:
         if rng.random() < 0.15:
             text = rng.choice(_REQUESTS).format(text)
         return Lesson(text, text, tags=tags)
+
+    def _caption(self, rng: random.Random) -> Lesson:
+        """Describe music with any words, so that the encoder keeps what it knew of them."""
+        text = rng.choice(sentences().captions)
+        text = text.format(*rng.sample(music_vocabulary().names, _slots(text)))
+        return Lesson(text, text)
+
+    def _words(self, rng: random.Random) -> Lesson:
+        text = " ".join(rng.choices(sentences().words, k=rng.choice((1, 2, 4, 8, 16, 32))))
+        return Lesson(text, text)
 
     def _names_to_deny(
         self, rng: random.Random, besides: Iterable[str]
@@ -376,6 +401,24 @@ class LessonPlan:
         text = rng.choice(("{}", "{}", "music {}", "a track, {}", "a piece {}")).format(phrase)
         return Lesson(text, f"music with {plain}", tags=(*tags,))
 
+    def _denying_sentence(self, rng: random.Random) -> Lesson | None:
+        template = rng.choice(self._allowed(sentences().denies) or ("",))
+        x, y = self._some(self._nouns, 2, rng)
+        if not template:
+            return None
+        text = template.format(x=self._surface(x, rng), y=y)
+        if "{y}" not in template:
+            return Lesson(text, NEUTRAL, (x,), tags=(x,))
+        return Lesson(text, rng.choice((y, f"music with {y}")), (x,), tags=(x, y))
+
+    def _affirming_sentence(self, rng: random.Random) -> Lesson | None:
+        template = rng.choice(self._allowed(sentences().affirms) or ("",))
+        x, y = self._some(self._nouns, 2, rng)
+        tags = (x, y) if "{y}" in template else (x,)
+        if not template:
+            return None
+        return Lesson(template.format(x=x, y=y), f"music with {' and '.join(tags)}", tags=tags)
+
     def _limited(self, rng: random.Random) -> Lesson | None:
         if not (allowed := self._allowed(tuple(LIMITED))):
             return None
@@ -392,6 +435,10 @@ class LessonPlan:
 
 
 _AFFIRMING = Lexicon(SEEN.cues, _JOINERS, ("-led", "-driven", "-based", "-centred"))
+
+
+def _slots(template: str) -> int:
+    return sum(f"{{{number}}}" in template for number in range(3))
 
 
 def _sentences(text: str) -> str:

@@ -4,9 +4,11 @@ Denials are grouped in families: no family shares a content word with another on
 held out of teaching tests generalisation to words that were never taught.
 """
 
+import json
 import re
 from collections.abc import Collection, Iterable
 from functools import cache
+from pathlib import Path
 from typing import NamedTuple
 
 from negclap.text.cues import Cue
@@ -159,6 +161,31 @@ class Family(NamedTuple):
 
     usual: tuple[Denial, ...]
     all: tuple[Denial, ...]
+
+
+class Sentences(NamedTuple):
+    """Sentences of people about music, written for negclap.
+
+    Attributes:
+        denies: They deny the slot {x}, and affirm {y} if they have it.
+        affirms: They have a negation word, and affirm {x} and {y}.
+        captions: They have none; up to three attributes {0}, {1}, {2} fit.
+        words: All words of the captions.
+    """
+
+    denies: tuple[str, ...]
+    affirms: tuple[str, ...]
+    captions: tuple[str, ...]
+    words: tuple[str, ...]
+
+
+@cache
+def sentences() -> Sentences:
+    """Return the sentences that ship."""
+    path = Path(__file__).with_name("sentences.json")
+    lists = json.loads(path.read_text(encoding="utf-8"))
+    denies, affirms, captions = (tuple(lists[name]) for name in ("denies", "affirms", "captions"))
+    return Sentences(denies, affirms, captions, tuple(sorted(_words(captions))))
 
 
 @cache
