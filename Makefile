@@ -49,11 +49,14 @@ $(SET): | $(READY)
 data: $(SET)  ## Build the built-in music set (about 6 minutes, 1.2 GB)
 
 .PHONY: demo
-demo: $(SET)  ## Train and test the baseline, the paper's combined method and negclap's recipe
+demo: $(SET)  ## Train and test the baseline, the paper's combined method and negclap's recipe; teach the baseline
 	for method in $(DEMO); do \
 		$(MAKE) --no-print-directory train METHOD=$$method RUN=runs/demo/$$method || exit 1; \
 	done
-	$(BIN)/negclap report $(DEMO:%=runs/demo/%) --out runs/demo
+	rm -rf runs/demo/taught
+	$(BIN)/negclap teach --model runs/demo/baseline --captions $(SET) --out runs/demo/taught
+	$(BIN)/negclap test -c runs/demo/taught/config.yaml
+	$(BIN)/negclap report $(DEMO:%=runs/demo/%) runs/demo/taught --out runs/demo
 
 $(LARGE_SET): | $(SET)  # contains the clips of the small set
 	test -d $(@D)/audio || { mkdir -p $(@D) && cp -Rl $(dir $(SET))audio $(@D)/; }

@@ -21,7 +21,11 @@ def test_help_explains_every_target():
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["demo"], "report runs/demo/baseline runs/demo/combined"),
+        (
+            ["demo"],
+            "report runs/demo/baseline runs/demo/combined runs/demo/negclap runs/demo/taught",
+        ),
+        (["demo"], "negclap teach --model runs/demo/baseline"),
         (["train", "METHOD=insert", "SEED=3"], "configs/methods/insert.yaml"),
         (["train-ddp", "GPUS=2"], "--trainer.strategy ddp --trainer.devices 2"),
         (["train", "DATA=msd"], "configs/msd.yaml"),

@@ -52,7 +52,9 @@ def configure(
 
     ``warmup`` is the fraction of all steps.
     """
-    optimizer = torch.optim.AdamW(groups, fused=trainer.precision != "16-mixed")
+    # Lightning does not clip gradients that a fused optimizer might still have to unscale
+    clipped = trainer.gradient_clip_val and trainer.precision in ("16-mixed", "bf16-mixed")
+    optimizer = torch.optim.AdamW(groups, fused=not clipped)
     # Lightning's own estimate would load training data before a resumed run knows its epoch
     limits = trainer.limit_train_batches, trainer.max_epochs or -1, trainer.max_steps
     steps = training_steps(batches_per_epoch, *limits)

@@ -16,7 +16,6 @@ from negclap.errors import InputError
 from negclap.evaluation.baselines import spherical
 from negclap.text.cues import PartOfSpeech
 from negclap.text.lessons import Lesson
-from negclap.text.rewrite import NEUTRAL
 from negclap.text.vocabulary import Vocabulary
 
 Form = Literal["subtract", "spherical", "removal"]
@@ -38,27 +37,22 @@ class Target:
         form: "subtract" is a - weight b; "removal" removes the component of a along b; "spherical"
             moves a out of the cap of cosine ``weight`` around b, as in SpaceVLM.
         weight: Weight of the form.
-        alone: Weight of "subtract" where a text affirms nothing ("no drums"). It is higher, because
-            a, the embedding of "music", says nothing about a clip.
     """
 
     form: Form = "subtract"
     weight: float = 0.75
-    alone: float = 1.5
 
-    def __call__(self, affirmed: Tensor, denied: Tensor, degree: Tensor, alone: Tensor) -> Tensor:
+    def __call__(self, affirmed: Tensor, denied: Tensor, degree: Tensor) -> Tensor:
         """Return ``(n, d)`` unit targets.
 
         Args:
             affirmed: ``(n, d)`` unit embeddings a.
             denied: ``(n, d)`` unit embeddings b.
             degree: ``(n,)``: 1 where b is denied, less where it is limited, -1 where affirmed.
-            alone: ``(n,)`` bool: whether the text affirms nothing.
         """
         match self.form:
             case "subtract":
-                weight = degree * torch.where(alone, self.alone, self.weight)
-                moved = affirmed - weight.unsqueeze(1) * denied
+                moved = affirmed - self.weight * degree.unsqueeze(1) * denied
             case "removal":
                 along = (affirmed * denied).sum(dim=1, keepdim=True) * denied
                 moved = affirmed - degree.unsqueeze(1) * along
@@ -101,8 +95,7 @@ class Teacher:
             denied = [torch.stack([means[n] for n in lessons[row].denied]) for row in rows]
             centres = F.normalize(torch.stack([each.sum(dim=0) for each in denied]), dim=1)
             degree = torch.tensor([lessons[row].degree for row in rows])
-            alone = torch.tensor([lessons[row].affirmed == NEUTRAL for row in rows])
-            result[rows] = self.target(affirmed[rows], centres, degree, alone)
+            result[rows] = self.target(affirmed[rows], centres, degree)
         return result
 
     def _mentions(self, name: str) -> list[str]:

@@ -1,5 +1,6 @@
 """The LightningModule of teaching: trains the text half of a finished model, without audio."""
 
+import math
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -7,7 +8,8 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torchmetrics import MeanMetric
 
 import negclap
 from negclap.data.batch import Tokenize
@@ -83,6 +85,8 @@ class TeachModule(pl.LightningModule):
         self.weight_decay = weight_decay
         self.warmup_fraction = warmup_fraction
         self.method = method
+        names = ("agreement", "unseen", "affirmed")
+        self.agreement: Any = nn.ModuleDict({name: MeanMetric() for name in names})
         self._targets: dict[str, Tensor] = {}
         self._frozen: dict[str, FrozenOutputs] = {}
 
@@ -111,16 +115,17 @@ class TeachModule(pl.LightningModule):
         untaught.to(self.device)
         embed = partial(_embed, untaught, progress=self._progress())
         teacher = Teacher(embed, self.data.vocabulary, self.target)
-        self._targets = {
-            split: teacher.targets(lessons) for split, lessons in self.data.lessons.items()
-        }
-        if self.student.encoder.frozen_layers:
-            self._frozen = {
-                split: FrozenOutputs(
-                    self.student.encoder, [one.text for one in lessons], self._progress()
-                )
-                for split, lessons in self.data.lessons.items()
+        with self.trainer.precision_plugin.forward_context():
+            self._targets = {
+                split: teacher.targets(lessons) for split, lessons in self.data.lessons.items()
             }
+            if self.student.encoder.frozen_layers:
+                self._frozen = {
+                    split: FrozenOutputs(
+                        self.student.encoder, [one.text for one in lessons], self._progress()
+                    )
+                    for split, lessons in self.data.lessons.items()
+                }
 
     def _progress(self) -> Progress:
         shown = self.trainer.is_global_zero and self.trainer.progress_bar_callback is not None
@@ -157,7 +162,7 @@ class TeachModule(pl.LightningModule):
         return configure(self.trainer, groups, self.data.batches_per_epoch, self.warmup_fraction)
 
     def validation_step(self, batch: LessonBatch, batch_idx: int) -> None:
-        """Log the agreement with the targets, over all lessons and by group.
+        """Collect the agreement with the targets, over all lessons and by group.
 
         ``val/agreement`` is the mean cosine. ``unseen`` has only families of denials that are not
         trained on, ``affirmed`` only texts that deny nothing.
@@ -165,19 +170,23 @@ class TeachModule(pl.LightningModule):
         cosines = self._cosines(batch, "validation")
         lessons = [self.data.lessons["validation"][row] for row in batch.rows.tolist()]
         groups = {
-            "val/agreement": [True] * len(lessons),
-            "val/agreement/unseen": [one.family in self.data.unseen for one in lessons],
-            "val/agreement/affirmed": [one.kind == "affirmed" for one in lessons],
+            "agreement": [True] * len(lessons),
+            "unseen": [one.family in self.data.unseen for one in lessons],
+            "affirmed": [one.kind == "affirmed" for one in lessons],
         }
         for name, chosen in groups.items():
-            picked = cosines[torch.tensor(chosen, device=cosines.device)]
-            if len(picked):
-                self.log(name, picked.mean(), batch_size=len(picked), sync_dist=True)
+            self.agreement[name].update(cosines, torch.tensor(chosen, device=cosines.device))
 
     def on_validation_epoch_end(self) -> None:
-        """Write ``validation.json``."""
-        metrics = self.trainer.callback_metrics
-        values = {key: float(value) for key, value in metrics.items() if key.startswith("val/")}
+        """Log the agreement over all processes, and write ``validation.json``."""
+        values = {}
+        for name, metric in self.agreement.items():
+            key = "val/agreement" if name == "agreement" else f"val/agreement/{name}"
+            value = float(metric.compute())
+            metric.reset()
+            if math.isfinite(value):  # no lesson is of this group
+                values[key] = value
+        self.log_dict(values)
         if self.trainer.is_global_zero and not is_dev_run(self.trainer):
             path = Path(self.trainer.default_root_dir) / "validation.json"
             write_json(path, {"epoch": self.current_epoch, **values})

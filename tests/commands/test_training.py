@@ -65,6 +65,11 @@ def test_results_have_chance_and_oracle(run):
     assert "a2t/recall@10/original" in results
 
 
+def test_gradients_are_clipped_in_half_precision(tiny_args, tmp_path):
+    precision = ["--trainer.precision=bf16-mixed", "--trainer.max_steps=2"]
+    assert main(["fit", *tiny_args, *COMBINED, *precision, f"--run_dir={tmp_path / 'half'}"]) == 0
+
+
 def test_validate_and_predict(run):
     checkpoint = f"--ckpt_path={run / 'checkpoints' / 'best.ckpt'}"
     assert main(["validate", "-c", str(run / "config.yaml"), checkpoint]) == 0

@@ -15,6 +15,7 @@ from negclap.text.wordings import (
     NO_DENIALS,
     content_words,
     families,
+    sentences,
     without_words_of,
 )
 
@@ -124,6 +125,33 @@ def test_phrases_with_words_that_are_held_out_are_left_out():
     assert "don't skip the {}" not in without_words_of(("skip",), AFFIRMED_TWICE)
     assert "not without {}" in without_words_of(("skip",), AFFIRMED_TWICE)
     assert "not only {0} but also {1}" in without_words_of(("zero",), NO_DENIALS)
+
+
+def test_sentences_have_their_slots_and_captions_deny_nothing():
+    denies, affirms, captions, words = sentences()
+    for template in (*denies, *affirms):
+        assert template.format(x="drums", y="piano") != template
+        assert "{x}" in template
+    for template in captions:
+        text = template.format("drums", "piano", "violin")
+        assert not [negation for negation in find_negations(text) if not negation.doubt]
+    for group in (denies, affirms, captions):
+        assert len(set(group)) == len(group) > 250
+    assert not {*denies} & {*affirms}
+    assert len(words) > 2_000
+    taught = without_words_of((*HELD_OUT, "zero", "skip", "nothing", "refuse"), denies)
+    assert len(taught) > 0.98 * len(denies)
+
+
+def test_sentences_deny_x_and_affirm_y(vocabulary):
+    lessons = drawn(LessonPlan(vocabulary))
+    for one in lessons:
+        if one.kind == "denying sentence":
+            assert len(one.denied) == 1
+            assert not {m.tag for m in vocabulary.find(one.affirmed)} & {*one.denied}
+        if one.kind == "affirming sentence":
+            assert not one.denied
+            assert {m.tag for m in vocabulary.find(one.affirmed)} >= {*one.tags}
 
 
 def test_a_general_vocabulary_of_music_is_there():

@@ -221,6 +221,25 @@ def test_training_and_testing_on_two_processes(tiny_args, tmp_path):
         assert together[key] == (value if exact_key else pytest.approx(value, abs=1e-5)), key
 
 
+def test_teaching_on_two_processes(clap_folder, tmp_path):
+    """The same losses and validation scores as on one process, and one model is written."""
+    small = ("data.lessons=64", "data.validation_lessons=17", "trainer.max_epochs=2")
+    quiet = ("trainer.enable_progress_bar=false", "trainer.log_every_n_steps=1")
+    two = ("trainer.strategy=ddp", "trainer.devices=2", "trainer.accelerator=cpu")
+    runs = {"one": ["data.batch_size=16"], "two": ["data.batch_size=8", *two]}
+    for name, extra in runs.items():
+        out = ("--model", clap_folder, "--out", tmp_path / name, "--layers", "1")
+        negclap("teach", *out, *small, *quiet, *extra)
+        assert (tmp_path / name / "model.safetensors").is_file()
+    one, other = (_losses(tmp_path / f"{name}-training" / "metrics.csv") for name in runs)
+    assert len(one) == 8
+    assert other == pytest.approx(one, abs=1e-4)
+    alone, together = (
+        json.loads((tmp_path / f"{name}-training" / "validation.json").read_text()) for name in runs
+    )
+    assert together["val/agreement"] == pytest.approx(alone["val/agreement"], abs=1e-4)
+
+
 @pytest.mark.slow
 def test_fifty_steps_on_one_two_and_four_processes(tiny_args, tmp_path):
     """All terms of negclap's recipe, started with torchrun as on a cluster."""

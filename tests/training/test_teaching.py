@@ -85,7 +85,7 @@ def test_what_was_taught_is_in_the_card_and_in_the_folder_of_the_training(taught
     scores = json.loads((training / "validation.json").read_text())
     for name in ("agreement", "agreement/unseen", "agreement/affirmed"):
         assert f"| `{name}` | {scores[f'val/{name}']:.3f} |" in card
-    assert "`subtract` with\n  weight 0.5" in card
+    assert "`subtract` with\n  weight 0.75" in card
     assert str(chorales / "manifest.jsonl") in card
     assert "never trained on: free, minus, devoid, less, sans, zero, skip, nothing, refuse" in card
     assert (training / "metrics.csv").stat().st_size
