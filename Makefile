@@ -54,7 +54,7 @@ demo: $(SET)  ## Train and test the baseline, the paper's combined method and ne
 		$(MAKE) --no-print-directory train METHOD=$$method RUN=runs/demo/$$method || exit 1; \
 	done
 	rm -rf runs/demo/taught
-	$(BIN)/negclap teach --model runs/demo/baseline --captions $(SET) --out runs/demo/taught
+	$(BIN)/negclap teach --model runs/demo/baseline --captions $(SET) --out runs/demo/taught trainer.max_epochs=4
 	$(BIN)/negclap test -c runs/demo/taught/config.yaml
 	$(BIN)/negclap report $(DEMO:%=runs/demo/%) runs/demo/taught --out runs/demo
 

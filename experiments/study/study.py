@@ -47,6 +47,8 @@ RECIPES = ("baseline", "insert", "dissimilarity", "combined", "negclap")
 SMALL_RECIPES = ("baseline", "combined", "negclap")
 TAUGHT = {"taught": "baseline", "negclap + taught": "negclap"}
 """Recipes whose text encoder is then taught, from text alone (`negclap teach`)."""
+FROM_SCRATCH = ("trainer.max_epochs=4",)
+"""A text encoder from scratch needs more passes over the lessons than a pretrained one."""
 ABLATIONS: dict[str, tuple[str, ...]] = {
     "negclap": (),
     "no exclusion term": ("--model.losses.exclusion.weight=0",),
@@ -163,8 +165,8 @@ def cells(small: bool, grid: bool) -> Iterator[Cell]:
     yield from recipes.values()
     for seed in seeds:
         for title, source in TAUGHT.items():
-            captions = () if small else (f"--captions={LARGE_SET}",)
-            yield Cell("recipes", title, seed, "teach", captions, recipes[source, seed])
+            lessons = () if small else (f"--captions={LARGE_SET}", *FROM_SCRATCH)
+            yield Cell("recipes", title, seed, "teach", lessons, recipes[source, seed])
     for seed in seeds:
         for title, arguments in ablations.items():
             yield Cell("ablations", title, seed, "negclap", arguments)
@@ -184,8 +186,8 @@ def architectures() -> Iterator[Cell]:
             for method in SMALL_RECIPES
         }
         yield from trained.values()
-        captions = (f"--captions={SET}",)
-        yield Cell("architectures", f"taught: {name}", 0, "teach", captions, trained["baseline"])
+        lessons = (f"--captions={SET}", *(() if its else FROM_SCRATCH))
+        yield Cell("architectures", f"taught: {name}", 0, "teach", lessons, trained["baseline"])
 
 
 def axes(p_axis: Sequence[float], k_axis: Sequence[float], grid: bool) -> Iterator[Cell]:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from statistics import mean
+from typing import Any
 from unittest import mock
 
 import torch
@@ -34,7 +35,7 @@ from negclap.evaluation.benchmark import (
     with_baseline,
 )
 from negclap.evaluation.scoring import Embed, EmbedTexts
-from negclap.evaluation.suite import Suite
+from negclap.evaluation.suite import Suite, understanding_score
 from negclap.progress import progress
 from negclap.rng import stream
 from negclap.storage import write_json
@@ -53,6 +54,7 @@ TARGETS = {
     "spherical .92": Target("spherical", 0.92),
     "removal": Target("removal"),
 }
+DEFAULT_TARGET = "oracle, subtract 0.75"
 KNOWN_AUC = 0.85  # of a tag that the audio encoder knows, on validation
 CASES_PER_SENTENCE = 6
 LEAST_CLIPS = 5
@@ -92,6 +94,10 @@ PHRASES = {
 """Ways to deny that a person writes."""
 
 
+DEGREES = ("no {}", "hardly any {}", "not much {}", "a bit of {}", "mostly {}", "{}")
+"""From absent to present."""
+
+
 def polarity(lesson: Lesson, rng: random.Random) -> Lesson:
     """Deny or affirm at random what the text denies."""
     return lesson._replace(degree=rng.choice((lesson.degree, -lesson.degree)))
@@ -119,6 +125,7 @@ def variants(vocabulary: Vocabulary) -> dict[str, Variant]:
     """Return the ways to teach by name, the most informative first."""
     nouns = [tag.name for tag in vocabulary.tags if tag.part_of_speech == "noun"]
     folds = {f"fold {i + 1}": f"data.held_out_tags={json.dumps(nouns[i::2])}" for i in range(2)}
+    own = ("trainer.max_epochs=4",)  # an encoder from scratch needs more passes, and is fast
     minilm = ("--text_encoder=minilm",)
     short = ("trainer.max_epochs=1",)
     other = ("no", "exclude", "absent"), ("not",)
@@ -127,14 +134,14 @@ def variants(vocabulary: Vocabulary) -> dict[str, Variant]:
         for names in other
     }
     return {
-        "taught": Variant(),
+        "taught": Variant(own),
         "minilm": Variant(minilm),
-        "lambda 0": Variant(("model.target.weight=0",)),
-        "shuffled polarity": Variant(change=polarity),
-        "wrong tag": Variant(change=partial(wrong_tag, names=nouns)),
-        "seen cues only": Variant(("data.words=seen",)),
-        "51 further cues": Variant(("data.words=many",)),
-        **{name: Variant((tags,)) for name, tags in folds.items()},
+        "lambda 0": Variant((*own, "model.target.weight=0")),
+        "shuffled polarity": Variant(own, polarity),
+        "wrong tag": Variant(own, partial(wrong_tag, names=nouns)),
+        "seen cues only": Variant((*own, "data.words=seen")),
+        "51 further cues": Variant((*own, "data.words=many")),
+        **{name: Variant((*own, tags)) for name, tags in folds.items()},
         "minilm, distilled only": Variant((*minilm, *short), affirm_only),
         **{name: Variant((*minilm, *short, families)) for name, families in held_out.items()},
         **{f"minilm, {name}": Variant((*minilm, *short, tags)) for name, tags in folds.items()},
@@ -247,10 +254,21 @@ def evaluate(split: EncodedSplit, embed: Embed) -> dict[str, float]:
     """Return the values of the suite in ten galleries of 512 clips, and among all clips."""
     results = Suite().run(split.exam, split.audio, split.twin_audio, embed).values
     values = {key: results[key] for key in KEYS if key in results}
+    values["understanding"] = understanding_score(results, 0.0)
     whole = Suite(len(split.audio), 1).run(split.exam, split.audio, split.audio[:0], embed).values
     return values | {
         f"all clips/{k}": whole[k] for k in KEYS if k.startswith("exclusion/") and k in whole
     }
+
+
+def texts_for_clips(split: EncodedSplit, embed: EmbedTexts) -> EncodedSplit:
+    """Return a split in which a caption of all its tags stands for each clip: no audio is used."""
+    tags = split.exam.vocabulary
+    captions = [
+        compose([(tag, True) for tag in track.tags if tag in tags], tags, track.track_id)
+        for track in split.exam.tracks
+    ]
+    return split._replace(audio=embed(captions), twin_audio=split.twin_audio[:0])
 
 
 def human_captions(path: Path) -> list[str]:
@@ -258,8 +276,19 @@ def human_captions(path: Path) -> list[str]:
     return [row.values["caption"] for row in read_csv(path, ("caption",))]
 
 
+def degrees(untaught: EmbedTexts, embed: EmbedTexts, known: Sequence[str]) -> dict[str, float]:
+    """Return the mean cosine of graded phrases with the untaught embedding of their tag."""
+    tags = untaught(known)
+    found = {phrase: embed([phrase.format(tag) for tag in known]) for phrase in DEGREES}
+    return {phrase: float((one * tags).sum(dim=1).mean()) for phrase, one in found.items()}
+
+
 def questions(
-    split: EncodedSplit, embed: EmbedTexts, known: Sequence[str], more_sentences: Path | None
+    split: EncodedSplit,
+    embed: EmbedTexts,
+    untaught: EmbedTexts,
+    known: Sequence[str],
+    more_sentences: Path | None,
 ) -> dict[str, object]:
     """Return the values of a text encoder: the suite, phrases, sentences and tags."""
     bare = tag_aucs(split, embed, "{}")
@@ -269,14 +298,51 @@ def questions(
         "phrases": {name: mean(aucs[tag] for tag in known) for name, aucs in denied.items()},
         "tags": {tag: {"bare": 1 - bare[tag], "no": denied["no"][tag]} for tag in bare},
         "sentences": sentence_scores(split, embed, SENTENCES, known),
+        "degrees": degrees(untaught, embed, known),
     }
     if more_sentences:
         found["more sentences"] = sentence_scores(split, embed, more_sentences, known)
     return found
 
 
+def tables(results: Mapping[str, Any]) -> str:
+    """Return Markdown tables: ways to teach, targets, and ways to deny."""
+    columns = [name for name in results if name != "known tags"]
+    asked = [name for name in columns if "phrases" in results[name]]
+    ways = [name for name in asked if name != "untaught"]
+    targets = [name for name in columns if name.startswith("oracle")]
+    fixed = ["untaught", "boolean", DEFAULT_TARGET]
+    lines = table(
+        "metric", [*fixed, *(name for name in ways if name != "boolean")], results, "suite"
+    )
+    for title, group in (("phrase", "phrases"), ("sentences", "sentences"), ("degree", "degrees")):
+        lines += table(title, asked, results, group)
+    if "more sentences" in results["untaught"]:
+        lines += table("more sentences", asked, results, "more sentences")
+    for title, group in (("target, on test", "suite"), ("target, on validation", "validation")):
+        lines += table(title, targets, results, group)
+    lines += table("target, on texts for clips", targets, results, "text")
+    lines += ["| tag | " + " | ".join(asked) + " |", "|---" * (len(asked) + 1) + "|"]
+    for tag in results["untaught"]["tags"]:
+        cells = [results[name]["tags"][tag] for name in asked]
+        lines.append(
+            f"| {tag} | " + " | ".join(f"{c['bare']:.2f} {c['no']:.2f}" for c in cells) + " |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def table(title: str, columns: Sequence[str], results: Mapping[str, Any], group: str) -> list[str]:
+    """Return the lines of a table with a row for each key of a group."""
+    lines = [f"| {title} | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
+    for key in dict.fromkeys(key for name in columns for key in results[name].get(group, {})):
+        values = [results[name].get(group, {}).get(key) for name in columns]
+        cells = ("" if value is None else f"{value:.3f}" for value in values)
+        lines.append(f"| {key} | " + " | ".join(cells) + " |")
+    return [*lines, ""]
+
+
 def main() -> None:
-    """Teach and evaluate what is not finished, and write results.json."""
+    """Teach and evaluate what is not finished, and write results.json and table.md."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", type=Path, help="run folder of the untaught model")
     parser.add_argument("--out", type=Path, required=True, help="folder of the taught runs")
@@ -297,21 +363,28 @@ def main() -> None:
     vocabulary = test.exam.vocabulary
     aucs = tag_aucs(validation, embed, "{}")
     known = [tag for tag, value in aucs.items() if 1 - value >= KNOWN_AUC]
-    ask = partial(questions, test, known=known, more_sentences=options.more_sentences)
+    ask = partial(
+        questions, test, untaught=embed, known=known, more_sentences=options.more_sentences
+    )
 
     def finish(name: str, compute: Callable[[], Mapping[str, object]]) -> None:
         if name not in results:
             results[name] = compute()
             write_json(path, results)
+        if "untaught" in results:
+            path.with_name("table.md").write_text(tables(results), encoding="utf-8")
 
     finish("known tags", lambda: {tag: 1 - aucs[tag] for tag in known})
     finish("untaught", lambda: ask(embed))
     weight = tune("boolean", Suite(), validation, embed)
     finish("boolean", lambda: ask(with_baseline("boolean", weight, embed, vocabulary)))
+    imagined = texts_for_clips(validation, embed)
     for name, target in TARGETS.items():
         oracle = oracle_of(target, embed, vocabulary)
         finish(f"oracle, {name}", lambda oracle=oracle: {
-            "validation": evaluate(validation, oracle), "suite": evaluate(test, oracle)
+            "text": evaluate(imagined, oracle),
+            "validation": evaluate(validation, oracle),
+            "suite": evaluate(test, oracle),
         })  # fmt: skip
     captions = human_captions(options.musiccaps) if options.musiccaps else []
     for name, variant in variants(vocabulary).items():
@@ -320,9 +393,9 @@ def main() -> None:
         folder = options.out / name.replace(" ", "-").replace(",", "").replace(":", "")
 
         def taught(variant: Variant = variant, folder: Path = folder) -> dict[str, object]:
-            seconds = teach(options.run, variant, folder)
+            seconds = 0.0 if folder.is_dir() else teach(options.run, variant, folder)
             new = text_embedder(negclap.load(folder))
-            found = ask(new) | {"seconds": round(seconds)}
+            found = ask(new) | ({"seconds": round(seconds)} if seconds else {})
             if captions:
                 cosines = (new(captions) * embed(captions)).sum(dim=1)
                 found["captions"] = {"median cosine": float(cosines.median())}

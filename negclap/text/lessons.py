@@ -15,6 +15,18 @@ from negclap.rng import stream
 from negclap.text.compose import SEEN, Claim, Lexicon, compose, draw_surface, draw_unrelated
 from negclap.text.cues import LEXICALISED, MORE_CUES, Cue
 from negclap.text.detect import find_negations
+from negclap.text.lesson_frames import (
+    ALONE,
+    ALSO,
+    CLAUSE_FRAMES,
+    CONTRASTS,
+    FILLERS,
+    JOINERS,
+    PHRASE_FRAMES,
+    PLAIN,
+    PRESENT,
+    REQUESTS,
+)
 from negclap.text.negate import add_negated, insertion_places, negation_levels
 from negclap.text.rewrite import NEUTRAL
 from negclap.text.templates import write_captions
@@ -32,41 +44,6 @@ from negclap.text.wordings import (
 )
 
 Words = Literal["seen", "many", "all"]
-
-_JOINERS = (
-    *(" with ", " with ", " featuring ", " for ", " including ", " using ", " plus "),
-    *(" full of ", " built on ", " and ", ", just ", ", lots of "),
-)
-_PHRASE_FRAMES = (
-    *("{a}, {d}", "{a}, {d}", "{a} {d}", "{a} {d}", "{d}, {a}", "{d} {a}", "{a} - {d}"),
-    *("{a} ({d})", "{a} and {d}", "{a}; {d}", "{a}, but {d}", "{a}. {d}.", "{d}. {a}."),
-)
-_CLAUSE_FRAMES = (
-    *("{a}, {d}", "{a}. {d}.", "{a}. {d}.", "{d}. {a}.", "{d}: {a}", "{a}; {d}", "{a} and {d}"),
-    *("{a} - {d}", "{a}, but {d}", "{d}, {a}"),
-)
-_ALONE = (
-    *("{d}", "{d}", "music {d}", "a track {d}", "something {d}", "anything {d}", "a song {d}"),
-    *("a piece, {d}", "music, {d}"),
-)
-_CONTRASTS = (
-    *("{a} but not {n}", "not {n} but {a}", "no {n} but {a}", "{a} instead of {n}"),
-    *("{a} rather than {n}", "neither {n} nor anything like it, just {a}", "{a}, never {n}"),
-    *("no {n}, with {a}", "no {n}, only {a}", "{a} in place of {n}", "{a} and not {n}"),
-)
-_PRESENT = ("plenty of {}", "lots of {}", "{} only", "{} music", "a song with {}", "solo {}")
-_REQUESTS = (
-    *("play {}", "I want {}", "looking for {}", "can I get {}?", "give me {}", "find me {}"),
-    *("I need {}", "please play {}", "{} please", "do you have {}?", "something like {}"),
-    *("{} for my video", "in the mood for {}", "recommend me {}", "any {}?", "I would like {}"),
-)
-_FILLERS = (
-    *("It could be used in a film.", "The recording quality is good.", "It was made at home."),
-    *("This could play in a cafe.", "The mood is the same throughout.", "It is a live take."),
-    *("The piece repeats a short theme.", "It is suited for a commercial.", "It lasts a while."),
-)
-_PLAIN = ("music", "a piece of music", "a song", "a track", "sound", "some music", "a recording")
-_ALSO = ("more than one {}", "lots of {}", "{} only", "just {}", "a {} piece", "{} and more")
 
 
 class Lesson(NamedTuple):
@@ -216,6 +193,14 @@ class LessonPlan:
     def _allowed(self, phrases: tuple[str, ...]) -> tuple[str, ...]:
         return without_words_of(self.held_out, phrases)
 
+    def _denying(self, phrases: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the allowed ones of phrases that deny, which no cue has."""
+        return self._allowed(phrases) if self.words == "all" else ()
+
+    @property
+    def _described(self) -> tuple[str, ...]:
+        return self._allowed(sentences().captions)
+
     def _some(
         self, names: list[str], most: int, rng: random.Random, besides: Iterable[str] = ()
     ) -> list[str]:
@@ -251,30 +236,32 @@ class LessonPlan:
                 return rng.choice((", ", " ", " and ")).join(tags), (*tags,)
             case "phrase":
                 tags = self._some(self._nouns, 1, rng)
-                return rng.choice(_ALSO).format(tags[0]), (*tags,)
+                return rng.choice(ALSO).format(tags[0]), (*tags,)
             case _:
                 tags = self._some(self._nouns, 3, rng)
-                text = rng.choice([c for c in sentences().captions if _slots(c) <= len(tags)])
+                text = rng.choice([c for c in self._described if _slots(c) <= len(tags)])
                 text = text.format(*tags)
                 return text, self._tags_of(text)
 
     def _affirmed(self, rng: random.Random) -> Lesson:
         if rng.random() < 0.03:
-            text = rng.choice(_PLAIN)
+            text = rng.choice(PLAIN)
             return Lesson(text, text)
         text, tags = self._affirmation(rng)
         if rng.random() < 0.15:
-            text = rng.choice(_REQUESTS).format(text)
+            text = rng.choice(REQUESTS).format(text)
         return Lesson(text, text, tags=tags)
 
     def _caption(self, rng: random.Random) -> Lesson:
         """Describe music with any words, so that the encoder keeps what it knew of them."""
-        text = rng.choice(sentences().captions)
-        text = text.format(*rng.sample(music_vocabulary().names, _slots(text)))
+        text = rng.choice(self._described)
+        names = self._allowed(music_vocabulary().names)
+        text = text.format(*rng.sample(names, _slots(text)))
         return Lesson(text, text)
 
     def _words(self, rng: random.Random) -> Lesson:
-        text = " ".join(rng.choices(sentences().words, k=rng.choice((1, 2, 4, 8, 16, 32))))
+        words = self._allowed(sentences().words)
+        text = " ".join(rng.choices(words, k=rng.choice((1, 2, 4, 8, 16, 32))))
         return Lesson(text, text)
 
     def _names_to_deny(
@@ -316,35 +303,36 @@ class LessonPlan:
         denied, written = found
         denial = self._denial(rng)
         phrase = denial.cue.phrase(written)
-        if self._adjectives and self._allowed(DENIED_ADJECTIVES) and rng.random() < 0.1:
+        adjectives = self._denying(DENIED_ADJECTIVES) if self._adjectives else ()
+        if adjectives and rng.random() < 0.1:
             if not (denied := self._some(self._adjectives, 1, rng, tags)):
                 return None
-            phrase = rng.choice(self._allowed(DENIED_ADJECTIVES)).format(denied[0])
+            phrase = rng.choice(adjectives).format(denied[0])
             denial = Denial("", Cue("", phrase))
         if affirmed == NEUTRAL:
-            text = rng.choice(("{d}",) if denial.cue.clause else _ALONE).format(d=phrase)
+            text = rng.choice(("{d}",) if denial.cue.clause else ALONE).format(d=phrase)
         elif rng.random() < 0.25 and not denial.cue.clause and len(denied) == 1:
             place = rng.choice(insertion_places(affirmed, self.vocabulary.find(affirmed)))
             text = add_negated(affirmed, Cue("", phrase.replace("{", "") + "{}"), "", place)
         else:
             if rng.random() < 0.2:
-                affirmed = f"{affirmed.rstrip('.')}. {rng.choice(_FILLERS)}"
-            frames = _CLAUSE_FRAMES if denial.cue.clause else _PHRASE_FRAMES
+                affirmed = f"{affirmed.rstrip('.')}. {rng.choice(FILLERS)}"
+            frames = CLAUSE_FRAMES if denial.cue.clause else PHRASE_FRAMES
             text = _sentences(rng.choice(frames).format(a=affirmed.rstrip("."), d=phrase))
             if rng.random() < 0.15:
-                text = rng.choice(_REQUESTS).format(text)
+                text = rng.choice(REQUESTS).format(text)
         return Lesson(text, affirmed, (*denied,), family=denial.family, tags=(*tags, *denied))
 
     def _contrast(self, rng: random.Random) -> Lesson | None:
         present = self._some(self._nouns, rng.choice((1, 1, 2)), rng)
         found = self._names_to_deny(rng, present)
-        frames = self._allowed(_CONTRASTS)
+        frames = self._denying(CONTRASTS)
         if found is None or not present or not frames:
             return None
         denied, written = found
         affirmed = " and ".join(present)
         if rng.random() < 0.5:
-            affirmed = rng.choice(_PRESENT).format(affirmed)
+            affirmed = rng.choice(PRESENT).format(affirmed)
         text = rng.choice(frames).format(a=affirmed, n=written)
         return Lesson(text, affirmed, (*denied,), tags=(*present, *denied))
 
@@ -402,25 +390,28 @@ class LessonPlan:
         return Lesson(text, f"music with {plain}", tags=(*tags,))
 
     def _denying_sentence(self, rng: random.Random) -> Lesson | None:
-        template = rng.choice(self._allowed(sentences().denies) or ("",))
-        x, y = self._some(self._nouns, 2, rng)
-        if not template:
+        templates = self._denying(sentences().denies)
+        affirmed = self._some(self._nouns, 1, rng)
+        denied = self._some(self._nouns, 1, rng, affirmed)
+        if not templates or not denied:
             return None
+        template, (x,), (y,) = rng.choice(templates), denied, affirmed
         text = template.format(x=self._surface(x, rng), y=y)
         if "{y}" not in template:
             return Lesson(text, NEUTRAL, (x,), tags=(x,))
         return Lesson(text, rng.choice((y, f"music with {y}")), (x,), tags=(x, y))
 
     def _affirming_sentence(self, rng: random.Random) -> Lesson | None:
-        template = rng.choice(self._allowed(sentences().affirms) or ("",))
-        x, y = self._some(self._nouns, 2, rng)
-        tags = (x, y) if "{y}" in template else (x,)
-        if not template:
+        templates = self._allowed(sentences().affirms)
+        found = self._some(self._nouns, 2, rng)
+        if not templates or len(found) < 2:
             return None
+        template, (x, y) = rng.choice(templates), found
+        tags = (x, y) if "{y}" in template else (x,)
         return Lesson(template.format(x=x, y=y), f"music with {' and '.join(tags)}", tags=tags)
 
     def _limited(self, rng: random.Random) -> Lesson | None:
-        if not (allowed := self._allowed(tuple(LIMITED))):
+        if not (allowed := self._denying(tuple(LIMITED))):
             return None
         template = rng.choice(allowed)
         tags = self._some(self._nouns, 1, rng)
@@ -434,7 +425,7 @@ class LessonPlan:
         return Lesson(text, affirmed, (*tags,), LIMITED[template], tags=(*others, *tags))
 
 
-_AFFIRMING = Lexicon(SEEN.cues, _JOINERS, ("-led", "-driven", "-based", "-centred"))
+_AFFIRMING = Lexicon(SEEN.cues, JOINERS, ("-led", "-driven", "-based", "-centred"))
 
 
 def _slots(template: str) -> int:

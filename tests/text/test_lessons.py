@@ -154,6 +154,18 @@ def test_sentences_deny_x_and_affirm_y(vocabulary):
             assert {m.tag for m in vocabulary.find(one.affirmed)} >= {*one.tags}
 
 
+def test_cues_alone_deny_if_the_words_are_those_of_cues(vocabulary):
+    others = {"contrast", "limited", "denying sentence"}
+    for words in ("seen", "many"):
+        assert not {one.kind for one in drawn(LessonPlan(vocabulary, words=words))} & others
+
+
+def test_lessons_of_two_related_tags_are_drawn():
+    tags = Vocabulary((Tag("guitar"), Tag("electric guitar", broader=("guitar",))))
+    lessons = drawn(LessonPlan(tags))
+    assert {one.denied for one in lessons} == {(), ("guitar",), ("electric guitar",)}
+
+
 def test_a_general_vocabulary_of_music_is_there():
     tags = music_vocabulary()
     assert len(tags.tags) >= 1_000
