@@ -21,6 +21,18 @@ def top_k_credit(sim: Tensor, k: int) -> Tensor:
     return above.float() + tied.float() * share.unsqueeze(1)
 
 
+def share_below(sim: Tensor, others: Tensor) -> Tensor:
+    """Return the share of a row's ``others`` that are below each item; ties count half.
+
+    ``sim`` is ``(q, n)``, ``others`` bool ``(q, n)`` with at least one item per row. The others are
+    sorted once per row, so that each item finds its place among them by bisection.
+    """
+    ordered = sim.masked_fill(~others, float("inf")).sort(dim=1).values
+    below = torch.searchsorted(ordered, sim - TIE)
+    not_above = torch.searchsorted(ordered, sim + TIE, right=True)
+    return (below + not_above) / (2 * others.sum(dim=1, keepdim=True))
+
+
 def exclusion_scores(
     audio: Tensor,
     texts: Tensor,
@@ -66,10 +78,12 @@ def exclusion_scores(
         for name, truth in (("joint", a & no_b), ("violation", b), ("precision", a)):
             values = truth[rows, columns].float()
             parts.setdefault(f"{name}@{k}", []).append(Scores(values, items, weights))
-        for row, good, bad in zip(sim, a & no_b, a & b, strict=True) if with_auc else ():
-            wins = beats(row[good].unsqueeze(1), row[bad]).mean(dim=1)
-            equal = torch.full_like(wins, 1 / len(wins))
-            parts.setdefault("auc", []).append(Scores(wins, members[good], equal))
+        if with_auc:
+            good = a & no_b
+            rows, columns = good.nonzero(as_tuple=True)
+            wins = share_below(sim, a & b)[rows, columns]
+            equal = 1 / good.sum(dim=1)
+            parts.setdefault("auc", []).append(Scores(wins, members[columns], equal[rows]))
     return {name: Scores.pooled(each) for name, each in parts.items()}
 
 
