@@ -20,6 +20,7 @@ ALONE = (
     *("{d}", "{d}", "music {d}", "a track {d}", "something {d}", "anything {d}", "a song {d}"),
     *("a piece, {d}", "music, {d}"),
 )
+BEFORE_NOUN = ("{d} music", "{d} music", "a {d} piece", "{d} song", "{d} track", "something {d}")
 CONTRASTS = (
     *("{a} but not {n}", "not {n} but {a}", "no {n} but {a}", "{a} instead of {n}"),
     *("{a} rather than {n}", "neither {n} nor anything like it, just {a}", "{a}, never {n}"),

@@ -18,6 +18,7 @@ from negclap.text.detect import find_negations
 from negclap.text.lesson_frames import (
     ALONE,
     ALSO,
+    BEFORE_NOUN,
     CLAUSE_FRAMES,
     CONTRASTS,
     FILLERS,
@@ -87,6 +88,7 @@ SHARES = {
 _LEVEL_FAMILIES = ("no", "not", "without", "lack")  # of the benchmark's seen cues
 _USUAL_SHARE = 0.4  # of the most usual wordings
 _USUAL = 3
+_SUFFIX_SHARE = 0.12  # "drums-lacking"; as often as the affirmative "drums-driven"
 _TRIED = 24  # of a thousand tags, only this many are tried
 
 
@@ -183,9 +185,16 @@ class LessonPlan:
     def _families(self) -> dict[str, int]:
         return family_weights(self.held_out)
 
+    @cached_property
+    def _suffixes(self) -> list[Denial]:
+        every = (denial for name in self._families for denial in families()[name].all)
+        return [one for one in every if one.cue.suffix and not one.cue.clause]
+
     def _denial(self, rng: random.Random) -> Denial:
         if self.words != "all":
             return rng.choice(self._denials)
+        if rng.random() < _SUFFIX_SHARE and self._suffixes:
+            return rng.choice(self._suffixes)
         name = rng.choices([*self._families], [*self._families.values()])[0]
         usual, others = families()[name]
         return rng.choice(usual if rng.random() < _USUAL_SHARE else others)
@@ -310,7 +319,8 @@ class LessonPlan:
             phrase = rng.choice(adjectives).format(denied[0])
             denial = Denial("", Cue("", phrase))
         if affirmed == NEUTRAL:
-            text = rng.choice(("{d}",) if denial.cue.clause else ALONE).format(d=phrase)
+            alone = BEFORE_NOUN if denial.cue.suffix else ALONE
+            text = rng.choice(("{d}",) if denial.cue.clause else alone).format(d=phrase)
         elif rng.random() < 0.25 and not denial.cue.clause and len(denied) == 1:
             place = rng.choice(insertion_places(affirmed, self.vocabulary.find(affirmed)))
             text = add_negated(affirmed, Cue("", phrase.replace("{", "") + "{}"), "", place)
