@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from statistics import mean, stdev
 from typing import Any
 
 from negclap.commands.tables import number
@@ -110,6 +111,36 @@ TEXT_ENCODER_KEYS = (
     "cue/seen/true_absence",
     "cue/held_out/true_absence",
 )
+TEACH_KEYS = (
+    "audio_ceiling",
+    "recall@10/original",
+    "true_absence",
+    "exclusion/joint@10",
+    "exclusion/violation@10",
+    "all clips/exclusion/joint@10",
+    "all clips/exclusion/violation@10",
+    "all clips/exclusion/plain/joint@10",
+    "paired",
+    "scope/accuracy",
+    "chain",
+    "double_negation",
+    "pseudo/not_only",
+    "lexicalised/instrumental",
+    "cue/seen/true_absence",
+    "cue/held_out/true_absence",
+)
+TEACH_CONTROL_KEYS = (
+    "recall@10/original",
+    "true_absence",
+    "all clips/exclusion/joint@10",
+    "all clips/exclusion/violation@10",
+    "scope/accuracy",
+    "double_negation",
+    "pseudo/not_only",
+    "cue/held_out/true_absence",
+)
+T_OF_THREE = 4.303  # Student's t for the 95 % interval of three values
+TEACH_SEEDS = ("baseline-0", "baseline-1", "baseline-2")
 SHARES = ("share of Y", "share of X", "X and not Y")
 
 Metrics = Mapping[str, float]
@@ -269,6 +300,63 @@ def soundfont() -> dict[str, str]:
     return {"soundfont": table(("metric", *header), rows)}
 
 
+def teaching() -> dict[str, str]:
+    """Return the tables of teaching: values, wordings, and controls."""
+    seeds = [read(f"teach/{name}/results.json") for name in TEACH_SEEDS]
+    first, negclap = seeds[0], read("teach/negclap-0/results.json")
+    oracle = "oracle, subtract 0.75"
+    columns = {
+        "untaught": ("untaught", seeds),
+        "Boolean score": ("boolean", seeds),
+        "the target itself": (oracle, seeds),
+        "taught": ("taught", seeds),
+        "MiniLM, taught (1)": ("minilm", [first]),
+        "negclap + taught (1)": ("taught", [negclap]),
+    }
+
+    def cell(name: str, of: Sequence[Any], key: str) -> str:
+        values = [one[name]["suite"][key] for one in of]
+        if len(values) == 1:
+            return number(values[0])
+        return f"{number(mean(values))} ± {T_OF_THREE * stdev(values) / len(values) ** 0.5:.3f}"
+
+    asked = [name for name in first if "phrases" in first[name]]
+
+    def rows(*groups: str) -> list[tuple[str, ...]]:
+        return [
+            (key, *(number(first[name][group].get(key)) for name in asked))
+            for group in groups
+            for key in first["untaught"][group]
+        ]
+
+    controls = [
+        (name, *(number(first[name]["suite"][key]) for key in TEACH_CONTROL_KEYS)) for name in asked
+    ]
+    targets = [
+        (
+            name.removeprefix("oracle, "),
+            number(of["text"]["understanding"]),
+            number(of["validation"]["understanding"]),
+            *(number(of["suite"][key]) for key in TEACH_CONTROL_KEYS),
+        )
+        for name, of in first.items()
+        if name.startswith("oracle")
+    ]
+    shown = [f"`{key}`" for key in TEACH_CONTROL_KEYS]
+    return {
+        "taught": table(
+            ("metric", *columns),
+            [(f"`{k}`", *(cell(name, of, k) for name, of in columns.values())) for k in TEACH_KEYS],
+        ),
+        "taught_wordings": table(("wording", *asked), rows("phrases", "sentences")),
+        "taught_ceiling": number(
+            mean(first["untaught"]["tags"][t]["bare"] for t in first["known tags"])
+        ),
+        "taught_controls": table(("", *shown), controls),
+        "taught_targets": table(("target", "by texts", "by clips", *shown), targets),
+    }
+
+
 def natural_negation() -> dict[str, str]:
     """Return the table and numbers of negation in human-written captions."""
     found = read("natural_negation/results.json")
@@ -304,7 +392,7 @@ def natural_negation() -> dict[str, str]:
 
 def page() -> str:
     """Return the text of docs/results.md."""
-    parts = (study, text_encoders, benchmark, search, soundfont, natural_negation)
+    parts = (study, text_encoders, teaching, benchmark, search, soundfont, natural_negation)
     values = {name: value for part in parts for name, value in part().items()}
     template = (HERE / "results.md.template").read_text(encoding="utf-8")
     return template.format_map(values)
