@@ -16,7 +16,8 @@ from negclap.data.loading import PlanLoader, PlanSampler
 from negclap.data.tables import Rejection, read_csv, read_lines
 from negclap.data.tracks import read_manifest, read_vocabulary
 from negclap.errors import InputError
-from negclap.text.lessons import Lesson, LessonPlan, Words
+from negclap.text.lesson_parts import Words
+from negclap.text.lessons import Lesson, LessonPlan
 from negclap.text.tag_list import read_tag_list
 from negclap.text.vocabulary import Vocabulary, music_vocabulary
 from negclap.text.wordings import HELD_OUT, families
