@@ -15,8 +15,9 @@ from negclap.text.negation.contexts import context
 from negclap.text.negation.cue import Cue, Found, Kind
 from negclap.text.negation.grammar import NounPhrase, Passage, Span, normalise
 from negclap.text.negation.nouns import CONCEPT_OF
-from negclap.text.negation.patterns import ANY, PSEUDO
+from negclap.text.negation.patterns import PSEUDO
 from negclap.text.negation.rules import RULES
+from negclap.text.negation.trigger import ANY
 from negclap.text.vocabulary import Vocabulary
 
 __all__ = ["DENYING", "SURE", "Kind", "Negation", "Span", "denied_spans", "find_negations"]

@@ -8,20 +8,13 @@ import re
 from negclap.text.negation.words import word_set
 
 
-def _any(*forms: str) -> str:
+def any_of(*forms: str) -> str:
+    """Return the alternatives as one group."""
     return "(?:" + "|".join(forms) + ")"
 
 
-def _by_initial(*forms: str) -> str:
-    """Join alternatives, grouped by their first letter: they are found several times faster."""
-    groups: dict[str, list[str]] = {}
-    for form in forms:
-        groups.setdefault(form[0], []).append(form[1:])
-    return "|".join(initial + _any(*rest) for initial, rest in groups.items())
-
-
 def _phrases(*forms: str) -> re.Pattern[str]:
-    return re.compile(rf"\b{_any(*forms)}\b")
+    return re.compile(rf"\b{any_of(*forms)}\b")
 
 
 def _forms(verb: str) -> tuple[str, str, str, str]:
@@ -175,9 +168,10 @@ _REMOVING = (
     *("eschew", "ditch", "jettison", "abandon", "shuN", "renounce", "avoid", "wipe", "subtract"),
     *("skiP", "droP", "mute", "nix", "reject", "suppress", "axe", "veto"),
 )
-_REMOVES = "|".join(form for verb in _REMOVING for form in _forms(verb)) + (
+REMOVES = "|".join(form for verb in _REMOVING for form in _forms(verb)) + (
     "|lose|loses|losing|lost|forgo|forgoes|forgoing|forwent|forgone|forego|foregoes|foregoing|cuts"
 )
+"""Forms of verbs of removing."""
 _PARTICLE_VERBS = (
     r"(?:leav(?:e|es|ing)|left|tak(?:e|es|ing)|took|taken|cut|cuts|cutting|strip(?:s|ped)?"
     r"|edit(?:s|ed)?|throw(?:s|n)?|threw|filter(?:s|ed)?|clear(?:s|ed)?) (?:out|away|off)"
@@ -196,7 +190,7 @@ _PARTICLE_VERBS = (
     r"|(?:strip|purge|scrub|rob|clear)(?:s|p?ed)? (?:it|them|the \w+) of"
 )
 LACKING = re.compile(
-    rf"\b(?:{_PARTICLE_VERBS}|{_REMOVES}"
+    rf"\b(?:{_PARTICLE_VERBS}|{REMOVES}"
     r"|missing (?=its)|(?:(?<=\bis )|(?<=\bare )|(?<='s )|(?<=\bwith )|(?<=track )|(?<=song ))"
     r"missing)\b"
 )
@@ -366,70 +360,3 @@ LEXICAL = re.compile(
     r"|\b(?:music[- ])?minus[- ]one(?:\s+\w+)? for (?:the |an? )?(?P<player>[^.,;:!?]+)"
 )
 """Words that contain the denial; the group names what they deny."""
-
-_WORDS = (
-    *("no", "not", "non", "none", "nothing", "nobody", "never", "nor", "neither", "nary", "zero"),
-    *("nope", "nah", "nil", "0", "cannot", "without", "with out", "sans", "minus", "free", "lieu"),
-    *("w/o", "w/out", "n/a", "off", "out", "away", "aside", "false", "negative", "unwanted"),
-    *("forbidden", "ban(?:ned)?", "prohibited", "nowhere", "tacet", "silent", "gone", "vanished"),
-    *("anything but", "anything except", "everything", "instead", "rather"),
-    *("opposed to", "in place of", "few", "next to", "close to", "hold", "spare", "kill"),
-    *(
-        "lost",
-        "lose",
-        "loses",
-        "cut",
-        "cuts",
-        "cutting",
-        "forwent",
-        "vain",
-        "giv(?:e|es|ing|en) up",
-        "gave up",
-    ),
-    *("backs? on", "little (?:to|or|if)", "very little", "little in"),
-    *("wiped?", "wipes", "wiping", "mutes?", "muted", "muting", "robs?", "robbed", "stays home"),
-    *("den(?:y|ies)", "trad(?:e|es|ed|ing)", "eras(?:e|es|ed|ing)", "need"),
-    *("almost", "nearly", "virtually", "practically", "mostly", "largely", "hardly", "scarcely"),
-    *("decid\\w+ against", "un(?:assisted|supported|aided|backed) by"),
-    *("barely", "rarely", "seldom", "karaoke", "unaccompanied", "a cap+ella", "acap+ella"),
-)
-_STEMS = (
-    *(
-        "axe",
-        "veto",
-        "rid of",
-        "near-",
-        "non-?existent",
-        "lack",
-        "absen",
-        "missing",
-        "exclu",
-        "omit",
-        "eschew",
-        "forgo",
-        "forego",
-        "delet",
-    ),
-    *("eliminat", "banish", "discard", "scrap", "scrub", "ditch", "jettison", "abandon", "shun"),
-    *("renounc", "avoid", "subtract", "skip", "drop", "nix", "reject", "suppress", "filter"),
-    *("remov", "strip", "clear of", "dispens", "swor", "abstain", "refrain", "refus", "declin"),
-    *("forget", "forgot", "neglect", "purg", "bereft", "devoid", "void", "empt", "depriv", "shorn"),
-    *("cleans", "drain", "reliev", "cleared", "swap", "exchang", "substitut", "replac"),
-    *(
-        "instrumental",
-        "conspicuous",
-        "notable",
-        "unused",
-        "ruled",
-        "abolish",
-        "fails? to",
-        "failed",
-    ),
-)
-ANY = re.compile(
-    rf"\b(?:(?:{_by_initial(*_WORDS, *_REMOVES.split('|'))})\b|{_by_initial(*_STEMS)})"
-    r"|[\w-](?:less|-free)\b"
-    rf"|n't\b|\b{NT}\b"
-    r"|(?:^|[\s(,])[-!](?=[^\W\d_])|[#\u2717\u274c\U0001f6ab]"
-)
-"""Matches every text that may have a negation; most texts have none and are done with this."""
