@@ -6,7 +6,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import study
 import torch
+from records import Records
 
 from negclap.commands import teach
 from negclap.commands.training import parse
@@ -17,10 +19,6 @@ from negclap.evaluation.results import read_results, write_results
 from negclap.evaluation.suite import Suite
 
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "experiments" / "study"))
-
-import study  # noqa: E402  # a script, found by the line above
-from records import Records  # noqa: E402
 
 EVERY = list(study.cells(small=False, grid=True))
 KINDS = {(cell.group, cell.overlay, cell.title.partition("=")[0]): cell for cell in EVERY}

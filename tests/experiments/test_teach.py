@@ -1,11 +1,10 @@
 """The experiment on teaching: its controls, its oracle and its sentences."""
 
 import json
-import sys
-from pathlib import Path
 from random import Random
 
 import pytest
+import teach
 import torch
 import torch.nn.functional as F
 
@@ -14,11 +13,6 @@ from negclap.evaluation.benchmark import EncodedSplit
 from negclap.text.lessons import Lesson, LessonPlan
 from negclap.text.probes import Statement
 from negclap.training.teacher import Target
-
-ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "experiments" / "teach"))
-
-import teach  # noqa: E402  # a script, found by the line above
 
 DENIAL = Lesson("piano, no drums", "piano", ("drums",), tags=("piano", "drums"))
 
