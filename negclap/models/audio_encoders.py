@@ -19,7 +19,7 @@ from negclap.models.frontend import LogMel, MelConfig, SpecAugment
 
 _MIN_FRAMES = 32  # the product of ConvEncoder's strides in time
 _STEM_BANDS = 32  # bands after ConvEncoder's first layer
-_EPSILON = 1e-3  # dB squared; a band without energy has no variance
+_EPSILON = 1e-3  # added to variances; a band without energy has none
 
 
 class AudioEncoder(nn.Module, ABC):
@@ -35,11 +35,13 @@ class AudioEncoder(nn.Module, ABC):
     calibrated: Tensor
     pretrained: bool = False
 
-    def __init__(self, mel: MelConfig, augment: SpecAugment) -> None:
+    def __init__(
+        self, mel: MelConfig, augment: SpecAugment, log_mel: type[LogMel] = LogMel
+    ) -> None:
         super().__init__()
         self.sample_rate = mel.sample_rate
         self.mel = mel
-        self.log_mel = LogMel(mel, augment)
+        self.log_mel = log_mel(mel, augment)
         self.register_buffer("calibrated", torch.tensor(False))
 
     @abstractmethod
@@ -48,7 +50,7 @@ class AudioEncoder(nn.Module, ABC):
 
     @abstractmethod
     def set_statistics(self, mean: Tensor, variance: Tensor) -> None:
-        """Set mean (dB) and variance (dB squared) of each mel band, both ``(n_mels,)``."""
+        """Set mean and variance of each of the `calibrated_values`, both ``(k,)``."""
 
     @torch.no_grad()
     def calibrate(self, waveforms: Tensor) -> None:
@@ -57,10 +59,15 @@ class AudioEncoder(nn.Module, ABC):
             return
         training = self.training
         self.eval()  # without SpecAugment
-        frames = torch.cat([self.log_mel(part).flatten(0, 1) for part in waveforms.split(32)])
+        values = torch.cat([self.calibrated_values(part) for part in waveforms.split(32)])
         self.train(training)
-        self.set_statistics(frames.mean(dim=0), frames.var(dim=0) + _EPSILON)
+        self.set_statistics(values.mean(dim=0), values.var(dim=0) + _EPSILON)
         self.calibrated.fill_(True)
+
+    def calibrated_values(self, waveforms: Tensor) -> Tensor:
+        """Return the values ``(n, k)`` whose k statistics are fitted: here the mel bands, in dB."""
+        levels: Tensor = self.log_mel(waveforms)
+        return levels.flatten(0, 1)
 
 
 DEFAULT_MEL = MelConfig()

@@ -9,10 +9,11 @@ from torch import Tensor
 from negclap.errors import InputError, reason
 from negclap.models.audio_encoders import AudioEncoder, HtsatEncoder
 from negclap.models.clap import NegClap, ProjectionKind
+from negclap.models.musicnn import MusicnnEncoder
 from negclap.models.text_encoders import TextEncoder
 
 _PRETRAINED_KINDS = {
-    f"{kind.__module__}.{kind.__qualname__}" for kind in (HtsatEncoder, TextEncoder)
+    f"{kind.__module__}.{kind.__qualname__}" for kind in (HtsatEncoder, MusicnnEncoder, TextEncoder)
 }
 
 ClassConfig = dict[str, Any]

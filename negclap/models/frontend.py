@@ -80,9 +80,12 @@ class LogMel(nn.Module):
         if waveform.dtype == torch.int16:
             waveform = waveform * 2**-15
         with torch.autocast(waveform.device.type, enabled=False):  # FFT and log need float32
-            power = self._power(waveform.float()).transpose(1, 2)
-            decibels = 10.0 * torch.log10(power.clamp(min=1e-10))
-        return self._mask(decibels) if self.training else decibels
+            levels = self.compress(self._power(waveform.float()).transpose(1, 2))
+        return self._mask(levels) if self.training else levels
+
+    def compress(self, power: Tensor) -> Tensor:
+        """Transform power to dB."""
+        return 10.0 * torch.log10(power.clamp(min=1e-10))
 
     def _power(self, waveform: Tensor) -> Tensor:
         """Transform ``(batch, samples)`` to ``(batch, n_mels, frames)``."""
