@@ -23,6 +23,7 @@ from negclap.data.sources.mtg_jamendo import MtgJamendo
 from negclap.data.sources.musiccaps import MusicCaps
 from negclap.data.sources.song_describer import SongDescriber
 from negclap.data.sources.webdataset import WebDataset
+from negclap.data.stems.prepare import StemsPlan, StemsSummary, prepare_stems
 from negclap.progress import progress
 from negclap.storage import write_json
 
@@ -35,13 +36,15 @@ def parser() -> ArgumentParser:
     built_in = new_parser("prepare chorales", "Render the built-in set from Bach chorales.")
     built_in.add_argument("--out", type=Path, required=True, help="Folder of the set.")
     built_in.add_class_arguments(chorales.BuildPlan, as_group=False)
-    built_in.add_argument(
-        "--jobs", type=PositiveInt, default=os.cpu_count() or 1, help="Number of processes."
-    )
+    stems = _parser_of("stems", StemsPlan)
+    for each in (built_in, stems):
+        each.add_argument(
+            "--jobs", type=PositiveInt, default=os.cpu_count() or 1, help="Number of processes."
+        )
     parser = new_parser("prepare", "Write a manifest from a data set.")
     sources = [_parser_of(name, source, PrepareOptions) for name, source in SOURCES.items()]
     shards = _parser_of("shards", ShardOptions)
-    add_subcommands(parser, "SOURCE", [built_in, *sources, shards])
+    add_subcommands(parser, "SOURCE", [built_in, stems, *sources, shards])
     return parser
 
 
@@ -60,6 +63,10 @@ def run(options: Namespace) -> None:
         arguments = build(chorales.BuildPlan, options), options.out, options.jobs
         tracks = chorales.build(*arguments, progress)
         _print_tracks(options.out / "manifest.jsonl", tracks)
+    elif name == "stems":
+        prepared = prepare_stems(build(StemsPlan, options), options.jobs, progress)
+        _print_stems(options.out, prepared)
+        write_json(options.out / "summary.json", vars(prepared))
     elif name == "shards":
         _print_status(options.out, write_shards(build(ShardOptions, options), progress))
     else:
@@ -78,6 +85,14 @@ def _print_tracks(path: Path, tracks: Sequence[Track]) -> None:
         captions = sum(len(track.captions) for track in of)
         rows.append((split, len(of), f"{hours:.2f}", captions, f"{tags:.1f}"))
     print_table(str(path), ("split", "clips", "hours", "captions", "tags per clip"), rows)
+
+
+def _print_stems(out: Path, summary: StemsSummary) -> None:
+    splits = dict.fromkeys([*summary.songs, *summary.mixes])
+    rows = [(split, summary.songs[split], summary.mixes[split]) for split in splits]
+    print_table(str(out / "manifest.jsonl"), ("split", "songs", "mixes"), rows)
+    print_counts("stems by tag", summary.stems)
+    print_counts("rejected (rejected.jsonl)", summary.rejected)
 
 
 def _print_status(out: str, status: ShardStatus) -> None:

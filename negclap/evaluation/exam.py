@@ -66,24 +66,27 @@ class ExclusionQuery:
 class TwinQuestion(NamedTuple):
     """Two clips that differ in one tag, a text that affirms the tag and one that negates it.
 
-    A clip is (True, row of the test clip) or (False, row of the twin).
+    A clip is (True, row of the test clip) or (False, row of the twin). ``kind`` is the twin's.
     """
 
     has: tuple[bool, int]
     lacks: tuple[bool, int]
     affirmed: Statement
     negated: Statement
+    kind: str = ""
 
 
 class TwinClip(NamedTuple):
     """A counterfactual twin: a copy of a test clip in which one tag is added or removed.
 
     ``of`` is the row of the test clip; None if the exam does not have it, nor questions about it.
+    Sets with several kinds of twins name the ``kind``: "added", or "exchanged" for another tag.
     """
 
     track: Subject
     of: int | None
     toggled: str
+    kind: str = ""
 
 
 @dataclass(frozen=True)
@@ -133,7 +136,7 @@ def make_exam(
 ) -> Exam:
     """Build the exam about the tracks of a split, with their reference captions; see `build_exam`.
 
-    Twins have ``twin_of`` and ``toggled`` in ``meta``.
+    Twins have ``twin_of`` and ``toggled`` in ``meta``, and ``twin`` if there are several kinds.
 
     Raises:
         InputError: If ``meta`` of a twin is incomplete.
@@ -146,7 +149,8 @@ def make_exam(
 
 def _twin(track: Track, rows: dict[str, int]) -> TwinClip:
     try:
-        return TwinClip(track, rows.get(track.meta["twin_of"]), track.meta["toggled"])
+        of, toggled = rows.get(track.meta["twin_of"]), track.meta["toggled"]
+        return TwinClip(track, of, toggled, track.meta.get("twin", ""))
     except KeyError as missing:
         where = f"twin {track.track_id!r} of split {track.split!r}"
         raise InputError(f"{where} has no {missing} in its meta") from None
@@ -301,7 +305,7 @@ def _queries(
 def _twin_questions(
     tracks: Sequence[Subject], twins: Sequence[TwinClip], vocabulary: Vocabulary, seed: int
 ) -> Iterator[TwinQuestion]:
-    for row, (_, of, toggled) in enumerate(twins):
+    for row, (_, of, toggled, kind) in enumerate(twins):
         if of is None:
             continue
         track = tracks[of]
@@ -318,4 +322,4 @@ def _twin_questions(
         )
         clip, twin = (True, of), (False, row)
         has, lacks = (clip, twin) if toggled in track.tags else (twin, clip)
-        yield TwinQuestion(has, lacks, affirmed, negated)
+        yield TwinQuestion(has, lacks, affirmed, negated, kind)

@@ -151,7 +151,10 @@ def query_scores(
 def twin_scores(
     exam: Exam, audio: Tensor, twin_audio: Tensor, texts: EmbeddedExam
 ) -> dict[str, Scores]:
-    """Score the counterfactual twins; see `paired_scores`."""
+    """Score the counterfactual twins; see `paired_scores`.
+
+    ``paired/KIND`` are the scores of one kind of twins, if kinds are named.
+    """
     clips = {True: audio, False: twin_audio}
     has, lacks = (
         torch.stack([clips[own][row] for own, row in side])
@@ -159,7 +162,12 @@ def twin_scores(
     )
     affirmed = texts([twin.affirmed for twin in exam.twins])
     negated = texts([twin.negated for twin in exam.twins])
-    return paired_scores(has, lacks, affirmed, negated)
+    scores = paired_scores(has, lacks, affirmed, negated)
+    kinds = [twin.kind for twin in exam.twins]
+    for kind in sorted({*kinds} - {""}):
+        rows = torch.tensor([kind == each for each in kinds])
+        scores[f"paired/{kind}"] = Scores(*(part[rows] for part in scores["paired"][:2]))
+    return scores
 
 
 def mean_cosine(audio: Tensor) -> float:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from functools import partial
 from itertools import islice
+from pathlib import Path
 
 import lightning.pytorch as pl
 import torch
@@ -12,6 +13,8 @@ from negclap.data.batch import Batch, ClipTexts, Tokenize, collate, stack_wavefo
 from negclap.data.dataset import ClipDataset, Excerpts, OnBadAudio, Texts
 from negclap.data.loading import PlanLoader, PlanSampler
 from negclap.data.manifest import ATTRIBUTE_PREDICTION, Track, reference_caption
+from negclap.data.mixes import MixDataset
+from negclap.data.stems.mixing import Mixing
 from negclap.data.tracks import Tracks, read_manifest, read_vocabulary
 from negclap.data.training_texts import Exclude, Insert, TrainingTexts
 from negclap.errors import InputError
@@ -54,6 +57,8 @@ class NegClapDataModule(pl.LightningDataModule):
         eval_seed: Seed of the exams of validation and test. It is not the training seed, so that
             runs with different seeds can be compared.
         root: Folder or URL that audio paths are relative to; by default that of the manifest.
+        mixing: Train on mixes of stems, which are drawn anew in each epoch, instead of on the
+            training split. `negclap prepare stems` wrote the folder of the manifest.
         cooccurrence: Where absent tags are unknown, draw a tag as absent less often, the more often
             it occurs with the track's tags in the training split (by lift, from PMI).
 
@@ -85,6 +90,7 @@ class NegClapDataModule(pl.LightningDataModule):
         eval_seed: int = 0,
         root: str = "",
         cooccurrence: bool = False,
+        mixing: Mixing | None = None,
     ) -> None:
         super().__init__()
         if batch_size < 1:
@@ -114,7 +120,8 @@ class NegClapDataModule(pl.LightningDataModule):
         self.eval_seed = eval_seed
         self.twin_split = twin_split
         self.cooccurrence = cooccurrence
-        self.datasets: dict[str, ClipDataset] = {}
+        self.mixing = mixing
+        self.datasets: dict[str, ClipDataset | MixDataset] = {}
         self.exams: dict[str, Exam] = {}
 
     def setup(self, stage: str) -> None:
@@ -129,7 +136,21 @@ class NegClapDataModule(pl.LightningDataModule):
         tracks = read_manifest(self.manifest)
         self.vocabulary = read_vocabulary(self.manifest)
         for name in wanted:
-            self._make_dataset(name, tracks.split(self.splits[name]), tracks)
+            if name == "train" and self.mixing:
+                self.datasets[name] = self._mixes(self.mixing)
+            else:
+                self._make_dataset(name, tracks.split(self.splits[name]), tracks)
+
+    def _mixes(self, mixing: Mixing) -> MixDataset:
+        if self.cooccurrence:
+            raise InputError(
+                "data.cooccurrence needs a training split, but data.mixing draws mixes"
+            )
+        options = self.insert, self.exclude, self.seed, self.text_kinds
+        texts = TrainingTexts(self.vocabulary, *options)
+        folder, split = Path(self.root), self.splits["train"]
+        excerpts = Excerpts(self.sample_rate, self.excerpt_s, self.seed)
+        return MixDataset(folder, split, self.vocabulary, mixing, excerpts, texts)
 
     def _make_dataset(self, name: str, tracks: Tracks, all_tracks: Tracks) -> None:
         if not tracks:
@@ -166,9 +187,14 @@ class NegClapDataModule(pl.LightningDataModule):
         exam = self.exams[name]
         if (len(rows), len(twin_rows)) == (len(exam.tracks), len(exam.twin_tracks)):
             return exam
-        tracks = [self.datasets[name].tracks[row] for row in rows]
-        twins = [self.datasets["twins"].tracks[row] for row in twin_rows]
+        tracks = [self._evaluated(name).tracks[row] for row in rows]
+        twins = [self._evaluated("twins").tracks[row] for row in twin_rows]
         return self._exam(name, tracks, twins)
+
+    def _evaluated(self, name: str) -> ClipDataset:
+        dataset = self.datasets[name]
+        assert isinstance(dataset, ClipDataset)
+        return dataset
 
     def _exam(self, name: str, tracks: Sequence[Track], twins: Sequence[Track]) -> Exam:
         by_cue = name == "test"

@@ -1,0 +1,75 @@
+"""Training mixes of stems as a map-style dataset: pure functions of (seed, epoch, index)."""
+
+import math
+from pathlib import Path
+
+from torch.utils.data import Dataset
+
+from negclap.data.batch import Clip
+from negclap.data.dataset import Excerpts, Key, Texts
+from negclap.data.manifest import Track
+from negclap.data.stems.mixing import Mixer, Mixing
+from negclap.data.stems.prepare import SONGS, captions_of
+from negclap.data.stems.rendering import render_varied
+from negclap.data.stems.songs import FRAME_S, read_songs
+from negclap.errors import InputError
+from negclap.rng import stream
+from negclap.text.vocabulary import Vocabulary
+
+
+class MixDataset(Dataset[Clip]):
+    """Mixes of the stems of one split; each epoch has other ones.
+
+    Args:
+        folder: Folder that `negclap prepare stems` wrote.
+        split: The split.
+        vocabulary: Its tags.
+        mixing: How mixes are drawn.
+        excerpts: Length and sample rate of the mixes, and the seed.
+        texts: The texts of a mix.
+
+    Raises:
+        InputError: If there are no stems of the split.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        split: str,
+        vocabulary: Vocabulary,
+        mixing: Mixing,
+        excerpts: Excerpts,
+        texts: Texts,
+    ) -> None:
+        path = folder / SONGS
+        every = read_songs(path)
+        songs = tuple(song for song in every if song.split == split)
+        if not songs:
+            found = sorted({song.split for song in every})
+            raise InputError(f"{path}: no song of split {split!r}, expected one of {found}")
+        fastest = 2 ** (mixing.semitones / 12)
+        frames = math.ceil(excerpts.length_s * fastest / FRAME_S)
+        sure = math.floor(excerpts.length_s / fastest / FRAME_S)
+        self.folder = folder
+        self.split = split
+        self.mixing = mixing
+        self.excerpts = excerpts
+        self.texts = texts
+        self.mixer = Mixer(songs, vocabulary, frames, sure)
+
+    def __len__(self) -> int:
+        """Return the number of mixes of an epoch."""
+        return self.mixing.mixes
+
+    def __getitem__(self, key: Key) -> Clip:
+        """Return the mix of ``(epoch, index)``."""
+        epoch, index = key
+        rng = stream(self.excerpts.seed, epoch, index, "mix")
+        parts = self.mixer.draw(self.mixing, rng)
+        claims = self.mixer.claims(parts)
+        captions = captions_of(claims, self.mixer.vocabulary, rng, 1)
+        seconds, rate = self.excerpts.length_s, self.excerpts.sample_rate
+        waveform = render_varied(parts, self.folder, seconds, rate, self.mixing, rng)
+        name = f"mix-{index:06d}"
+        track = Track(name, "", 0.0, seconds, captions, *claims, self.split)
+        return Clip(index, name, waveform, self.texts(track, epoch))
