@@ -60,7 +60,7 @@ class StemsPlan:
         validation_mixes: Mixes for validation.
         test_mixes: Mixes for test; every second one has a twin.
         shares: Share of each split among groups of songs, for sets without splits.
-        test_groups: Groups (artists) to test on, instead of drawn ones.
+        groups: Groups (artists) of splits, instead of drawn ones: {test: [NAME, ...]}.
         seed: Seed of splits and mixes.
     """
 
@@ -75,7 +75,7 @@ class StemsPlan:
     shares: Mapping[str, float] = field(
         default_factory=lambda: {"train": 0.7, "validation": 0.1, "test": 0.2}
     )
-    test_groups: tuple[str, ...] = ()
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     seed: int = 0
 
     @property
@@ -148,23 +148,21 @@ def split_songs(songs: Sequence[FoundSong], plan: StemsPlan) -> dict[str, str]:
     A source that has a training split but none for validation gives some of its training groups.
 
     Raises:
-        InputError: If a group to test on is unknown.
+        InputError: If a group of the plan is unknown.
     """
     groups = {song.group for song in songs}
-    for name in plan.test_groups:
-        if name not in groups:
-            raise InputError(f"test_groups: {name!r} is no group of {', '.join(sorted(groups))}")
+    given = {name: split for split, names in plan.groups.items() for name in names}
+    if unknown := sorted(given.keys() - groups):
+        raise InputError(f"groups: {unknown[0]!r} is no group of {', '.join(sorted(groups))}")
     own = {song.split for song in songs}
-    shares = dict(plan.shares)
-    if plan.test_groups:
-        shares.pop("test", None)
+    shares = {split: share for split, share in plan.shares.items() if split not in plan.groups}
     if "train" in own and "validation" not in own:
         shares = {name: shares.get(name, 0.0) for name in ("train", "validation")}
         songs = [FoundSong(s.song_id, s.group, (), s.split.replace("train", "")) for s in songs]
-    order = sorted(groups - {*plan.test_groups}, key=lambda name: derive_seed(plan.seed, name))
+    order = sorted(groups - given.keys(), key=lambda name: derive_seed(plan.seed, name))
     smaller = sorted(shares, key=lambda name: shares[name])
     per_share = len(order) / sum(shares.values())
-    drawn = dict.fromkeys(plan.test_groups, "test")
+    drawn = dict(given)
     for split in smaller[:-1]:  # at least one group; the largest split has the rest
         size = max(1, round(shares[split] * per_share)) if shares[split] else 0
         drawn |= dict.fromkeys(order[:size], split)

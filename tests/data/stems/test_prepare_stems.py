@@ -49,7 +49,7 @@ def rejections(root):
 def prepared(tmp_path_factory):
     root = tmp_path_factory.mktemp("stems")
     sets.folder(root / "set")
-    summary = prepare(root, test_groups=("d",))
+    summary = prepare(root, groups={"test": ("d",)})
     return root / "out", summary
 
 
@@ -197,8 +197,8 @@ def test_sources_without_validation_give_training_groups(tmp_path):
 
 
 def test_groups_to_test_on_must_exist(tmp_path):
-    with pytest.raises(InputError, match="test_groups: 'z' is no group of a"):
-        split_songs([found("a", "a")], plan_of(tmp_path, test_groups=("z",)))
+    with pytest.raises(InputError, match="groups: 'z' is no group of a"):
+        split_songs([found("a", "a")], plan_of(tmp_path, groups={"test": ("z",)}))
 
 
 def test_what_cannot_be_used_is_listed(tmp_path):
@@ -208,7 +208,7 @@ def test_what_cannot_be_used_is_listed(tmp_path):
     sf.write(folder / "one_BS.wav", np.full(sets.RATE, np.nan, "f4"), sets.RATE, subtype="FLOAT")
     sets.write(folder / "one_GTR-L.wav", 440.0, seconds=3.0, rate=2 * sets.RATE)
     sets.write(folder / "one_TEXTURE.wav")
-    summary = prepare(tmp_path, test_groups=("d",))
+    summary = prepare(tmp_path, groups={"test": ("d",)})
     assert sorted(rejections(tmp_path)) == [
         (str(folder / "one_BS.wav"), "unreadable audio"),
         (str(folder / "one_GTR-L.wav"), "shorter than its song"),
@@ -242,7 +242,7 @@ def test_missing_folders_and_songs_are_named(tmp_path):
 def test_the_command_prepares_and_lists(tmp_path, capsys):
     sets.folder(tmp_path / "set")
     values = [f"--{name}={value}" for name, value in SIZES.items()]
-    where = [f"--audio={tmp_path / 'set'}", f"--out={tmp_path / 'out'}", "--test_groups=[d]"]
+    where = [f"--audio={tmp_path / 'set'}", f"--out={tmp_path / 'out'}", "--groups={test: [d]}"]
     assert not main(["prepare", "stems", *where, *values, "--jobs=1"])
     printed = capsys.readouterr().out
     assert "stems by tag" in printed
@@ -260,7 +260,7 @@ def test_m4a_stems_are_decoded(tmp_path):
         frame.sample_rate = 44_100
         for packet in (*track.encode(frame), *track.encode(None)):
             file.mux(packet)
-    prepare(tmp_path, test_groups=("d",))
+    prepare(tmp_path, groups={"test": ("d",)})
     assert not rejections(tmp_path)
     songs = {song.song_id: song for song in read_songs(tmp_path / "out" / "stems.jsonl")}
     (stem,) = (stem for stem in songs["a/one"].stems if stem.name == "SYN")
@@ -272,7 +272,7 @@ def test_m4a_stems_are_decoded(tmp_path):
 
 def test_plans_of_other_rates_are_resampled(tmp_path):
     sets.folder(tmp_path / "set")
-    plan = replace(plan_of(tmp_path, test_groups=("d",)), sample_rate=16_000)
+    plan = replace(plan_of(tmp_path, groups={"test": ("d",)}), sample_rate=16_000)
     prepare_stems(plan, 1, silent_progress)
     audio, rate = sf.read(tmp_path / "out" / "mixes" / "test-00000.wav")
     assert (rate, len(audio)) == (16_000, 48_000)

@@ -15,7 +15,7 @@ NEGCLAP = ["-c", str(CONFIGS / "methods" / "negclap.yaml")]
 def arguments(tmp_path_factory):
     root = tmp_path_factory.mktemp("stems")
     sets.folder(root / "set")
-    sizes = ["--validation_mixes=24", "--test_mixes=32", "--excerpt_s=4", "--test_groups=[d]"]
+    sizes = ["--validation_mixes=24", "--test_mixes=32", "--excerpt_s=4", "--groups={test: [d]}"]
     out = root / "out"
     assert not main(["prepare", "stems", f"--audio={root / 'set'}", f"--out={out}", *sizes])
     return [
