@@ -1,5 +1,6 @@
 """Log-mel spectrogram with SpecAugment, computed on the model's device. Wraps torchaudio."""
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 import torch
@@ -108,17 +109,27 @@ class LogMel(nn.Module):
 
 
 class ConvLogMel(LogMel):
-    """The same spectrogram by convolutions with cosines and sines, without a Fourier transform."""
+    """A spectrogram by convolutions with cosines and sines, without a Fourier transform.
+
+    Args:
+        mel: Configuration of the spectrogram.
+        compress: Compresses its power.
+    """
 
     waves: Tensor
 
-    def __init__(self, mel: MelConfig) -> None:
+    def __init__(self, mel: MelConfig, compress: Callable[[Tensor], Tensor]) -> None:
         super().__init__(mel, SpecAugment())
+        self._compress = compress
         sample, frequency = torch.arange(mel.n_fft), torch.arange(mel.n_fft // 2 + 1)
         steps = torch.outer(frequency, sample) % mel.n_fft  # exact, unlike a large angle
         angles = steps.double() * (2 * torch.pi / mel.n_fft)
         waves = torch.cat((angles.cos(), angles.sin())) * self.mel.spectrogram.window
         self.register_buffer("waves", waves.float().unsqueeze(1))
+
+    def compress(self, power: Tensor) -> Tensor:
+        """Transform power as the other front end does."""
+        return self._compress(power)
 
     def _power_of_part(self, waveform: Tensor) -> Tensor:
         half, hop = self.mel.n_fft // 2, self.mel.hop_length

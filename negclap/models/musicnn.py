@@ -206,7 +206,8 @@ class MusicnnEncoder(AudioEncoder):
     def _encode(self, waveform: Tensor) -> Tensor:
         patches = self._patches(self.log_mel(waveform))
         rows = patches.flatten(0, 1)
-        parts = rows.split(_PATCHES_PER_PART) if rows.is_cpu else (rows,)
+        whole = torch.compiler.is_exporting() or not rows.is_cpu  # exports take any batch size
+        parts = (rows,) if whole else rows.split(_PATCHES_PER_PART)
         outputs = [torch.cat([net(part) for net in self.nets], dim=1) for part in parts]
         encoded = torch.cat(outputs)
         return encoded.view(*patches.shape[:2], -1).mean(dim=1)

@@ -55,7 +55,8 @@ def _with_convolutions(model: NegClap) -> NegClap:
     weak bands are wrong by up to 27 dB.
     """
     model = copy.deepcopy(model)
-    model.audio_encoder.log_mel = ConvLogMel(model.audio_encoder.mel)
+    encoder = model.audio_encoder
+    encoder.log_mel = ConvLogMel(encoder.mel, encoder.log_mel.compress)
     return model
 
 

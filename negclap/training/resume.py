@@ -281,8 +281,7 @@ class ResumableLoader(PlanLoader):
         if saved != batch:
             raise InputError(
                 f"the checkpoint is from the middle of an epoch with {saved}, this run has "
-                f"{batch}; resume with the same values, or set model.micro_batch_size to save "
-                "memory"
+                f"{batch}; resume with the same values"
             )
         self._plan().begin_at(state["epoch"], state["batches"])
 
