@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import yaml
 
 from negclap.data.stems.songs import Contents
 from negclap.errors import InputError
-from negclap.text.vocabulary import Vocabulary, music_vocabulary
+from negclap.text.vocabulary import Vocabulary, music_vocabulary, words
 
 ABBREVIATIONS = {
     "vox": "vocals", "voc": "vocals", "vocal": "vocals", "leadvox": "lead vocals",
@@ -45,7 +46,6 @@ ABBREVIATIONS = {
     "glitch": "sound effects", "efx": "sound effects", "effect": "sound effects",
 }  # fmt: skip
 """Usual names of tracks in a session, and of instruments in multitrack sets."""
-_BY_LENGTH = sorted(ABBREVIATIONS.items(), key=lambda item: -len(item[0]))
 _SEPARATORS = re.compile(r"(?<=[A-Za-z])(?=\d)|[^A-Za-z0-9&]+|(?<=\d)(?=[A-Za-z])")
 _DRUMS = frozenset({"kick drum", "snare drum", "hi-hat", "cymbals", "drum machine"})
 
@@ -109,20 +109,14 @@ class StemNames:
     def usual_tags(self, name: str) -> tuple[str, ...]:
         """Return the tags that a name usually stands for.
 
-        A name is read as words: abbreviations, the longest first, then tags of the vocabulary.
+        A name is read as words: the longest phrases first, whether usual names or tags.
 
         Raises:
             InputError: If no rule, or two rules with different tags, fit the name.
         """
         text = " ".join(filter(None, _SEPARATORS.split(name.casefold())))
-        found: dict[str, None] = {}
-        for phrase, tag in _BY_LENGTH:
-            text, n = re.subn(rf"(?<![a-z0-9]){re.escape(phrase)}(?![a-z0-9])", "|", text)
-            if n:
-                found[tag] = None
-        for mention in self.vocabulary.find(text):
-            if self.vocabulary[mention.tag].category in ("instrument", "vocals"):
-                found["drums" if mention.tag in _DRUMS else mention.tag] = None
+        phrases, tag_of = _phrases()
+        found = dict.fromkeys(tag_of[match.group()] for match in phrases.finditer(text))
         # "Lead vocals" is one rule, although "vocals" fits, too.
         broader = {above for tag in found for above in self.vocabulary.ancestors(tag)}
         tags = tuple(tag for tag in found if tag not in broader)
@@ -135,6 +129,20 @@ class StemNames:
     def group(self, song: str, default: str) -> str:
         """Return the group of a song."""
         return (_only(self.groups, song) or (default,))[0]
+
+
+@cache
+def _phrases() -> tuple[re.Pattern[str], dict[str, str]]:
+    """Return a pattern of all phrases, the longest first, and their tags."""
+    tags = [t for t in music_vocabulary().tags if t.category in ("instrument", "vocals")]
+    named = {
+        " ".join(words(surface)): "drums" if tag.name in _DRUMS else tag.name
+        for tag in tags
+        for surface in (tag.name, *tag.aliases)
+    }
+    named |= ABBREVIATIONS
+    longest = "|".join(map(re.escape, sorted(named, key=len, reverse=True)))
+    return re.compile(rf"(?<![a-z0-9])(?:{longest})(?![a-z0-9])"), named
 
 
 def _lists(values: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:

@@ -160,6 +160,8 @@ def test_malformed_metadata_reject_the_song(tmp_path, layout, name, text):
         ("Lead Vocals", ("lead vocals",)),
         ("Kick In", ("drums",)),
         ("SY BASS", ("synth bass",)),
+        ("synth lead 2", ("synth lead",)),
+        ("Synth", ("synthesizer",)),
         ("Distorted Electric Guitar", ("distorted guitar",)),
         ("AcGtr2", ("acoustic guitar",)),
         ("OH_L", ("drums",)),
