@@ -44,25 +44,33 @@ def render_varied(
 
 
 def _sum(parts: Sequence[Part], root: Path, seconds: float, rate: int, speed: float) -> Waveform:
-    length = round(seconds * rate)
-    mix = np.zeros(length, np.float32)
+    sums: dict[
+        int, Waveform
+    ] = {}  # by sample rate: `prepare` writes one, and each is resampled once
     for part in parts:
         gain = np.float32(10 ** (part.gain_db / 20))
         for stem in part.stems:
-            read = _read(root / stem.audio, part.start * FRAME_S, seconds, rate, speed)[:length]
-            mix[: len(read)] += gain * read
+            samples, own = _read(root / stem.audio, part.start * FRAME_S, seconds * speed)
+            whole = sums.setdefault(own, np.zeros(math.ceil(seconds * speed * own), np.float32))
+            whole[: len(samples)] += gain * samples
+    length = round(seconds * rate)
+    mix = np.zeros(length, np.float32)
+    for own, whole in sums.items():
+        resampled = resample(whole, round(own * speed), rate)[:length]
+        mix[: len(resampled)] += resampled
     return mix
 
 
-def _read(path: Path, start_s: float, seconds: float, rate: int, speed: float) -> Waveform:
+def _read(path: Path, start_s: float, seconds: float) -> tuple[Waveform, int]:
+    """Return at most so many seconds of a stem, and its sample rate."""
     try:
         with sf.SoundFile(path) as file:
-            own: int = file.samplerate
-            file.seek(min(round(start_s * own), file.frames))
-            samples: Waveform = file.read(math.ceil(seconds * speed * own), dtype="float32")
+            rate: int = file.samplerate
+            file.seek(min(round(start_s * rate), file.frames))
+            samples: Waveform = file.read(math.ceil(seconds * rate), dtype="float32")
     except (sf.LibsndfileError, RuntimeError, OSError) as error:
         raise AudioError(f"{path}: cannot be read as audio ({error})") from None
-    return resample(samples, round(own * speed), rate) if len(samples) else samples
+    return samples, rate
 
 
 def loud(mix: Waveform, rate: int, lufs: float) -> Waveform:
