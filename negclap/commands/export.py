@@ -17,10 +17,10 @@ def parser() -> ArgumentParser:
     add("out", type=Path, metavar="DIR", help="Folder to write; replaces an earlier export.")
     add(
         "--format",
-        type=Literal["negclap", "clap", "torch", "onnx"],
+        type=Literal["negclap", "small", "clap", "torch", "onnx"],
         default="negclap",
-        help="negclap: for negclap.load; clap: a ClapModel of transformers; torch: torch.export; "
-        "onnx: for onnxruntime, without torch.",
+        help="negclap: for negclap.load; small: without the weights that packages have; clap: a "
+        "ClapModel of transformers; torch: torch.export; onnx: for onnxruntime, without torch.",
     )
     add("--push_to_hub", metavar="NAME", help="Also upload it as OWNER/NAME.")
     add("--private", type=bool, help="With --push_to_hub, upload it as a private model.")

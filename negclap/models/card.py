@@ -9,15 +9,17 @@ from negclap.errors import InputError
 from negclap.models.checkpoint import TrainedModel
 from negclap.models.onnx_export import OPSET, TOLERANCE
 
-Format = Literal["negclap", "clap", "torch", "onnx"]
+Format = Literal["negclap", "small", "clap", "torch", "onnx"]
 
-_USE = {
-    "negclap": """import negclap
+_LOAD = """import negclap
 
 model = negclap.load("{name}")  # this folder, or its name on the hub
 texts = model.encode_text(["calm piano, no drums"])
 clips = model.encode_audio(["song.mp3"])
-print(texts @ clips.T)""",
+print(texts @ clips.T)"""
+_USE = {
+    "negclap": _LOAD,
+    "small": _LOAD,
     "clap": """from transformers import AutoProcessor, ClapModel
 
 model = ClapModel.from_pretrained("{name}")

@@ -55,8 +55,8 @@ class Description:
             raise ValueError(f"threshold is {description.threshold!r}, expected a number or null")
         return description
 
-    def build(self) -> NegClap:
-        """Build the model with untrained weights.
+    def build(self, load_weights: bool = False) -> NegClap:
+        """Build the model with untrained weights, or with those of its pretrained encoders.
 
         Raises:
             InputError: If a class is not an encoder or does not accept the arguments.
@@ -64,10 +64,9 @@ class Description:
         parser = ArgumentParser(exit_on_error=False)
         parser.add_argument("--audio_encoder", type=AudioEncoder)
         parser.add_argument("--text_encoder", type=TextEncoder)
-        configs = {
-            "audio_encoder": _without_weights(self.audio_encoder),
-            "text_encoder": _without_weights(self.text_encoder),
-        }
+        configs = {"audio_encoder": self.audio_encoder, "text_encoder": self.text_encoder}
+        if not load_weights:
+            configs = {name: _without_weights(config) for name, config in configs.items()}
         try:
             encoders = parser.instantiate_classes(parser.parse_object(configs))
         except ArgumentError as error:

@@ -7,7 +7,7 @@ from negclap.errors import InputError, reason
 from negclap.models.card import Format, model_card
 from negclap.models.checkpoint import TrainedModel
 from negclap.models.clap_model import write_clap_model
-from negclap.models.exported import write_exported
+from negclap.models.exported import write_exported, write_small
 from negclap.models.onnx_export import write_onnx
 from negclap.models.output import replacing_folder
 from negclap.models.programs import write_programs
@@ -20,7 +20,8 @@ def export(trained: TrainedModel, run: Path, out: Path, form: Format, keys: Sequ
         trained: The model.
         run: Its run folder.
         out: The folder; an earlier export in it is replaced.
-        form: "negclap", for `negclap.load`; "clap", a ClapModel of `transformers` with its
+        form: "negclap", for `negclap.load`; "small", the same without the weights that packages
+            have; "clap", a ClapModel of `transformers` with its
             processor; "torch", both encoders as programs of `torch.export`; "onnx", both for
             onnxruntime.
         keys: Keys of the run's ``results.json`` to show in the card.
@@ -30,6 +31,7 @@ def export(trained: TrainedModel, run: Path, out: Path, form: Format, keys: Sequ
     """
     writers = {
         "negclap": write_exported,
+        "small": write_small,
         "clap": write_clap_model,
         "torch": write_programs,
         "onnx": write_onnx,
