@@ -66,7 +66,8 @@ class ExclusionQuery:
 class TwinQuestion(NamedTuple):
     """Two clips that differ in one tag, a text that affirms the tag and one that negates it.
 
-    A clip is (True, row of the test clip) or (False, row of the twin). ``kind`` is the twin's.
+    A clip is (True, row of the test clip) or (False, row of the twin). ``kind`` is the twin's. If
+    kinds are named, ``control`` is a text that negates a tag which neither clip has.
     """
 
     has: tuple[bool, int]
@@ -74,6 +75,7 @@ class TwinQuestion(NamedTuple):
     affirmed: Statement
     negated: Statement
     kind: str = ""
+    control: Statement | None = None
 
 
 class TwinClip(NamedTuple):
@@ -117,6 +119,7 @@ class Exam:
         statements += [side for choice in self.choices for side in (choice.true, choice.false)]
         statements += [text for query in self.queries for text in query.texts.values()]
         statements += [side for twin in self.twins for side in (twin.affirmed, twin.negated)]
+        statements += [twin.control for twin in self.twins if twin.control]
         return {one.text: one for one in statements}
 
 
@@ -305,7 +308,7 @@ def _queries(
 def _twin_questions(
     tracks: Sequence[Subject], twins: Sequence[TwinClip], vocabulary: Vocabulary, seed: int
 ) -> Iterator[TwinQuestion]:
-    for row, (_, of, toggled, kind) in enumerate(twins):
+    for row, (twin_track, of, toggled, kind) in enumerate(twins):
         if of is None:
             continue
         track = tracks[of]
@@ -322,4 +325,7 @@ def _twin_questions(
         )
         clip, twin = (True, of), (False, row)
         has, lacks = (clip, twin) if toggled in track.tags else (twin, clip)
-        yield TwinQuestion(has, lacks, affirmed, negated, kind)
+        neither = [t for t in track.absent_tags or () if t in (twin_track.absent_tags or ())]
+        name = _unrelated_noun(neither, (toggled,), vocabulary, f"{key}/control") if kind else None
+        control = Statement(f"no {name}", ((name, False),)) if name else None
+        yield TwinQuestion(has, lacks, affirmed, negated, kind, control)

@@ -15,7 +15,7 @@ from negclap.evaluation.metrics.exclusion import (
     paired_scores,
 )
 from negclap.evaluation.metrics.pairwise import choose_threshold, f1_at
-from negclap.evaluation.metrics.scores import Scores
+from negclap.evaluation.metrics.scores import Scores, beats
 from negclap.text.cues import CUES
 from negclap.text.probes import LEVELS, Level, Statement
 
@@ -153,7 +153,10 @@ def twin_scores(
 ) -> dict[str, Scores]:
     """Score the counterfactual twins; see `paired_scores`.
 
-    ``paired/KIND`` are the scores of one kind of twins, if kinds are named.
+    If kinds of twins are named, ``paired/KIND`` are the scores of one kind, and ``paired/control``
+    is how often "no z" is closer to the clip without the toggled tag although neither clip has z.
+    A model that takes "no" for fewer sounds, or that tells the clips apart by anything but their
+    tags, is not at 1/2.
     """
     clips = {True: audio, False: twin_audio}
     has, lacks = (
@@ -167,6 +170,12 @@ def twin_scores(
     for kind in sorted({*kinds} - {""}):
         rows = torch.tensor([kind == each for each in kinds])
         scores[f"paired/{kind}"] = Scores(*(part[rows] for part in scores["paired"][:2]))
+    asked = [(i, twin.control) for i, twin in enumerate(exam.twins) if twin.control]
+    if asked:
+        items = torch.tensor([i for i, _ in asked])
+        control = texts([one for _, one in asked])
+        closer = beats((control * lacks[items]).sum(dim=-1), (control * has[items]).sum(dim=-1))
+        scores["paired/control"] = Scores(closer, items)
     return scores
 
 

@@ -1,11 +1,13 @@
 """The six toy models have the scores that they should, and the suite's bookkeeping is right."""
 
+from itertools import cycle
+
 import pytest
 import torch
 import torch.nn.functional as F
 
 from negclap.errors import InputError
-from negclap.evaluation.exam import build_exam
+from negclap.evaluation.exam import TwinClip, build_exam
 from negclap.evaluation.metrics import NegationRetrieval, PairwiseAccuracy
 from negclap.evaluation.metrics.retrieval import draw_galleries
 from negclap.evaluation.metrics.toys import TOYS
@@ -144,6 +146,30 @@ def test_split_without_twins_has_no_metrics_of_twins(exam, chorales, tracks):
     keys = Suite(64, 1).run_toy(without_twins, TOYS["oracle"]).values.keys()
     assert "true_absence" in keys
     assert not any("paired" in key for key in keys)
+
+
+def test_kinds_of_twins_are_scored_apart(exam_clips):
+    exam, clips = exam_clips
+    captions = [track.captions[0].text for track in clips]
+    rows = {track.track_id: row for row, track in enumerate(clips)}
+    twins = [
+        TwinClip(track, rows[track.meta["twin_of"]], track.meta["toggled"], kind)
+        for track, kind in zip(exam.twin_tracks, cycle(("added", "exchanged")), strict=False)
+    ]
+    kinds = build_exam(clips, captions, exam.vocabulary, seed=0, at=5, twins=twins)
+    scores = {name: Suite(64, 1, at=5).run_toy(kinds, toy) for name, toy in TOYS.items()}
+    flipper = scores["flipper"]
+    together = sum(flipper.scores[f"paired/{k}"].values.sum() for k in ("added", "exchanged"))
+    assert together == flipper.scores["paired"].values.sum()
+    assert flipper.scores["paired/added"].n == (len(twins) + 1) // 2
+    for twin in kinds.twins:
+        ((absent, has),) = twin.control.claims
+        assert not has
+        for own, row in (twin.has, twin.lacks):
+            clip = kinds.tracks[row] if own else kinds.twin_tracks[row]
+            assert absent in clip.absent_tags
+    assert scores["oracle"].values["paired/control"] == 0.5
+    assert scores["constant"].values["paired/control"] == 0.5
 
 
 def test_low_recall_lowers_the_understanding_score():
