@@ -15,6 +15,7 @@ SOUNDFONT_SET := --clips 2000 --train_clips 16
 OTHER_SET = data/soundfont/$(notdir $(basename $(SOUNDFONT)))
 DEMO := baseline combined negclap
 TRIALS ?= 20
+BOX_GROUPS := {test: ["ichbinsoftware, test", "rendered, test"], validation: ["rendered, validation"]}
 SWEEP := configs/sweeps/loss_weights.yaml
 RUN ?= runs/$(DATA)/$(METHOD)-$(SEED)
 ARGS ?=
@@ -125,6 +126,23 @@ check: $(READY)  ## Check lint, format, types and import layers
 .PHONY: docs
 docs: $(READY)  ## Build the documentation site into site/html; warnings are errors
 	$(BIN)/python docs/build.py
+
+.PHONY: search
+search: $(READY)  ## Index a folder of music with the built-in model, and open the search page: MUSIC=~/Music
+	@test -d "$(MUSIC)" || { echo "make search needs MUSIC=FOLDER"; exit 2; }
+	$(BIN)/negclap index "$(MUSIC)" --out runs/music.index
+	$(BIN)/negclap app runs/music.index
+
+.PHONY: box
+box: $(READY)  ## Make the built-in model from the stems of experiments/box/README.md: STEMS=folder
+	@test -d "$(STEMS)" || { echo "make box needs STEMS=FOLDER (experiments/box/README.md)"; exit 2; }
+	$(BIN)/python experiments/box/ledger.py "$(STEMS)"
+	$(BIN)/negclap prepare stems --audio "$(STEMS)" --out data/box --mapping experiments/box/names.yaml \
+		--groups '$(BOX_GROUPS)' --validation_mixes 256 --test_mixes 512
+	rm -rf runs/box
+	$(BIN)/python experiments/box/train.py data/box runs/box/untaught
+	$(BIN)/negclap teach --model runs/box/untaught --out runs/box/taught "data.held_out=[]"
+	$(BIN)/python experiments/box/finish.py runs/box/taught data/box
 
 .PHONY: app
 app: $(READY)  ## Open the search page: INDEX=music.index

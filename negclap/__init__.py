@@ -31,14 +31,15 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 
-def load(source: Path | str) -> "Encoder":
+def load(source: Path | str = "built-in") -> "Encoder":
     """Load a model that encodes audio and texts.
 
     Args:
-        source: A run folder; a folder that `negclap export` wrote, or its name on the Hugging Face
-            hub; a folder or hub name of a `transformers` ClapModel; a LAION-CLAP checkpoint
-            (``.pt``, needs the package laion_clap); or ``FILE.py:CLASS``, a class with the
-            interface of `negclap.models.encoder.Model`.
+        source: "built-in", the model that comes with negclap; a run folder; a folder that `negclap
+            export` wrote, or its name on the Hugging Face hub; a folder or hub name of a
+            `transformers` ClapModel; a LAION-CLAP checkpoint (``.pt``, needs the package
+            laion_clap); or ``FILE.py:CLASS``, a class with the interface of
+            `negclap.models.encoder.Model`.
 
     Raises:
         InputError: If the source is none of these, or cannot be read.

@@ -16,6 +16,7 @@ import negclap.models.encoder
 import negclap.search
 import negclap.training.datamodule
 from negclap.models.text_encoders import TextEncoder
+from tests.data.stems.sets import write
 
 ROOT = Path(__file__).parents[1]
 
@@ -87,12 +88,21 @@ def test_the_wheel_works_outside_the_repository(tiny_run, tmp_path):
     assert Path(where).is_relative_to(target)
     assert shape == "(1, 16)"
     assert (target / "negclap" / "py.typed").is_file()
-    command = subprocess.run(
-        [sys.executable, target / "bin" / "negclap", "--help"],
-        cwd=away,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=True,
+    music = away / "music"
+    for name, hz in (("low", 110.0), ("high", 880.0)):
+        write(music / f"{name}.wav", hz, seconds=10.0)
+    commands = (
+        (["--help"], "search"),
+        (["index", "music", "--out", "my.index"], "2 tracks, 2 windows; 2 encoded now"),
+        (["search", "my.index", "rock without vocals"], "high.wav"),
     )
-    assert "search" in command.stdout
+    for arguments, printed in commands:
+        command = subprocess.run(
+            [sys.executable, target / "bin" / "negclap", *arguments],
+            cwd=away,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert printed in " ".join(command.stdout.split())

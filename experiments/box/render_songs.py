@@ -270,20 +270,24 @@ def render_song(number: int, out: Path, soundfonts: Sequence[Path]) -> None:
     names = {name for name in _OFTEN if rng.random() < 0.6}
     names |= {*rng.sample(sorted(PLAYERS), rng.randint(2, 4))}
     for name in sorted(names):
-        player = rng.choice(PLAYERS[name])
-        channel = _DRUM_CHANNEL if name == "drums" else 0
-        notes = player.play(score, rng)
-        midi = _midi(notes, score.tempo, channel, rng.choice(player.programs))
-        wave = render_wave_from(_read(rng.choice(soundfonts)), midi)
-        stereo, rate = sf.read(io.BytesIO(wave), dtype="float32")
-        sound = resample(stereo.mean(axis=1), rate, RATE)
-        if player.drive:
-            sound = amplified(sound, rng, player.drive)
+        sound = render_part(name, rng.choice(PLAYERS[name]), score, rng.choice(soundfonts), rng)
         peak = float(np.abs(sound).max())
         path = out / f"song-{number:04d}" / f"{name}.flac"
         path.parent.mkdir(parents=True, exist_ok=True)
         if peak > 1e-4:  # some SoundFonts lack programs
             sf.write(path, 0.7 * sound / peak, RATE)
+
+
+def render_part(
+    name: str, player: Player, score: Score, soundfont: Path, rng: random.Random
+) -> np.ndarray:
+    """Return ``(samples,)`` of a part."""
+    channel = _DRUM_CHANNEL if name == "drums" else 0
+    notes = player.play(score, rng)
+    midi = _midi(notes, score.tempo, channel, rng.choice(player.programs))
+    stereo, rate = sf.read(io.BytesIO(render_wave_from(_read(soundfont), midi)), dtype="float32")
+    sound = resample(stereo.mean(axis=1), rate, RATE)
+    return amplified(sound, rng, player.drive) if player.drive else sound
 
 
 def main() -> None:

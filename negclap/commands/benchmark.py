@@ -8,7 +8,7 @@ from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import PositiveInt
 from rich.console import Console
 
-from negclap.commands.options import add_models, new_parser, short_names
+from negclap.commands.options import add_models, models_of, new_parser, short_names
 from negclap.commands.tables import ASSUMED
 from negclap.errors import InputError
 
@@ -65,7 +65,7 @@ def run(options: Namespace) -> None:
         each = outcome.estimates, outcome.results.scores
         write_results(folder, *each, split.exam, suite, method=name, seed=options.seed)
 
-    for name, source in short_names(options.model).items():
+    for name, source in short_names(models_of(options)).items():
         model = negclap.load(source)
         data = benchmark.BenchmarkData.read(options.data, model.excerpt_s)
         data = data._replace(seed=options.seed, on_bad_audio=options.on_bad_audio)

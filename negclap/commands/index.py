@@ -25,8 +25,8 @@ def parser() -> ArgumentParser:
     add("--out", type=Path, required=True, help="Folder of the index.")
     add(
         "--model",
-        required=True,
-        help=f"{MODEL} It becomes the model that searches the index by default.",
+        help=f"{MODEL} It becomes the model that searches the index by default. Without it: "
+        "that of the existing index, or the built-in one.",
     )
     add(
         "--hop",

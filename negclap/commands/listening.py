@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import PositiveFloat, PositiveInt
 
-from negclap.commands.options import add_models, add_subcommands, chosen, new_parser, short_names
+from negclap.commands.options import (
+    add_models,
+    add_subcommands,
+    chosen,
+    models_of,
+    new_parser,
+    short_names,
+)
 from negclap.errors import InputError
 
 if TYPE_CHECKING:
@@ -47,7 +54,7 @@ def _pack(options: Namespace) -> None:
 
     names = ("data", "split", "pairs", "checks", "seconds", "seed")
     plan = Plan(*(options[name] for name in names))
-    study = pack(plan, short_names(options.model), options.out, progress)
+    study = pack(plan, short_names(models_of(options)), options.out, progress)
     sys.stdout.write(
         f"{len(study.trials)} trials: give raters the folder {options.out / PAGE} (they open "
         f"index.html), and keep {options.out / KEY} to yourself\n"

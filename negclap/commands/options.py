@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 T = TypeVar("T", bound="DataclassInstance")
 
 MODEL = (
-    "A run folder, an exported folder, a ClapModel (folder or hub name), a LAION-CLAP .pt, or "
-    "FILE.py:CLASS."
+    "built-in, a run folder, an exported folder, a ClapModel (folder or hub name), a LAION-CLAP "
+    ".pt, or FILE.py:CLASS."
 )
 MANIFEST = "manifest.jsonl, with vocabulary.json next to it."
 
@@ -86,9 +86,19 @@ def build(dataclass: type[T], options: Namespace) -> T:
 def add_models(parser: ArgumentParser, text: str) -> None:
     """Add a repeatable ``--model``, and the manifest and split that models are evaluated on."""
     add, manifest = parser.add_argument, Path("data/chorales/manifest.jsonl")
-    add("--model", action="append", required=True, help=f"{MODEL} {text}")
+    add(
+        "--model",
+        action="append",
+        help=f"{MODEL} {text} Without it: the built-in model.",
+    )
     add("--data", type=Path, default=manifest, help=MANIFEST)
     add("--split", default="test", help="Split of the manifest.")
+
+
+def models_of(options: Namespace) -> list[str]:
+    """Return the models of `add_models`, or the built-in one."""
+    given: list[str] | None = options.model
+    return given or ["built-in"]
 
 
 def named(source: str) -> tuple[str, str]:

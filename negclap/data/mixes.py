@@ -5,6 +5,7 @@ from pathlib import Path
 
 from torch.utils.data import Dataset
 
+from negclap.audio import Waveform
 from negclap.data.batch import Clip
 from negclap.data.dataset import Excerpts, Key, Texts
 from negclap.data.manifest import Track
@@ -63,6 +64,11 @@ class MixDataset(Dataset[Clip]):
 
     def __getitem__(self, key: Key) -> Clip:
         """Return the mix of ``(epoch, index)``."""
+        track, waveform = self.mix(key)
+        return Clip(key[1], track.track_id, waveform, self.texts(track, key[0]))
+
+    def mix(self, key: Key) -> tuple[Track, Waveform]:
+        """Return the mix of ``(epoch, index)`` as a track with its claims, and its audio."""
         epoch, index = key
         rng = stream(self.excerpts.seed, epoch, index, "mix")
         parts = self.mixer.draw(self.mixing, rng)
@@ -71,5 +77,4 @@ class MixDataset(Dataset[Clip]):
         seconds, rate = self.excerpts.length_s, self.excerpts.sample_rate
         waveform = render_varied(parts, self.folder, seconds, rate, self.mixing, rng)
         name = f"mix-{index:06d}"
-        track = Track(name, "", 0.0, seconds, captions, *claims, self.split)
-        return Clip(index, name, waveform, self.texts(track, epoch))
+        return Track(name, name, 0.0, seconds, captions, *claims, self.split), waveform

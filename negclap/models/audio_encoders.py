@@ -61,6 +61,10 @@ class AudioEncoder(nn.Module, ABC):
         self.eval()  # without SpecAugment
         values = torch.cat([self.calibrated_values(part) for part in waveforms.split(32)])
         self.train(training)
+        self.fit_statistics(values)
+
+    def fit_statistics(self, values: Tensor) -> None:
+        """Fit the input statistics on some `calibrated_values`."""
         self.set_statistics(values.mean(dim=0), values.var(dim=0) + _EPSILON)
         self.calibrated.fill_(True)
 

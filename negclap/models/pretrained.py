@@ -23,6 +23,9 @@ from negclap.models.tokenizer import check_vocabulary
 
 _HUB_FILES = ("*.json", "*.txt", "*.safetensors", "*.model")  # none of them can run code
 _DEFAULT_EXCERPT_S = 10.0
+BUILT_IN_FOLDER = Path(__file__).with_name("built_in")
+BUILT_IN = "built-in"
+"""Name of the model that comes with negclap."""
 PARALLEL = "module."
 """Prefix of the names in a LAION-CLAP checkpoint, which was written by a parallel model."""
 
@@ -30,6 +33,8 @@ PARALLEL = "module."
 def load(source: Path | str) -> Encoder:
     """Load a model; `negclap.load` documents the sources."""
     name, folder = str(source), Path(source)
+    if name == BUILT_IN:
+        return read_exported(BUILT_IN_FOLDER).encoder()
     if ".py:" in name:
         return CustomEncoder(_instantiate(name), name)
     if folder.suffix == ".pt":

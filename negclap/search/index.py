@@ -13,6 +13,7 @@ from negclap import load
 from negclap.data.sources.folder import walk_audio
 from negclap.errors import InputError
 from negclap.models.encoder import Encoder
+from negclap.models.pretrained import BUILT_IN
 from negclap.progress import Progress, quiet
 from negclap.search.embed import Windowing, embed_files
 from negclap.search.fingerprint import are_equal, embed_sounds
@@ -70,14 +71,14 @@ class Index:
     @property
     def source(self) -> str:
         """The index's own model, as for `negclap.load`: the one that `create` was last given."""
-        return os.fsdecode(self.store.metadata["model"])
+        return _source(self.store)
 
     @classmethod
     def create(
         cls,
         folder: Path | str,
         root: Path | str,
-        model: str,
+        model: str | None = None,
         hop_s: float | None = None,
     ) -> "Index":
         """Create an empty index, or open the one that exists.
@@ -85,12 +86,15 @@ class Index:
         Args:
             folder: Folder of the index.
             root: Folder of the music.
-            model: A model, as for `negclap.load`. It becomes the index's own one.
+            model: A model, as for `negclap.load`. It becomes the index's own one. By default it is
+                that of the existing index, or the built-in one.
             hop_s: Seconds from one window to the next; None is the window length (no overlap).
 
         Raises:
             InputError: If the existing index has another music folder, audio encoder or hop.
         """
+        if model is None:
+            model = _source(Store(Path(folder))) if Store.exists(Path(folder)) else BUILT_IN
         encoder = load(model)
         hop = encoder.excerpt_s if hop_s is None else hop_s
         if not _SHORTEST_HOP_S <= hop < float("inf"):
@@ -272,6 +276,10 @@ def _stamp(path: Path) -> Stamp | None:
         return Stamp.of(path)
     except OSError:  # reported when the file is embedded
         return None
+
+
+def _source(store: Store) -> str:
+    return os.fsdecode(store.metadata["model"])
 
 
 def absolute(model: str) -> str:

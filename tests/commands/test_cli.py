@@ -78,7 +78,7 @@ def test_help_lists_the_commands(capsys):
         (["report", "/nowhere/run"], "no such file"),
         (["search", "x", "y", "--top", "0"], "PositiveInt: 0"),
         (["search", "x", "--to", "3"], "unrecognized arguments: --to"),
-        (["benchmark", "--out", "x"], "required: model"),
+        (["benchmark", "--model", "x"], "required: out"),
         (["benchmark", "--model", "a/x", "--model", "b/x", "--out", "o"], "write NAME=b/x"),
         (["fit", "--data.batch_size", "many"], "Got value: many"),
     ],

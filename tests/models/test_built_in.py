@@ -1,0 +1,83 @@
+"""The model that comes with negclap."""
+
+import random
+import zlib
+from functools import partial
+from pathlib import Path
+
+import finish
+import numpy as np
+import pytest
+import soundfile as sf
+from render_songs import PLAYERS, draw_score, render_part
+from render_songs import RATE as RENDERED
+
+import negclap
+from negclap.audio import resample
+from negclap.data.sources.chorales.render import SOUNDFONT
+from negclap.models.musicnn import WEIGHTS
+from negclap.models.pretrained import BUILT_IN, BUILT_IN_FOLDER, load
+
+MOST_BYTES = 12e6  # in git and in a wheel, which compress
+RATE = 16_000
+
+
+@pytest.fixture(scope="module")
+def model():
+    return negclap.load()
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory):
+    """Drums, a piano, and both, rendered by a SoundFont that the model was not trained on."""
+    rng = random.Random(0)
+    score = draw_score(rng)
+    play = partial(render_part, score=score, soundfont=SOUNDFONT, rng=rng)
+    drums, piano = (
+        resample(play(name, PLAYERS[name][0]), RENDERED, RATE)[: 10 * RATE]
+        for name in ("drums", "piano")
+    )
+    folder = tmp_path_factory.mktemp("clips")
+    both = drums / np.abs(drums).max() + piano / np.abs(piano).max()
+    paths = {}
+    for name, sound in (("drums", drums), ("piano", piano), ("both", both)):
+        paths[name] = folder / f"{name}.wav"
+        sf.write(paths[name], 0.5 * sound / np.abs(sound).max(), RATE)
+    return paths
+
+
+def test_it_is_small(model):
+    files = [*BUILT_IN_FOLDER.iterdir(), *WEIGHTS.iterdir()]
+    assert sum(len(zlib.compress(path.read_bytes())) for path in files) < MOST_BYTES
+    assert (model.sample_rate, model.dim, model.excerpt_s) == (RATE, 256, 10.0)
+    assert 0 < model.threshold < 1
+
+
+def test_it_has_a_name():
+    texts = ["no drums"]
+    np.testing.assert_array_equal(
+        load(BUILT_IN).encode_text(texts), negclap.load(BUILT_IN_FOLDER).encode_text(texts)
+    )
+
+
+def test_it_understands_negation(model, clips):
+    drums, piano, both = model.encode_audio([clips[name] for name in ("drums", "piano", "both")])
+
+    def prefers(text, right, wrong):
+        (vector,) = model.encode_text([text])
+        return vector @ right > vector @ wrong
+
+    assert prefers("drums", both, piano)
+    assert prefers("no drums", piano, both)
+    assert prefers("piano", both, drums)
+    assert prefers("music without a piano", drums, both)
+    assert prefers("piano without drums", piano, both)
+    assert prefers("I don't want any drums", piano, drums)
+    assert prefers("drums but no piano", drums, both)
+
+
+def test_its_card_says_what_it_is_made_of():
+    card = (BUILT_IN_FOLDER / "README.md").read_text(encoding="utf-8")
+    names = ("musicnn", "MagnaTagATune", "Million Song Dataset", "ISC", "MiniLM", "ledger.json")
+    assert all(name in card for name in names)
+    assert card == Path(finish.__file__).with_name("card.md").read_text(encoding="utf-8")
