@@ -32,6 +32,7 @@ from negclap.text.probes import Statement
 
 RATE = 16_000
 RIDGE = 1.0
+LEAST_MIXES = 20
 KEYS = (
     *("audio_ceiling", "true_absence", "true_absence/shuffled", "exclusion/joint@10"),
     *("paired", "paired/added", "paired/exchanged", "paired/control", "scope/accuracy"),
@@ -58,7 +59,7 @@ class Probe:
     def __init__(self, tracks: Tracks, root: Path, tags: Sequence[str]) -> None:
         self.root = root
         x = self._surfaces(tracks)
-        self.mean, self.std = x.mean(dim=0), x.std(dim=0)
+        self.mean, self.std = x.mean(dim=0), x.std(dim=0).clamp(min=1e-6)
         x = self._normal(x)
         self.weights = {tag: self._fit(x, tracks, tag) for tag in tags}
 
@@ -97,7 +98,7 @@ def correlation(
     found = []
     for tag, text in zip(tags, texts, strict=True):
         lacking = np.array([tag in (track.absent_tags or ()) for track in tracks])
-        if lacking.sum() > 20:
+        if lacking.sum() >= LEAST_MIXES:
             scores = (audio @ text).numpy()[lacking]
             found.append(float(spearmanr(scores, parts[lacking]).statistic))
     return mean(found)
