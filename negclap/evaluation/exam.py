@@ -315,8 +315,8 @@ def _twin_questions(
         if toggled not in vocabulary:
             twin_of = f"twin of track {track.track_id!r}"
             raise InputError(f"{twin_of}: toggled tag {toggled!r} is not in the vocabulary")
-        known = [tag for tag in track.tags if tag in vocabulary]
-        common = [tag for tag in known if not vocabulary.excludes(tag, toggled)]
+        both = [tag for tag in track.tags if tag in twin_track.tags and tag in vocabulary]
+        common = [tag for tag in both if not vocabulary.excludes(tag, toggled)]
         key = f"{seed}/twin/{track.track_id}"
         context = [(stream(key).choice(common), True)] if common else []
         affirmed, negated = (

@@ -22,8 +22,10 @@ from negclap.data.stems.prepare import (
 )
 from negclap.data.stems.rendering import equalised, in_room, loud, render
 from negclap.data.stems.songs import read_songs
+from negclap.data.tracks import read_manifest, read_vocabulary
 from negclap.data.training_texts import Exclude, Insert, TrainingTexts
 from negclap.errors import InputError
+from negclap.evaluation.exam import make_exam
 from negclap.rng import stream
 from negclap.text.vocabulary import Vocabulary
 from tests.conftest import silent_progress
@@ -89,6 +91,22 @@ def test_twins_differ_in_a_tag_and_in_their_kind(prepared):
         assert change == (0 if twin.meta["twin"] == EXCHANGED else 1)
         kinds.add(twin.meta["twin"])
     assert kinds == {ADDED, EXCHANGED}
+
+
+def test_questions_about_twins_are_about_what_differs(prepared):
+    out, _ = prepared
+    tracks = read_manifest(out / "manifest.jsonl")
+    test, twins = (list(tracks.split(name)) for name in ("test", "test_twin"))
+    exam = make_exam(test, twins, read_vocabulary(out / "manifest.jsonl"), 0)
+    assert len(exam.twins) == len(twins)
+    for question, twin in zip(exam.twins, twins, strict=True):
+        for tag, has in question.affirmed.claims:
+            if tag != twin.meta["toggled"]:
+                assert has
+                assert all(
+                    tag in (test if own else twins)[row].tags
+                    for own, row in (question.has, question.lacks)
+                )
 
 
 def test_mixes_are_equally_loud(prepared):
