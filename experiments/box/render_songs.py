@@ -15,19 +15,18 @@ from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 
-import mido
 import numpy as np
 import soundfile as sf
 from midirenderer import render_wave_from
 from scipy.signal import butter, sosfilt
 
 from negclap.audio import resample
+from negclap.data.sources.chorales.render import midi_bytes
 from negclap.progress import progress
 from negclap.rng import stream
 
 RATE = 22_050
 BARS = 16
-_TICKS = 480
 _DRUM_CHANNEL = 9
 _SCALES = ((0, 2, 4, 5, 7, 9, 11), (0, 2, 3, 5, 7, 8, 10), (0, 2, 3, 5, 7, 9, 10))
 _STANDARD_TUNING = (40, 45, 50, 55, 59, 64)
@@ -236,24 +235,6 @@ def _read(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def _midi(notes: Sequence[Note], tempo: float, channel: int, program: int) -> bytes:
-    events = []
-    for onset, duration, pitch, velocity in notes:
-        start = round(onset * _TICKS)
-        events.append((start, velocity, pitch))
-        events.append((start + max(1, round(duration * _TICKS)), 0, pitch))
-    track = mido.MidiTrack([mido.MetaMessage("set_tempo", tempo=mido.bpm2tempo(tempo))])
-    track.append(mido.Message("program_change", channel=channel, program=program))
-    now = 0
-    for tick, velocity, pitch in sorted(events):
-        values = {"note": pitch, "velocity": velocity, "time": tick - now}
-        track.append(mido.Message("note_on", channel=channel, **values))
-        now = tick
-    buffer = io.BytesIO()
-    mido.MidiFile(ticks_per_beat=_TICKS, tracks=[track]).save(file=buffer)
-    return buffer.getvalue()
-
-
 def amplified(sound: np.ndarray, rng: random.Random, drive: tuple[float, float]) -> np.ndarray:
     """Distort a sound and filter it as a loudspeaker does: the whole chord at once."""
     gain = np.exp(rng.uniform(*np.log(drive)))
@@ -270,7 +251,7 @@ def render_song(number: int, out: Path, soundfonts: Sequence[Path]) -> None:
     names = {name for name in _OFTEN if rng.random() < 0.6}
     names |= {*rng.sample(sorted(PLAYERS), rng.randint(2, 4))}
     for name in sorted(names):
-        sound = render_part(name, rng.choice(PLAYERS[name]), score, rng.choice(soundfonts), rng)
+        sound = render_part(name, rng.choice(PLAYERS[name]), score, soundfonts, rng)
         peak = float(np.abs(sound).max())
         path = out / f"song-{number:04d}" / f"{name}.flac"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -279,13 +260,14 @@ def render_song(number: int, out: Path, soundfonts: Sequence[Path]) -> None:
 
 
 def render_part(
-    name: str, player: Player, score: Score, soundfont: Path, rng: random.Random
+    name: str, player: Player, score: Score, soundfonts: Sequence[Path], rng: random.Random
 ) -> np.ndarray:
     """Return ``(samples,)`` of a part."""
     channel = _DRUM_CHANNEL if name == "drums" else 0
     notes = player.play(score, rng)
-    midi = _midi(notes, score.tempo, channel, rng.choice(player.programs))
-    stereo, rate = sf.read(io.BytesIO(render_wave_from(_read(soundfont), midi)), dtype="float32")
+    midi = midi_bytes(notes, channel, rng.choice(player.programs), score.tempo)
+    wave = render_wave_from(_read(rng.choice(soundfonts)), midi)
+    stereo, rate = sf.read(io.BytesIO(wave), dtype="float32")
     sound = resample(stereo.mean(axis=1), rate, RATE)
     return amplified(sound, rng, player.drive) if player.drive else sound
 

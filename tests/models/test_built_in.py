@@ -32,7 +32,7 @@ def clips(tmp_path_factory):
     """Drums, a piano, and both, rendered by a SoundFont that the model was not trained on."""
     rng = random.Random(0)
     score = draw_score(rng)
-    play = partial(render_part, score=score, soundfont=SOUNDFONT, rng=rng)
+    play = partial(render_part, score=score, soundfonts=(SOUNDFONT,), rng=rng)
     drums, piano = (
         resample(play(name, PLAYERS[name][0]), RENDERED, RATE)[: 10 * RATE]
         for name in ("drums", "piano")

@@ -1,7 +1,7 @@
 """Render arrangements: each stem is rendered alone, normalised in level, and mixed."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -27,7 +27,8 @@ from negclap.errors import InputError
 from negclap.rng import stream
 
 SAMPLE_RATE = 16_000
-_TICKS_PER_S = 960  # 480 ticks per beat at 120 BPM
+_TICKS_PER_BEAT = 480
+_BEATS_PER_S = 2  # of a MIDI file without its own tempo
 _DRUM_CHANNEL = 9
 _KICK, _SNARE, _HAT = 36, 38, 42
 _STEM_RMS = 0.05  # programs differ by tens of dB, so stems are normalised, up to the jitter
@@ -70,7 +71,11 @@ def _render_stem(score: Score, arrangement: Arrangement, stem: Stem, soundfont: 
     else:
         notes, channel = stem_notes(score, arrangement, stem), 0
         program = (PROGRAMS | EXTRA_PROGRAMS)[stem.tag]
-    midi = _midi_bytes(notes, channel, program, _VELOCITY[arrangement.dynamics])
+    velocity = _VELOCITY[arrangement.dynamics]
+    beats = (
+        (_BEATS_PER_S * at, _BEATS_PER_S * for_s, pitch, velocity) for at, for_s, pitch in notes
+    )
+    midi = midi_bytes(beats, channel, program)
     wave = render_wave_from(_soundfont(soundfont), midi)
     stereo, rate = sf.read(io.BytesIO(wave), dtype="float32")
     mono = soxr.resample(stereo.mean(axis=1), rate, SAMPLE_RATE)
@@ -98,18 +103,29 @@ def _drum_notes(arrangement: Arrangement) -> list[Note]:
     ]
 
 
-def _midi_bytes(notes: list[Note], channel: int, program: int, velocity: int) -> bytes:
+def midi_bytes(
+    notes: Iterable[tuple[float, float, int, int]], channel: int, program: int, tempo: float = 120.0
+) -> bytes:
+    """Return a MIDI file of one track.
+
+    Args:
+        notes: Onset and duration in beats, pitch and velocity.
+        channel: Its channel.
+        program: Its program.
+        tempo: Beats per minute.
+    """
     events: list[tuple[int, int, int]] = []
-    for onset, duration, pitch in notes:
-        start = round(onset * _TICKS_PER_S)
+    for onset, duration, pitch, velocity in notes:
+        start = round(onset * _TICKS_PER_BEAT)
         events.append((start, velocity, pitch))
-        events.append((start + max(1, round(duration * _TICKS_PER_S)), 0, pitch))
-    track = mido.MidiTrack([mido.Message("program_change", channel=channel, program=program)])
+        events.append((start + max(1, round(duration * _TICKS_PER_BEAT)), 0, pitch))
+    track = mido.MidiTrack([mido.MetaMessage("set_tempo", tempo=mido.bpm2tempo(tempo))])
+    track.append(mido.Message("program_change", channel=channel, program=program))
     now = 0
     for tick, level, pitch in sorted(events):
         parameters = {"note": pitch, "velocity": level, "time": tick - now}
         track.append(mido.Message("note_on", channel=channel, **parameters))
         now = tick
     buffer = io.BytesIO()
-    mido.MidiFile(ticks_per_beat=480, tracks=[track]).save(file=buffer)
+    mido.MidiFile(ticks_per_beat=_TICKS_PER_BEAT, tracks=[track]).save(file=buffer)
     return buffer.getvalue()
