@@ -38,6 +38,11 @@ class FoundSong:
     tempo: float | None = None
 
 
+_MALFORMED = (
+    *(OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError),
+    configparser.Error,
+)
+"""What reading metadata raises that are not of the form."""
 Found = Iterator[FoundSong | Rejection]
 Reader = Callable[[Path, StemNames], Found]
 
@@ -76,55 +81,42 @@ def read_musdb(root: Path, names: StemNames) -> Found:
 
 def read_medleydb(root: Path, names: StemNames) -> Found:
     """MedleyDB: ``Metadata/*_METADATA.yaml`` and ``Audio/TRACK/TRACK_STEMS/*.wav``."""
-    files = sorted(root.rglob("*_METADATA.yaml"))
-    if not files:
-        raise InputError(f"{root}: no *_METADATA.yaml, expected MedleyDB's metadata")
-    for file in files:
+
+    def song(file: Path) -> Found:
+        metadata: Any = yaml.safe_load(file.read_text(encoding="utf-8"))
         song_id = file.name.removesuffix("_METADATA.yaml")
-        try:
-            metadata: Any = yaml.safe_load(file.read_text(encoding="utf-8"))
-            folder = next(root.rglob(metadata["stem_dir"]), None)
-            bleeds = str(metadata["has_bleed"]).lower() in ("yes", "true")
-            listed = {s["filename"]: _text(s["instrument"]) for s in metadata["stems"].values()}
-            artist = str(metadata["artist"])
-        except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
-            yield Rejection(str(file), song_id, "malformed metadata", repr(error))
-            continue
+        bleeds = str(metadata["has_bleed"]).lower() in ("yes", "true")
+        listed = {s["filename"]: _text(s["instrument"]) for s in metadata["stems"].values()}
+        artist = str(metadata["artist"])
+        folder = next(root.rglob(metadata["stem_dir"]), None)
         if folder is None:
             yield Rejection(str(file), song_id, "no stem", f"no folder {metadata['stem_dir']!r}")
-            continue
+            return
         hides = ANYTHING if bleeds else ()
         each = ((name, folder / name, instrument) for name, instrument in listed.items())
         yield from _song(song_id, artist, "", None, each, names, hides)
         yield from _unlisted(folder, {*listed}, song_id, file)
 
+    return _of_metadata(root, "*_METADATA.yaml", "MedleyDB's metadata", song)
+
 
 def read_moisesdb(root: Path, names: StemNames) -> Found:
     """MoisesDB: ``SONG/data.json`` and ``SONG/STEM/TRACK.wav``."""
-    files = sorted(root.rglob("data.json"))
-    if not files:
-        raise InputError(f"{root}: no data.json, expected MoisesDB's metadata")
-    for file in files:
-        song_id = file.parent.name
-        try:
-            metadata: Any = json.loads(file.read_text(encoding="utf-8"))
-            tracks = [(s["stemName"], track) for s in metadata["stems"] for track in s["tracks"]]
-            each = [
-                (
-                    f"{stem}/{track['id']}",
-                    file.parent / stem / f"{track['id']}.{track.get('extension', 'wav')}",
-                    _moises_name(stem, track["trackType"]),
-                    ANYTHING if track.get("has_bleed") else (),
-                )
-                for stem, track in tracks
-            ]
-            artist = str(metadata["artist"])
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            yield Rejection(str(file), song_id, "malformed metadata", repr(error))
-            continue
-        bleeding = {name for name, _, _, hides in each if hides}
-        songs = _song(song_id, artist, "", None, (one[:3] for one in each), names, ())
+
+    def song(file: Path) -> Found:
+        metadata: Any = json.loads(file.read_text(encoding="utf-8"))
+        tracks = [(s["stemName"], track) for s in metadata["stems"] for track in s["tracks"]]
+        each, bleeding = [], set()
+        for stem, track in tracks:
+            name = f"{stem}/{track['id']}"
+            path = file.parent / f"{name}.{track.get('extension', 'wav')}"
+            each.append((name, path, _moises_name(stem, track["trackType"])))
+            if track.get("has_bleed"):
+                bleeding.add(name)
+        songs = _song(file.parent.name, str(metadata["artist"]), "", None, each, names, ())
         yield from _with_bleed(songs, bleeding)
+
+    return _of_metadata(root, "data.json", "MoisesDB's metadata", song)
 
 
 def _moises_name(stem: str, kind: str) -> str:
@@ -158,23 +150,18 @@ _SLAKH_SPLITS = {"train": "train", "validation": "validation", "test": "test", "
 
 def read_slakh(root: Path, names: StemNames) -> Found:
     """Slakh2100: ``train/Track00001/metadata.yaml`` and ``stems/S00.flac``."""
-    files = sorted(root.rglob("Track*/metadata.yaml"))
-    if not files:
-        raise InputError(f"{root}: no Track*/metadata.yaml, expected Slakh2100's metadata")
-    for file in files:
-        song_id = file.parent.name
-        try:
-            metadata: Any = yaml.safe_load(file.read_text(encoding="utf-8"))
-            rendered = {n: s for n, s in metadata["stems"].items() if s["audio_rendered"]}
-            each = [
-                (name, file.parent / "stems" / f"{name}.flac", _slakh_name(stem))
-                for name, stem in sorted(rendered.items())
-            ]
-        except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
-            yield Rejection(str(file), song_id, "malformed metadata", repr(error))
-            continue
+
+    def song(file: Path) -> Found:
+        metadata: Any = yaml.safe_load(file.read_text(encoding="utf-8"))
+        rendered = {n: s for n, s in metadata["stems"].items() if s["audio_rendered"]}
+        each = [
+            (name, file.parent / "stems" / f"{name}.flac", _slakh_name(stem))
+            for name, stem in sorted(rendered.items())
+        ]
         split = _SLAKH_SPLITS.get(file.parent.parent.name, "")
-        yield from _song(song_id, song_id, split, None, each, names, ())
+        yield from _song(file.parent.name, file.parent.name, split, None, each, names, ())
+
+    return _of_metadata(root, "Track*/metadata.yaml", "Slakh2100's metadata", song)
 
 
 def _slakh_name(stem: Mapping[str, Any]) -> str:
@@ -200,19 +187,12 @@ _FRETS_STEMS = {
 
 def read_fretsonfire(root: Path, names: StemNames) -> Found:
     """Frets on Fire and Clone Hero: ``SONG/song.ini``, ``guitar.ogg``, ``song.ogg``, ..."""
-    files = sorted(root.rglob("song.ini"))
-    if not files:
-        raise InputError(f"{root}: no song.ini, expected songs of Frets on Fire")
-    for file in files:
+
+    def song(file: Path) -> Found:
         song_id = str(file.parent.relative_to(root))
         ini = configparser.ConfigParser(strict=False, interpolation=None)
-        try:
-            ini.read_string(file.read_text(encoding="utf-8-sig", errors="replace"))
-            values = {k: v for section in ini.values() for k, v in section.items()}
-        except (OSError, configparser.Error) as error:
-            reason = " ".join(str(error).split())
-            yield Rejection(str(file), song_id, "malformed metadata", reason)
-            continue
+        ini.read_string(file.read_text(encoding="utf-8-sig", errors="replace"))
+        values = {k: v for section in ini.values() for k, v in section.items()}
         stems = []
         for path in _sorted(file.parent):
             kind = path.stem.lower().rstrip("0123456789_")
@@ -221,6 +201,8 @@ def read_fretsonfire(root: Path, names: StemNames) -> Found:
                 stems.append(FoundStem(path.stem, path, contents))
         artist = values.get("artist", "").strip()
         yield FoundSong(song_id, names.group(song_id, artist or song_id), tuple(stems))
+
+    return _of_metadata(root, "song.ini", "songs of Frets on Fire", song)
 
 
 def read_folder(root: Path, names: StemNames) -> Found:
@@ -245,6 +227,23 @@ LAYOUTS: dict[str, Reader] = {
     "slakh": read_slakh,
     "fretsonfire": read_fretsonfire,
 }
+
+
+def _of_metadata(root: Path, pattern: str, of: str, song: Callable[[Path], Found]) -> Found:
+    """Yield what ``song`` makes of each file of metadata, and a rejection of malformed ones."""
+    files = sorted(root.rglob(pattern))
+    if not files:
+        raise InputError(f"{root}: no {pattern}, expected {of}")
+    for file in files:
+        try:
+            found = list(song(file))
+        except InputError:  # the mapping is wrong, not the metadata
+            raise
+        except _MALFORMED as error:
+            name = str(file.relative_to(root))
+            yield Rejection(str(file), name, "malformed metadata", " ".join(repr(error).split()))
+            continue
+        yield from found
 
 
 def _song(
