@@ -1,8 +1,8 @@
-"""Controls of a test on mixes of stems: what can be answered without knowing what sounds?
+"""Controls of a test on mixes of stems: what can be answered without the tags?
 
     python experiments/real/controls.py data/stems/manifest.jsonl --out runs/controls [--model M]
 
-- A probe has three numbers of each mix: its number of parts, its share of loud moments, and its
+- A probe has three numbers of each mix: its number of parts, its share of loud frames, and its
   spectral density. It learns each tag from them on validation, and takes the test.
 - For each model: the rank correlation of its scores of "no X" with the number of parts, over the
   mixes that lack X. Negative: the model takes "no" for fewer sounds.
@@ -40,7 +40,7 @@ KEYS = (
 
 
 def surface(track: Track, root: Path) -> tuple[float, float, float]:
-    """Return what a mix has on its surface: number of parts, loud moments, spectral density."""
+    """Return what a mix has on its surface: number of parts, share of loud frames, spectral density."""
     audio = read_excerpt(root / track.audio, track.start_s, track.duration_s, RATE)
     frames = audio[: len(audio) // 512 * 512].reshape(-1, 512)
     level = np.sqrt((frames**2).mean(axis=1)) + 1e-9

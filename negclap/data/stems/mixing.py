@@ -70,7 +70,7 @@ class Mixing:
 
 
 class Part(NamedTuple):
-    """Stems of one song that sound together.
+    """Stems of one song that are played together.
 
     Attributes:
         song: The song.
@@ -143,7 +143,7 @@ class Mixer:
         """Check that there is something to mix."""
         if not self.kinds:
             raise InputError(
-                f"none of {len(self.songs)} songs has a stem with a tag that sounds for "
+                f"none of {len(self.songs)} songs has a stem with a tag that is active for "
                 f"{self.frames * FRAME_S:g} s"
             )
 

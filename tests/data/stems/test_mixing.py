@@ -69,7 +69,7 @@ def test_quiet_parts_are_unknown_and_silent_ones_absent():
     assert "drums" in claims(*stems, gains=(0, -60))[1]
 
 
-def test_a_part_that_sounds_too_shortly_is_unknown():
+def test_a_part_that_is_too_short_is_unknown():
     once = stem("drums", levels=(-20, *(-120,) * 39))  # half a second
     present, absent = claims(stem("vocals"), once)
     assert "drums" not in (*present, *absent)
@@ -177,7 +177,7 @@ def test_stems_of_a_kind_are_one_part():
 
 def test_songs_without_usable_stems_are_refused():
     silent = song("s", stem("drums", levels=(-120,) * 20), stem(hides=("*",)))
-    with pytest.raises(InputError, match=r"none of 1 songs has a stem .* that sounds for 4 s"):
+    with pytest.raises(InputError, match=r"none of 1 songs has a stem .* that is active for 4 s"):
         mixer(silent)
 
 
