@@ -40,7 +40,7 @@ KEYS = (
 
 
 def surface(track: Track, root: Path) -> tuple[float, float, float]:
-    """Return what a mix has on its surface: number of parts, share of loud frames, spectral density."""
+    """Return number of parts, share of loud frames, and spectral density of a mix."""
     audio = read_excerpt(root / track.audio, track.start_s, track.duration_s, RATE)
     frames = audio[: len(audio) // 512 * 512].reshape(-1, 512)
     level = np.sqrt((frames**2).mean(axis=1)) + 1e-9
