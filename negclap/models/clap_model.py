@@ -11,7 +11,9 @@ from negclap.errors import InputError, reason
 from negclap.models.audio_encoders import HtsatEncoder
 from negclap.models.checkpoint import TrainedModel
 from negclap.models.clap import NegClap
+from negclap.models.description import Description
 from negclap.models.frontend import MelConfig
+from negclap.models.pretrained import ClapEncoder
 
 _MEL_FIELDS = {  # of MelConfig and of ClapFeatureExtractor
     "sample_rate": "sampling_rate",
@@ -21,6 +23,27 @@ _MEL_FIELDS = {  # of MelConfig and of ClapFeatureExtractor
     "f_min": "frequency_min",
     "f_max": "frequency_max",
 }
+
+
+def read_clap_model(model: ClapEncoder) -> TrainedModel:
+    """Return a loaded ClapModel as a `NegClap` with the same embeddings, without a run's config.
+
+    Raises:
+        InputError: If the model has fusion, or other layers than a `NegClap` can have.
+    """
+    class_path, path = "negclap.models.{}".format, str(model.folder)
+    audio = {"path": path, "repeat_to_s": model.excerpt_s}
+    text = {"name": path, "pooling": "pooler", "max_tokens": model.max_tokens}
+    description = Description(
+        {"class_path": class_path("audio_encoders.HtsatEncoder"), "init_args": audio},
+        {"class_path": class_path("text_encoders.TextEncoder"), "init_args": text},
+        embed_dim=model.dim,
+        excerpt_s=model.excerpt_s,
+        projection="mlp",
+    )
+    ours = description.build(load_weights=True)
+    copy_projections(ours, model.folder)
+    return TrainedModel(ours, description, {})
 
 
 def copy_projections(model: NegClap, path: Path) -> None:
@@ -35,11 +58,13 @@ def copy_projections(model: NegClap, path: Path) -> None:
         clap = ClapModel.from_pretrained(str(path))
         extractor = ClapFeatureExtractor.from_pretrained(str(path))
     except (OSError, ValueError, UnpicklingError) as error:
-        raise InputError(f"model.clap: {path}: {reason(error)}") from None
+        raise InputError(f"ClapModel {path}: {reason(error)}") from None
+    if (act := clap.config.projection_hidden_act) != "relu":
+        raise InputError(f"ClapModel {path}: its projections have {act!r}, expected 'relu'")
     ours = model.audio_encoder.mel
     theirs = MelConfig(**{name: getattr(extractor, other) for name, other in _MEL_FIELDS.items()})
     if ours != theirs:
-        raise InputError(f"model.clap: {path} has the front end {theirs}, the audio encoder {ours}")
+        raise InputError(f"ClapModel {path} has the front end {theirs}, the audio encoder {ours}")
     for name in ("audio_projection", "text_projection"):
         layers, source = getattr(model, name), getattr(clap, name)
         try:
@@ -47,7 +72,7 @@ def copy_projections(model: NegClap, path: Path) -> None:
             layers[2].load_state_dict(source.linear2.state_dict())
         except (RuntimeError, TypeError):
             raise InputError(
-                f"model.clap: projections of {path} do not fit; set model.projection to mlp and "
+                f"ClapModel {path}: its projections do not fit; set model.projection to mlp and "
                 f"model.embed_dim to {clap.projection_dim}"
             ) from None
     model.log_scale.data.copy_(clap.logit_scale_a.data)

@@ -19,6 +19,7 @@ from negclap.models.clap import NegClap
 from negclap.models.frontend import ConvLogMel
 from negclap.models.programs import Program, audio_program, text_program
 from negclap.models.text_encoders import TextEncoder
+from negclap.models.text_tower import TextTower, text_tower
 
 OPSET = 20
 TOLERANCE = 1e-4  # greatest difference of an embedding's element from torch's
@@ -29,23 +30,40 @@ _TEXTS = ["drums", "calm piano, no drums", "rock without vocals, guitars or drum
 
 
 def write_onnx(trained: TrainedModel, folder: Path) -> None:
-    """Write ``audio.onnx``, ``text.onnx`` and ``text/tokenizer.json``, and compare them with torch.
+    """Write ``audio.onnx`` and the files of `write_text_onnx`, and compare them with torch.
 
-    ``waveform``, ``(rows, samples)`` float32, or ``input_ids`` and ``attention_mask``,
-    ``(rows, length)`` int64, to ``embedding``, ``(rows, embed_dim)`` float32, unit length. Clips
-    must last as long as in training. The tokenizer pads, and truncates to `max_tokens`.
+    ``waveform``, ``(rows, samples)`` float32, to ``embedding``, ``(rows, embed_dim)`` float32, unit
+    length. Clips must last as long as in training.
 
     Raises:
         InputError: If a package is missing, or onnxruntime returns other embeddings than torch.
     """
+    _check_packages()
+    audio = audio_program(_with_convolutions(trained.model), trained.description.excerpt_s)
+    _write(audio, folder / _AUDIO)
+    check_audio_onnx(trained, folder)
+    write_text_onnx(text_tower(trained.model), folder)
+
+
+def write_text_onnx(tower: TextTower, folder: Path) -> None:
+    """Write ``text.onnx`` and ``text/tokenizer.json``, and compare them with torch.
+
+    ``input_ids`` and ``attention_mask``, ``(rows, length)`` int64, to ``embedding``,
+    ``(rows, embed_dim)`` float32, unit length. The tokenizer pads, and truncates to `max_tokens`.
+
+    Raises:
+        InputError: If a package is missing, or onnxruntime returns other embeddings than torch.
+    """
+    _check_packages()
+    _write(text_program(tower), folder / _TEXT)
+    _write_tokenizer(tower.encoder, folder / _TOKENIZER)
+    check_text_onnx(tower, folder)
+
+
+def _check_packages() -> None:
     if missing := [name for name in _PACKAGES if find_spec(name) is None]:
         message = f"format onnx needs the package {missing[0]}: pip install negclap[onnx]"
         raise InputError(message)
-    audio = audio_program(_with_convolutions(trained.model), trained.description.excerpt_s)
-    _write(audio, folder / _AUDIO)
-    _write(text_program(trained.model), folder / _TEXT)
-    _write_tokenizer(trained.model.text_encoder, folder / _TOKENIZER)
-    check_onnx(trained, folder)
 
 
 def _with_convolutions(model: NegClap) -> NegClap:
@@ -103,8 +121,8 @@ def _write_tokenizer(encoder: TextEncoder, path: Path) -> None:
 
 
 @torch.inference_mode()
-def check_onnx(trained: TrainedModel, folder: Path) -> None:
-    """Compare the files with the model for several numbers of clips and lengths of texts.
+def check_audio_onnx(trained: TrainedModel, folder: Path) -> None:
+    """Compare ``audio.onnx`` with the model for several numbers of clips.
 
     Raises:
         InputError: If an element of an embedding differs by more than `TOLERANCE`.
@@ -115,13 +133,22 @@ def check_onnx(trained: TrainedModel, folder: Path) -> None:
     loudness = torch.tensor([0.1, 0.2, 0.01, 0.001]).unsqueeze(1)
     for clips in (noise * loudness).split((1, 3)):
         _compare(folder / _AUDIO, {"waveform": clips}, model.embed_audio(clips))
+
+
+@torch.inference_mode()
+def check_text_onnx(tower: TextTower, folder: Path) -> None:
+    """Compare ``text.onnx`` and its tokenizer with the model for several lengths of texts.
+
+    Raises:
+        InputError: If an element of an embedding differs by more than `TOLERANCE`.
+    """
     tokenizer = Tokenizer.from_file(str(folder / _TOKENIZER))
     for texts in (_TEXTS[:1], _TEXTS[:2], _TEXTS):
         encoded = tokenizer.encode_batch(texts)
         ids = torch.tensor([text.ids for text in encoded])
         mask = torch.tensor([text.attention_mask for text in encoded])
-        expected = model.embed_text(model.text_encoder.tokenize(texts))
-        _compare(folder / _TEXT, {"input_ids": ids, "attention_mask": mask}, expected)
+        inputs = {"input_ids": ids, "attention_mask": mask}
+        _compare(folder / _TEXT, inputs, tower.embed(texts))
 
 
 def _compare(path: Path, inputs: dict[str, Tensor], expected: Tensor) -> None:

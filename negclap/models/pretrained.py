@@ -33,8 +33,6 @@ PARALLEL = "module."
 def load(source: Path | str) -> Encoder:
     """Load a model; `negclap.load` documents the sources."""
     name, folder = str(source), Path(source)
-    if name == BUILT_IN:
-        return read_exported(BUILT_IN_FOLDER).encoder()
     if ".py:" in name:
         return CustomEncoder(_instantiate(name), name)
     if folder.suffix == ".pt":
@@ -45,7 +43,9 @@ def load(source: Path | str) -> Encoder:
 
 
 def find_folder(name: str) -> Path:
-    """Return a folder as it is, or download the model of this name from the hub."""
+    """Return the folder of a model: this one, the built-in one's, or that of a download."""
+    if name == BUILT_IN:
+        return BUILT_IN_FOLDER
     return Path(name) if Path(name).is_dir() else _download(name)
 
 

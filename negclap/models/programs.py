@@ -9,6 +9,7 @@ from torch.export import Dim
 
 from negclap.models.checkpoint import TrainedModel
 from negclap.models.clap import NegClap
+from negclap.models.text_tower import TextTower, text_tower
 
 _ROWS = Dim("rows", min=1, max=4096)
 
@@ -27,22 +28,23 @@ class Program(NamedTuple):
     shapes: tuple[dict[int, Dim], ...]
 
 
-class _Function(nn.Module):
+class _Audio(nn.Module):
     def __init__(self, model: NegClap) -> None:
         super().__init__()
-        self.model = model
-        self.eval()
+        self.model = model.eval()
 
-
-class _Audio(_Function):
     def forward(self, waveform: Tensor) -> Tensor:
         return self.model.embed_audio(waveform)
 
 
-class _Text(_Function):
+class _Text(nn.Module):
+    def __init__(self, tower: TextTower) -> None:
+        super().__init__()
+        self.tower = tower.eval()
+
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        tokens = {"input_ids": input_ids, "attention_mask": attention_mask}
-        return self.model.embed_text(tokens)
+        embeddings: Tensor = self.tower({"input_ids": input_ids, "attention_mask": attention_mask})
+        return embeddings
 
 
 def audio_program(model: NegClap, excerpt_s: float) -> Program:
@@ -51,11 +53,11 @@ def audio_program(model: NegClap, excerpt_s: float) -> Program:
     return Program(_Audio(model), {"waveform": waveform}, ({0: _ROWS},))
 
 
-def text_program(model: NegClap) -> Program:
+def text_program(tower: TextTower) -> Program:
     """Return the function of ``input_ids`` and ``attention_mask``, ``(rows, length)`` int64."""
-    tokens = model.text_encoder.tokenize(["no drums", "calm piano, no drums"])
-    shape = {0: _ROWS, 1: Dim("length", min=2, max=model.text_encoder.max_tokens)}
-    return Program(_Text(model), tokens, (shape, shape))
+    tokens = tower.encoder.tokenize(["no drums", "calm piano, no drums"])
+    shape = {0: _ROWS, 1: Dim("length", min=2, max=tower.encoder.max_tokens)}
+    return Program(_Text(tower), tokens, (shape, shape))
 
 
 def write_programs(trained: TrainedModel, folder: Path) -> None:
@@ -65,7 +67,7 @@ def write_programs(trained: TrainedModel, folder: Path) -> None:
     """
     model = trained.model
     _write(audio_program(model, trained.description.excerpt_s), folder / "audio.pt2")
-    _write(text_program(model), folder / "text.pt2")
+    _write(text_program(text_tower(model)), folder / "text.pt2")
     model.text_encoder.tokenizer.save_pretrained(folder / "text")
 
 

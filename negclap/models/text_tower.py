@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from negclap.errors import InputError
+from negclap.models.clap import NegClap
 from negclap.models.encoder import TEXT_BATCH_SIZE, Encoder, NegClapEncoder, chunks
 from negclap.models.pretrained import ClapEncoder, LaionEncoder
 from negclap.models.text_encoders import TextEncoder
@@ -44,6 +45,11 @@ class TextTower(nn.Module):
         return torch.cat(parts)
 
 
+def text_tower(model: NegClap) -> TextTower:
+    """Return the text half of a model, which shares its weights."""
+    return TextTower(model.text_encoder, model.text_projection)
+
+
 def copy_text_tower(model: Encoder, source: str) -> TextTower:
     """Return a copy of the text half of a loaded model, in evaluation mode.
 
@@ -54,22 +60,21 @@ def copy_text_tower(model: Encoder, source: str) -> TextTower:
     """
     match model:
         case NegClapEncoder():
-            ours = model.model
-            parts = copy.deepcopy((ours.text_encoder, ours.text_projection))
+            return copy.deepcopy(text_tower(model.model)).eval()
         case ClapEncoder():
             folder, longest = str(model.folder), model.max_tokens
             encoder = TextEncoder(folder, pooling="pooler", max_tokens=longest)
-            parts = encoder, copy.deepcopy(model.model.text_projection)
+            projection = copy.deepcopy(model.model.text_projection)
         case LaionEncoder():
             theirs = model.module.model
             encoder = TextEncoder(
                 LAION_TEXT, pooling="pooler", max_tokens=_LAION_TOKENS, load_weights=False
             )
             encoder.model.load_state_dict(theirs.text_branch.state_dict())
-            parts = encoder, copy.deepcopy(theirs.text_projection)
+            projection = copy.deepcopy(theirs.text_projection)
         case _:
             raise InputError(
                 f"{source}: the text encoder of this model cannot be trained; expected a run, an "
                 "exported folder, a ClapModel or a LAION-CLAP checkpoint"
             )
-    return TextTower(*parts).eval()
+    return TextTower(encoder, projection).eval()

@@ -17,7 +17,8 @@ from negclap.models.clap import NegClap
 from negclap.models.clap_model import write_clap_model
 from negclap.models.description import Description
 from negclap.models.exported import read_exported, write_exported
-from tests.conftest import CONFIGS, TINY_HTSAT
+from tests.conftest import CONFIGS, TINY_HTSAT, save_clap
+from tests.models.test_pretrained import ADAPTER
 
 LONG = "calm piano and a slow violin without any drums or vocals, " * 30  # is truncated
 TEXTS = ["no drums", "calm piano without any drums or vocals", "rock", LONG]
@@ -124,7 +125,7 @@ def test_a_run_is_not_overwritten_by_its_export(tiny_run, tmp_path, capsys):
     shutil.copytree(tiny_run, run)
     for out in (run, run.parent):
         assert main(["export", str(run), str(out)]) == 2
-        assert "contains the run itself" in capsys.readouterr().err
+        assert "contains the model itself" in capsys.readouterr().err
     assert (run / "checkpoints" / "best.ckpt").exists()
 
 
@@ -247,6 +248,40 @@ def test_push_uploads_the_folder(tiny_run, tmp_path, monkeypatch, capsys):
     assert "uploaded to hub/me/mine" in capsys.readouterr().out
 
 
-def test_a_missing_run_is_reported_in_one_line(tmp_path, capsys):
+def test_a_folder_without_a_model_is_reported_in_one_line(tmp_path, capsys):
     assert main(["export", str(tmp_path), str(tmp_path / "out")]) == 2
-    assert "is not a run folder of negclap fit" in capsys.readouterr().err
+    assert "neither a run folder (no config.yaml) nor a model" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("form", ["negclap", "clap"])
+def test_a_clap_model_is_exported(clap_folder, tmp_path, form):
+    assert main(["export", str(clap_folder), str(tmp_path / "out"), "--format", form]) == 0
+    exported = negclap.load(tmp_path / "out")
+    assert_same(negclap.load(clap_folder), exported, 1e-5)
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert f"converted by `negclap export` from `{clap_folder}`" in card
+    assert "Recipe" not in card
+
+
+def test_an_export_is_exported_again(tiny_run, tmp_path):
+    first, second = (str(tmp_path / name) for name in ("first", "second"))
+    assert main(["export", str(tiny_run), first]) == 0
+    assert main(["export", first, second]) == 0
+    assert_same(negclap.load(tiny_run), negclap.load(second))
+    assert main(["export", first, first]) == 2
+
+
+def test_models_that_cannot_be_exported_are_reported_in_one_line(clap_folder, tmp_path, capsys):
+    (tmp_path / "adapter.py").write_text(ADAPTER)
+    model = f"{tmp_path / 'adapter.py'}:Loudness"
+    assert main(["export", model, str(tmp_path / "out")]) == 2
+    assert "adapter.py:Loudness: this model cannot be exported" in capsys.readouterr().err
+    fusion = save_clap(tmp_path / "fusion", fusion=True)
+    assert main(["export", str(fusion), str(tmp_path / "out")]) == 2
+    assert "fusion models are not supported" in capsys.readouterr().err
+    other = shutil.copytree(clap_folder, tmp_path / "other")
+    config = json.loads((other / "config.json").read_text()) | {"projection_hidden_act": "gelu"}
+    (other / "config.json").write_text(json.dumps(config))
+    assert main(["export", str(other), str(tmp_path / "out")]) == 2
+    assert "its projections have 'gelu', expected 'relu'" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

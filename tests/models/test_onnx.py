@@ -1,5 +1,6 @@
 """`negclap export --format onnx`: both encoders without torch."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -18,8 +19,10 @@ from negclap.models.checkpoint import TrainedModel, read_run
 from negclap.models.description import Description
 from negclap.models.frontend import ConvLogMel, LogMel, MelConfig, SpecAugment
 from negclap.models.musicnn import load_musicnn
-from negclap.models.onnx_export import check_onnx, write_onnx
+from negclap.models.onnx_export import check_audio_onnx, check_text_onnx, write_onnx
+from negclap.models.text_tower import text_tower
 from tests.conftest import TINY_HTSAT
+from tests.training.test_teaching import teach
 
 LONG = "calm piano and a slow violin without any drums or vocals, " * 30  # is truncated
 TEXTS = ["no drums", "calm piano without any drums or vocals", "rock", LONG, "", "r&b"]
@@ -152,10 +155,41 @@ def test_files_contain_no_paths_of_this_machine(exported):
 def test_other_embeddings_than_torchs_are_reported(exported, tiny_run):
     description = read_run(tiny_run).description
     untrained = TrainedModel(description.build(), description, {})
-    with pytest.raises(
-        InputError, match=r"^audio\.onnx: embeddings .* differ by .* at most 0.0001"
-    ):
-        check_onnx(untrained, exported)
+    message = r"^{}\.onnx: embeddings .* differ by .* at most 0.0001".format
+    with pytest.raises(InputError, match=message("audio")):
+        check_audio_onnx(untrained, exported)
+    with pytest.raises(InputError, match=message("text")):
+        check_text_onnx(text_tower(untrained.model), exported)
+
+
+def test_a_taught_clap_model_is_exported(clap_folder, chorales, tmp_path):
+    """The whole way of somebody whose server runs a ClapModel in ONNX."""
+    taught, out = tmp_path / "taught", tmp_path / "onnx"
+    assert teach(clap_folder, taught, "--captions", chorales / "manifest.jsonl") == 0
+    for source, target in ((clap_folder, tmp_path / "before"), (taught, out)):
+        assert main(["export", str(source), str(target), "--format", "onnx"]) == 0
+    model = negclap.load(taught)
+    assert_same(out, model, 480_000)
+    before, after = (
+        InferenceSession(folder / "audio.onnx") for folder in (tmp_path / "before", out)
+    )
+    clips = {"waveform": noise(2, 480_000)}
+    np.testing.assert_array_equal(before.run(None, clips)[0], after.run(None, clips)[0])
+
+
+def test_the_text_encoder_of_a_laion_checkpoint_is_exported(laion, tmp_path, capsys):
+    out = tmp_path / "onnx"
+    assert main(["export", str(laion), str(out)]) == 2
+    assert "only the text encoder can be exported, by --format onnx" in capsys.readouterr().err
+    assert main(["export", str(laion), str(out), "--format", "onnx"]) == 0
+    assert not (out / "audio.onnx").exists()
+    expected = negclap.load(laion).encode_text(["calm piano, no drums", "drums"])
+    card = (out / "README.md").read_text()
+    example = re.search(r"```python\n(.*?)```", card, re.DOTALL)[1] + "print(texts.tolist())"
+    command = [sys.executable, "-c", WITHOUT_TORCH + example]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    np.testing.assert_allclose(json.loads(done.stdout), expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("package", ["onnx", "onnxscript", "onnxruntime"])

@@ -3,15 +3,13 @@
 import csv
 import json
 import shutil
-import sys
 import types
 
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 from safetensors.torch import load_file
-from transformers import ClapModel, RobertaConfig, RobertaModel
+from transformers import ClapModel
 
 import negclap
 from negclap.cli import main
@@ -123,50 +121,6 @@ def test_only_text_weights_of_a_clap_model_differ(clap_folder, captions, tmp_pat
     for path in clap_folder.iterdir():
         if path.name != "model.safetensors":
             assert (out / path.name).is_file()
-
-
-@pytest.fixture
-def laion(tmp_path, monkeypatch):
-    """A fake `laion_clap` with a tiny RoBERTa, and a checkpoint in its form."""
-    folder = tmp_path / "roberta"
-    tokenizer = TextEncoder(scratch=(8, 1)).tokenizer
-    config = RobertaConfig(vocab_size=len(tokenizer), hidden_size=16, num_hidden_layers=2,
-                           num_attention_heads=2, intermediate_size=32, pad_token_id=0)  # fmt: skip
-    RobertaModel(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    monkeypatch.setattr("negclap.models.text_tower.LAION_TEXT", str(folder))
-
-    class Clap(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.text_branch = RobertaModel(config)
-            self.text_projection = torch.nn.Sequential(
-                torch.nn.Linear(16, 512), torch.nn.ReLU(), torch.nn.Linear(512, 512)
-            )
-            self.audio_branch = torch.nn.Linear(512, 512)
-
-    class Module(torch.nn.Module):
-        def __init__(self, enable_fusion, amodel):
-            super().__init__()
-            self.model = Clap()
-
-        def get_audio_embedding_from_data(self, x, use_tensor):
-            return self.model.audio_branch(x[:, :512])
-
-        def get_text_embedding(self, x, use_tensor):
-            tokens = tokenizer(list(x), padding=True, truncation=True, return_tensors="pt")
-            mask = tokens["attention_mask"]
-            pooled = self.model.text_branch(tokens["input_ids"], mask).pooler_output
-            return F.normalize(self.model.text_projection(pooled), dim=-1)
-
-    module = types.ModuleType("laion_clap")
-    module.CLAP_Module = Module
-    monkeypatch.setitem(sys.modules, "laion_clap", module)
-    torch.manual_seed(0)
-    state = {f"module.{name}": value for name, value in Clap().state_dict().items()}
-    path = tmp_path / "music_audioset.pt"
-    torch.save({"epoch": 3, "state_dict": state}, path)
-    return path
 
 
 def test_only_text_weights_of_a_laion_checkpoint_differ(laion, captions, tmp_path):
