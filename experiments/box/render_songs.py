@@ -1,6 +1,10 @@
-"""Render songs of our own as stems: guitars, basses, drums and more, played by SoundFonts.
+"""Render songs of our own as stems: guitars, basses, drums and more.
 
     python experiments/box/render_songs.py OUT --soundfont A.sf2 B.sf2 --songs 150
+    python experiments/box/render_songs.py OUT --soundfont A.sf2 B.sf2 --songs 150 --sfz FOLDER
+
+SoundFonts play all parts; with ``--sfz``, sampled instruments play most guitars and basses,
+and the first 20 songs by other ones than the rest, so that they can be a test.
 
 Chords, patterns and sounds are drawn at random; a song is a folder of stems for `negclap prepare
 stems`. Debian's fluid-soundfont-gm and musescore-general-soundfont-lossless have MIT's licence.
@@ -18,6 +22,7 @@ from pathlib import Path
 import numpy as np
 import soundfile as sf
 from midirenderer import render_wave_from
+from sampled import choose, play_sampled
 from scipy.signal import butter, sosfilt
 
 from negclap.audio import resample
@@ -27,6 +32,8 @@ from negclap.rng import stream
 
 RATE = 22_050
 BARS = 16
+SAMPLED = 0.9  # share of guitars and basses on sampled instruments
+TEST_SONGS = 20  # with other sampled instruments
 _DRUM_CHANNEL = 9
 _SCALES = ((0, 2, 4, 5, 7, 9, 11), (0, 2, 3, 5, 7, 8, 10), (0, 2, 3, 5, 7, 9, 10))
 _STANDARD_TUNING = (40, 45, 50, 55, 59, 64)
@@ -244,14 +251,24 @@ def amplified(sound: np.ndarray, rng: random.Random, drive: tuple[float, float])
     return sosfilt(top, loud).astype(np.float32)
 
 
-def render_song(number: int, out: Path, soundfonts: Sequence[Path]) -> None:
+def render_song(number: int, out: Path, soundfonts: Sequence[Path], sfz: Path | None) -> None:
     """Write the stems of a song."""
-    rng = stream("song", number)
+    rng = stream("sampled song" if sfz else "song", number)
+    group = "test" if number < TEST_SONGS else "train"
     score = draw_score(rng)
     names = {name for name in _OFTEN if rng.random() < 0.6}
     names |= {*rng.sample(sorted(PLAYERS), rng.randint(2, 4))}
     for name in sorted(names):
-        sound = render_part(name, rng.choice(PLAYERS[name]), score, soundfonts, rng)
+        player = rng.choice(PLAYERS[name])
+        notes = player.play(score, rng)
+        sampled = choose(name, group, SAMPLED, rng) if sfz else None
+        if sfz and sampled:
+            sound, rate = play_sampled(sampled, sfz, notes, score.tempo)
+        else:
+            sound, rate = play_midi(name == "drums", player, notes, score, soundfonts, rng)
+        sound = resample(sound, rate, RATE)
+        if player.drive:
+            sound = amplified(sound, rng, player.drive)
         peak = float(np.abs(sound).max())
         path = out / f"song-{number:04d}" / f"{name}.flac"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -259,17 +276,20 @@ def render_song(number: int, out: Path, soundfonts: Sequence[Path]) -> None:
             sf.write(path, 0.7 * sound / peak, RATE)
 
 
-def render_part(
-    name: str, player: Player, score: Score, soundfonts: Sequence[Path], rng: random.Random
-) -> np.ndarray:
-    """Return ``(samples,)`` of a part."""
-    channel = _DRUM_CHANNEL if name == "drums" else 0
-    notes = player.play(score, rng)
+def play_midi(
+    drums: bool,
+    player: Player,
+    notes: Sequence[Note],
+    score: Score,
+    soundfonts: Sequence[Path],
+    rng: random.Random,
+) -> tuple[np.ndarray, int]:
+    """Return the sound of notes on a SoundFont, ``(samples,)``, and its rate."""
+    channel = _DRUM_CHANNEL if drums else 0
     midi = midi_bytes(notes, channel, rng.choice(player.programs), score.tempo)
     wave = render_wave_from(_read(rng.choice(soundfonts)), midi)
     stereo, rate = sf.read(io.BytesIO(wave), dtype="float32")
-    sound = resample(stereo.mean(axis=1), rate, RATE)
-    return amplified(sound, rng, player.drive) if player.drive else sound
+    return stereo.mean(axis=1), rate
 
 
 def main() -> None:
@@ -278,9 +298,11 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--soundfont", type=Path, nargs="+", required=True)
     parser.add_argument("--songs", type=int, default=150)
+    parser.add_argument("--sfz", type=Path, help="folder of the instruments in sfz.yaml")
     parser.add_argument("--jobs", type=int, default=2)
     options = parser.parse_args()
-    render = partial(render_song, out=options.out, soundfonts=tuple(options.soundfont))
+    soundfonts = tuple(options.soundfont)
+    render = partial(render_song, out=options.out, soundfonts=soundfonts, sfz=options.sfz)
     with ProcessPoolExecutor(options.jobs) as pool:
         songs = range(options.songs)
         for _ in progress("rendering songs", options.songs, pool.map(render, songs)):

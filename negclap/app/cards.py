@@ -6,6 +6,7 @@ from html import escape
 from pathlib import PurePath
 
 from negclap.search import Hit
+from negclap.search.explain import in_words
 from negclap.search.query import clock
 
 HINT = "Describe the music you want to hear, for example “calm piano without drums”."
@@ -61,6 +62,7 @@ def _card(rank: int, hit: Hit, movement: str, place: int) -> str:
         f'<div class="negclap-bar" role="meter" aria-label="similarity" aria-valuemin="0" '
         f'aria-valuemax="1" aria-valuenow="{hit.score:.3f}" title="{hit.score:.3f}">'
         f'<div style="width:{width:.0f}%"></div></div>'
+        f'<span class="negclap-tags">{escape(in_words(hit.tags))}</span>'
         f'<audio controls preload="none" src="{source}" aria-label="play {name}"></audio></li>'
     )
 

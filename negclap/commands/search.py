@@ -70,13 +70,18 @@ def _print_json(hits: Sequence["Hit"]) -> None:
 
 
 def _print_hits(hits: Sequence["Hit"]) -> None:
+    from negclap.search.explain import in_words
     from negclap.search.query import clock
 
+    titles = ["", "track", "from", "to", "score"]
     rows = [
-        (rank, Text(printable(h.path)), clock(h.start_s), clock(h.end_s), f"{h.score:.3f}")
+        [rank, Text(printable(h.path)), clock(h.start_s), clock(h.end_s), f"{h.score:.3f}"]
         for rank, h in enumerate(hits, start=1)
     ]
-    print_table("", ("", "track", "from", "to", "score"), rows, left=1, wrap=True)
+    if any(hit.tags for hit in hits):
+        titles.append("tags")
+        rows = [[*row, in_words(hit.tags)] for row, hit in zip(rows, hits, strict=True)]
+    print_table("", titles, rows, left=1, wrap=True)
 
 
 def write_playlist(path: Path, root: Path, hits: Sequence["Hit"]) -> None:

@@ -37,7 +37,8 @@ class TrainedModel(NamedTuple):
         """Return the model as an `Encoder`."""
         threshold = self.description.threshold
         known = float("nan") if threshold is None else threshold
-        return NegClapEncoder(self.model, self.description.excerpt_s, known)
+        description = self.description
+        return NegClapEncoder(self.model, description.excerpt_s, known, description.curves)
 
 
 def read_run(folder: Path) -> TrainedModel:

@@ -9,6 +9,7 @@ from torch import Tensor
 from negclap.errors import InputError, reason
 from negclap.models.audio_encoders import AudioEncoder, HtsatEncoder
 from negclap.models.clap import NegClap, ProjectionKind
+from negclap.models.encoder import Curves
 from negclap.models.musicnn import MusicnnEncoder
 from negclap.models.text_encoders import TextEncoder
 
@@ -28,6 +29,7 @@ class Description:
         embed_dim: Size of the joint space.
         excerpt_s: Seconds of audio per clip in training.
         threshold: Smallest cosine at which a text counts as true of a clip; None if unknown.
+        curves: Tags whose cosines are calibrated; None if there are none.
     """
 
     audio_encoder: ClassConfig
@@ -36,6 +38,7 @@ class Description:
     excerpt_s: float
     projection: ProjectionKind = "linear"
     threshold: float | None = None
+    curves: Curves | None = None
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Description":
@@ -53,6 +56,9 @@ class Description:
                 raise ValueError(f"{name} is {value!r}, expected a positive number")
         if not isinstance(description.threshold, float | int | None):
             raise ValueError(f"threshold is {description.threshold!r}, expected a number or null")
+        for tag, curve in (description.curves or {}).items():
+            if [*map(type, curve)] != [float, float]:
+                raise ValueError(f"curve of {tag!r} is {curve!r}, expected two numbers")
         return description
 
     def build(self, load_weights: bool = False) -> NegClap:

@@ -1,7 +1,7 @@
 """The interface of every model: `encode_audio` and `encode_text`."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,6 +15,9 @@ from negclap.errors import InputError
 from negclap.models.clap import NegClap
 
 Embeddings = npt.NDArray[np.float32]
+Curves = Mapping[str, Sequence[float]]
+"""Slope and intercept per tag: a clip whose cosine with the tag's name is s has the tag with
+probability 1 / (1 + exp(-slope s - intercept)), if it is as likely to have it as not."""
 _AUDIO_BATCH_SIZE = 64
 TEXT_BATCH_SIZE = 256
 
@@ -48,15 +51,22 @@ class Encoder(ABC):
         dim: Size of the joint space.
         excerpt_s: Seconds of audio per clip.
         threshold: Smallest cosine at which a text counts as true of a clip; NaN if unknown.
+        curves: Tags whose cosines are calibrated.
     """
 
     def __init__(
-        self, sample_rate: int, dim: int, excerpt_s: float, threshold: float = float("nan")
+        self,
+        sample_rate: int,
+        dim: int,
+        excerpt_s: float,
+        threshold: float = float("nan"),
+        curves: Curves | None = None,
     ) -> None:
         self.sample_rate = sample_rate
         self.dim = dim
         self.excerpt_s = excerpt_s
         self.threshold = threshold
+        self.curves = curves or {}
 
     @abstractmethod
     def _embed_audio(self, waveforms: npt.NDArray[np.float32]) -> Tensor:
@@ -132,8 +142,15 @@ class Encoder(ABC):
 class NegClapEncoder(Encoder):
     """A trained `NegClap` model as an `Encoder`, on the GPU if there is one."""
 
-    def __init__(self, model: NegClap, excerpt_s: float, threshold: float = float("nan")) -> None:
-        super().__init__(model.audio_encoder.sample_rate, model.embed_dim, excerpt_s, threshold)
+    def __init__(
+        self,
+        model: NegClap,
+        excerpt_s: float,
+        threshold: float = float("nan"),
+        curves: Curves | None = None,
+    ) -> None:
+        rate = model.audio_encoder.sample_rate
+        super().__init__(rate, model.embed_dim, excerpt_s, threshold, curves)
         self.device = default_device()
         self.model = model.eval().to(self.device)
 

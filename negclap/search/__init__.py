@@ -2,6 +2,7 @@
 
 - `index`: `Index`, a searchable folder: create, update, search.
 - `query`: `Query` and `Hit`: what is searched for, and what is found.
+- `explain`: the tags of a hit, with probabilities.
 - `embed`: embed audio files window by window.
 - `store`: the SQLite file with tracks, windows and embeddings.
 - `fingerprint`: recognise an encoder by its embeddings.

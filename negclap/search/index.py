@@ -16,6 +16,7 @@ from negclap.models.encoder import Encoder
 from negclap.models.pretrained import BUILT_IN
 from negclap.progress import Progress, quiet
 from negclap.search.embed import Windowing, embed_files
+from negclap.search.explain import explain
 from negclap.search.fingerprint import are_equal, embed_sounds
 from negclap.search.query import Hit, Query
 from negclap.search.store import Stamp, Store
@@ -217,17 +218,19 @@ class Index:
         vector = query.vector(self.model, self.windowing)
         vectors = self._current_vectors()
         ranking = vectors.rank(vector, top, exact or not self._is_tuned(vectors))
-        rows = zip(*(column.tolist() for column in ranking), strict=True)
-        hits = (self._hit(*row) for row in rows)
+        texts = [*([text] if text else []), *without]
+        tags = explain(texts, ranking.windows, self.model)
+        columns = (ranking.tracks.tolist(), ranking.scores.tolist(), ranking.starts.tolist(), tags)
+        hits = (self._hit(*row) for row in zip(*columns, strict=True))
         return [hit for hit in hits if hit is not None]
 
-    def _hit(self, track: int, score: float, start_s: float) -> Hit | None:
+    def _hit(self, track: int, score: float, start_s: float, tags: dict[str, float]) -> Hit | None:
         found = self.store.file_of(track)
         if found is None:  # another process has just removed it
             return None
         path, _, duration_s = found
         end_s = min(start_s + self.windowing.window_s, duration_s)
-        return Hit(track, path, score, start_s, end_s, duration_s)
+        return Hit(track, path, score, start_s, end_s, duration_s, tags)
 
     def _current_vectors(self) -> Vectors:
         generation = self.store.generation

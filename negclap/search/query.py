@@ -1,6 +1,6 @@
 """Queries as vectors, and search results."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -64,6 +64,8 @@ class Hit(NamedTuple):
         start_s: Start of that window in seconds.
         end_s: End of that window in seconds.
         duration_s: Duration of the track in seconds.
+        tags: How likely the window has the tags of the query, and up to four in all; empty if the
+            model has no calibrated tags.
     """
 
     track: int
@@ -72,6 +74,7 @@ class Hit(NamedTuple):
     start_s: float
     end_s: float
     duration_s: float
+    tags: Mapping[str, float] = {}
 
 
 def clock(seconds: float) -> str:

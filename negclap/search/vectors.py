@@ -35,11 +35,12 @@ Floats = NDArray[np.float32]
 
 
 class Ranking(NamedTuple):
-    """Tracks by descending score: their numbers, scores, and starts of the best window."""
+    """Tracks by descending score: their numbers, scores, starts and embeddings of best windows."""
 
     tracks: NDArray[np.int64]
     scores: Floats
     starts: Floats
+    windows: Floats
 
 
 class Vectors:
@@ -80,7 +81,7 @@ class Vectors:
             exact: Whether to score every window even if there is an approximate search.
         """
         if not len(self.windows):
-            return Ranking(self.tracks[:0], self.starts[:0], self.starts[:0])
+            return Ranking(self.tracks[:0], self.starts[:0], self.starts[:0], self.windows[:0])
         if exact or self._ivf is None or not self._ivf.nprobe:
             return self._rank_all(query, top)
         return self._rank_nearest(self._ivf, query, top)
@@ -113,7 +114,7 @@ class Vectors:
     def _ranking(self, rows: NDArray[np.int64], scores: Floats) -> Ranking:
         order = np.lexsort((rows, -scores))  # equal scores in the order of the index
         rows, scores = rows[order], scores[order]
-        return Ranking(self.tracks[rows], scores, self.starts[rows])
+        return Ranking(self.tracks[rows], scores, self.starts[rows], self.windows[rows])
 
 
 def _load_ivf(folder: Path) -> Any:

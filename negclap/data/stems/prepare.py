@@ -148,7 +148,8 @@ def split_songs(songs: Sequence[FoundSong], plan: StemsPlan) -> dict[str, str]:
     A source that has a training split but none for validation gives some of its training groups.
 
     Raises:
-        InputError: If a group of the plan is unknown.
+        InputError: If a group of the plan is unknown, or has no split although the plan gives
+            groups to each split.
     """
     groups = {song.group for song in songs}
     given = {name: split for split, names in plan.groups.items() for name in names}
@@ -160,9 +161,13 @@ def split_songs(songs: Sequence[FoundSong], plan: StemsPlan) -> dict[str, str]:
         shares = {name: shares.get(name, 0.0) for name in ("train", "validation")}
         songs = [FoundSong(s.song_id, s.group, (), s.split.replace("train", "")) for s in songs]
     order = sorted(groups - given.keys(), key=lambda name: derive_seed(plan.seed, name))
+    drawn = dict(given)
+    if not shares:  # each split has groups of the plan
+        if order:
+            raise InputError(f"groups: {min(order)!r} has no split")
+        return {song.song_id: song.split or drawn[song.group] for song in songs}
     smaller = sorted(shares, key=lambda name: shares[name])
     per_share = len(order) / sum(shares.values())
-    drawn = dict(given)
     for split in smaller[:-1]:  # at least one group; the largest split has the rest
         size = max(1, round(shares[split] * per_share)) if shares[split] else 0
         drawn |= dict.fromkeys(order[:size], split)

@@ -214,6 +214,14 @@ def test_sources_without_validation_give_training_groups(tmp_path):
     assert {*kinds} == {"train", "validation"}
 
 
+def test_every_split_can_have_groups_of_the_plan(tmp_path):
+    songs = [found(name, name) for name in "abc"]
+    plan = plan_of(tmp_path, groups={"train": ("a",), "validation": ("b",), "test": ("c",)})
+    assert split_songs(songs, plan) == {"a": "train", "b": "validation", "c": "test"}
+    with pytest.raises(InputError, match="groups: 'd' has no split"):
+        split_songs([*songs, found("d", "d")], plan)
+
+
 def test_groups_to_test_on_must_exist(tmp_path):
     with pytest.raises(InputError, match="groups: 'z' is no group of a"):
         split_songs([found("a", "a")], plan_of(tmp_path, groups={"test": ("z",)}))
