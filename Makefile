@@ -15,7 +15,7 @@ SOUNDFONT_SET := --clips 2000 --train_clips 16
 OTHER_SET = data/soundfont/$(notdir $(basename $(SOUNDFONT)))
 DEMO := baseline combined negclap
 TRIALS ?= 20
-BOX_GROUPS := {test: ["ichbinsoftware, test", "rendered, test"], validation: ["rendered, validation"]}
+BUILT_IN_GROUPS := {test: ["ichbinsoftware, test", "rendered, test", "sampled, test"], validation: ["ichbinsoftware, validation", "rendered, validation", "sampled, validation"]}
 SWEEP := configs/sweeps/loss_weights.yaml
 RUN ?= runs/$(DATA)/$(METHOD)-$(SEED)
 ARGS ?=
@@ -133,16 +133,16 @@ search: $(READY)  ## Index a folder of music with the built-in model, and open t
 	$(BIN)/negclap index "$(MUSIC)" --out runs/music.index
 	$(BIN)/negclap app runs/music.index
 
-.PHONY: box
-box: $(READY)  ## Make the built-in model from the stems of experiments/box/README.md: STEMS=folder
-	@test -d "$(STEMS)" || { echo "make box needs STEMS=FOLDER (experiments/box/README.md)"; exit 2; }
-	$(BIN)/python experiments/box/ledger.py "$(STEMS)"
-	$(BIN)/negclap prepare stems --audio "$(STEMS)" --out data/box --mapping experiments/box/names.yaml \
-		--groups '$(BOX_GROUPS)' --validation_mixes 256 --test_mixes 512
-	rm -rf runs/box
-	$(BIN)/python experiments/box/train.py data/box runs/box/untaught
-	$(BIN)/negclap teach --model runs/box/untaught --out runs/box/taught "data.held_out=[]"
-	$(BIN)/python experiments/box/finish.py runs/box/taught data/box
+.PHONY: built-in
+built-in: $(READY)  ## Make the built-in model from the stems of experiments/built_in/README.md: STEMS=folder
+	@test -d "$(STEMS)" || { echo "make built-in needs STEMS=FOLDER (experiments/built_in/README.md)"; exit 2; }
+	$(BIN)/python experiments/built_in/ledger.py "$(STEMS)"
+	$(BIN)/negclap prepare stems --audio "$(STEMS)" --out data/built-in --mapping experiments/built_in/names.yaml \
+		--groups '$(BUILT_IN_GROUPS)' --validation_mixes 256 --test_mixes 512
+	rm -rf runs/built-in
+	$(BIN)/python experiments/built_in/train.py data/built-in runs/built-in/untaught
+	$(BIN)/negclap teach --model runs/built-in/untaught --out runs/built-in/taught "data.held_out=[]"
+	$(BIN)/python experiments/built_in/finish.py runs/built-in/taught data/built-in
 
 .PHONY: app
 app: $(READY)  ## Open the search page: INDEX=music.index

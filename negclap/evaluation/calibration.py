@@ -9,7 +9,6 @@ from scipy.optimize import minimize
 from negclap.data.manifest import Track
 from negclap.models.encoder import Curves
 
-_RIDGE = 1e-3
 _LEAST = 10
 """Clips that have a tag, and that lack it, without which it has no curve."""
 
@@ -53,7 +52,7 @@ def fit_curve(cosines: NDArray[np.float32], present: NDArray[np.bool_]) -> tuple
     def loss(curve: NDArray[np.float64]) -> float:
         logit = curve[0] * normal + curve[1]
         cross_entropy = weight * (np.logaddexp(0, logit) - target * logit)
-        return float(cross_entropy.sum() + _RIDGE * curve[0] ** 2)
+        return float(cross_entropy.sum())
 
     slope, intercept = minimize(loss, np.zeros(2)).x / np.array([scale, 1.0])
     return float(slope), float(intercept - slope * center)

@@ -1,8 +1,8 @@
 """Write the taught model as the one that comes with negclap, in the small form.
 
-    python experiments/box/finish.py runs/box/taught data/box
+    python experiments/built_in/finish.py runs/built-in/taught data/built-in
 
-Its threshold is chosen on the validation mixes.
+Its threshold, and the curves of its tags, are fitted on the validation mixes.
 """
 
 import argparse
@@ -13,12 +13,14 @@ import torch
 from train import DESCRIPTION, EXCERPT_S
 
 from negclap.evaluation.benchmark import BenchmarkData, text_embedder
+from negclap.evaluation.calibration import calibrate
 from negclap.evaluation.suite import Suite
 from negclap.models.checkpoint import TrainedModel
 from negclap.models.exported import read_exported, write_small
 from negclap.models.output import replacing_folder
 from negclap.models.pretrained import BUILT_IN_FOLDER
 from negclap.progress import progress
+from negclap.text.vocabulary import Vocabulary
 
 CARD = Path(__file__).with_name("card.md")
 
@@ -43,7 +45,10 @@ def main() -> None:
             )
             .values
         )
-    description = replace(DESCRIPTION, threshold=values["threshold"])
+    vocabulary = Vocabulary.load(options.data / "vocabulary.json")
+    cosines = (split.audio @ embed(vocabulary.names).T).numpy()
+    curves = calibrate(cosines, vocabulary.names, split.exam.tracks)
+    description = replace(DESCRIPTION, threshold=values["threshold"], curves=curves)
     with replacing_folder(options.out) as folder:
         write_small(TrainedModel(trained.model, description, {}), folder)
         (folder / "README.md").write_text(CARD.read_text(encoding="utf-8"), encoding="utf-8")

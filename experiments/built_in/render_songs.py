@@ -1,7 +1,7 @@
 """Render songs of our own as stems: guitars, basses, drums and more.
 
-    python experiments/box/render_songs.py OUT --soundfont A.sf2 B.sf2 --songs 150
-    python experiments/box/render_songs.py OUT --soundfont A.sf2 B.sf2 --songs 150 --sfz FOLDER
+    python experiments/built_in/render_songs.py OUT --soundfont A.sf2 B.sf2 --songs 150
+    python experiments/built_in/render_songs.py OUT --soundfont A.sf2 B.sf2 --songs 150 --sfz FOLDER
 
 SoundFonts play all parts; with ``--sfz``, sampled instruments play most guitars and basses,
 and the first 20 songs by other ones than the rest, so that they can be a test.

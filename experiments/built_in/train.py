@@ -1,6 +1,6 @@
-"""Train the model in the box, but for its negation: a joint space for musicnn and MiniLM.
+"""Train the built-in model, but for its negation: a joint space for musicnn and MiniLM.
 
-    python experiments/box/train.py data/box runs/box/untaught
+    python experiments/built_in/train.py data/built-in runs/built-in/untaught
 
 Both encoders are frozen, only the projections are trained. So what musicnn makes of a pool of mixes
 is computed once. `negclap teach` does the rest.
@@ -8,6 +8,7 @@ is computed once. `negclap teach` does the rest.
 
 import argparse
 import json
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, replace
 from functools import partial
@@ -16,7 +17,8 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from pseudo_labels import pseudo_labels
+from torch import Tensor, nn
 
 from negclap.data.batch import ClipTexts
 from negclap.data.dataset import Excerpts
@@ -34,8 +36,10 @@ from negclap.models.output import replacing_folder
 from negclap.models.text_encoders import TextEncoder
 from negclap.progress import progress
 from negclap.rng import derive_seed, stream
+from negclap.text.rewrite import NEUTRAL
 from negclap.text.vocabulary import Vocabulary
 from negclap.training.optimizer import parameter_groups, warmup_cosine
+from negclap.training.teacher import Target
 
 MIXING = Mixing(most_parts=6)
 POOL_S = 6.0
@@ -46,13 +50,21 @@ EPOCHS = 15
 BATCH = 128
 RATE = 1e-3
 WEIGHT_DECAY = 0.05
-NOISE = 0.5
+CAPTIONS = 5
+"""Captions of each mix; epochs take turns."""
+NOISE = 1.0
 """Standard deviation of the noise on the normalised outputs of musicnn in training."""
+FORMS = ("{}", "a song with {}", "music with {}", "{} music")
+PSEUDO_WEIGHT = 0.3
+"""Of tags that musicnn's taggers tell, relative to those of stems."""
+DENIED_OF_PRESENT, DENIED_OF_ABSENT, DENIAL_WEIGHT = -0.25, 0.1, 20.0
+"""Cosines of denials with clips that have and that lack the tag; weight of their squared error."""
 DESCRIPTION = Description(
     {"class_path": "negclap.models.musicnn.MusicnnEncoder", "init_args": {}},
     {"class_path": "negclap.models.text_encoders.TextEncoder", "init_args": {"name": "minilm"}},
     DIM,
     EXCERPT_S,
+    "mlp",
 )
 
 
@@ -108,25 +120,116 @@ class Captions:
         return torch.stack([self.known[text] for text in texts])
 
 
+class Labels:
+    """Which tags the tracks of a pool have (1), lack (-1), or may have (0).
+
+    Attributes:
+        tags: The tags that some track has, and some track lacks: those of stems, then others.
+        of_stems: Number of the former.
+        signs: ``(tracks, tags)``
+        weights: ``(tracks, tags)``; of each tag, tracks that have it and those that lack it weigh
+            the same.
+        counts: ``(tracks, 1)``, the number of tags that a track has.
+
+    Args:
+        tracks: The tracks.
+        vocabulary: The tags of their stems.
+        pseudo: Signs ``(tracks,)`` of other tags, which weigh less.
+    """
+
+    def __init__(
+        self, tracks: list[Track], vocabulary: Vocabulary, pseudo: dict[str, Tensor]
+    ) -> None:
+        rows = [
+            [(tag in track.tags) - float(tag in (track.absent_tags or ())) for track in tracks]
+            for tag in vocabulary.names
+        ]
+        signs = torch.tensor(rows).T
+        known = (signs > 0).any(dim=0) & (signs < 0).any(dim=0)
+        self.tags = [tag for tag, one in zip(vocabulary.names, known.tolist(), strict=True) if one]
+        self.of_stems = len(self.tags)
+        self.tags += pseudo
+        self.signs = torch.cat([signs[:, known], *(one[:, None] for one in pseudo.values())], dim=1)
+        share = (self.signs > 0).float().mean(dim=0), (self.signs < 0).float().mean(dim=0)
+        self.weights = (self.signs > 0) / share[0] + (self.signs < 0) / share[1]
+        self.weights[:, self.of_stems :] *= PSEUDO_WEIGHT
+        self.counts = (signs > 0).float().sum(dim=1, keepdim=True)
+
+
+class TagTerm(nn.Module):
+    """The part of the loss that compares clips: which of them have a tag, and which lack it.
+
+    Captions alone teach which tags a clip has. A search asks which clips have a tag, so cosines
+    must be comparable between clips, also for denials, and must not depend on how many parts a
+    clip has: "no drums" is no "few sounds".
+
+    Args:
+        labels: Of the pool.
+        embed: Embeds texts with the untrained part of the text encoder, ``(n, width)``.
+    """
+
+    def __init__(self, labels: Labels, embed: Callable[[list[str]], Tensor]) -> None:
+        super().__init__()
+        self.labels = labels
+        self.names = [embed([form.format(tag) for tag in labels.tags]) for form in FORMS]
+        self.neutral = embed([NEUTRAL])
+        self.scale = nn.Parameter(torch.tensor(2.5))  # logarithmic
+        self.bias = nn.Parameter(torch.zeros(()))
+        self.target = Target()
+
+    def forward(self, model: NegClap, audio: Tensor, rows: Tensor, epoch: int) -> Tensor:
+        """Return the loss of ``audio``, ``(batch, dim)``, the ``rows`` of the pool."""
+        signs, weights = self.labels.signs[rows], self.labels.weights[rows]
+        names = [F.normalize(model.text_projection(one), dim=1) for one in self.names]
+        neutral = F.normalize(model.text_projection(self.neutral), dim=1)
+        # Which tags: one threshold for all of them.
+        logits = self.scale.exp() * audio @ names[epoch % len(FORMS)].T + self.bias
+        errors = F.binary_cross_entropy_with_logits(logits, (signs > 0).float(), reduction="none")
+        # What denials will be after teaching: "music", moved away from the tag.
+        tag = F.normalize(torch.stack(names).mean(dim=0), dim=1)
+        denied = self.target(neutral.expand_as(tag), tag, torch.ones(len(tag)))
+        scores = audio @ denied.T
+        squares = (scores - torch.where(signs > 0, DENIED_OF_PRESENT, DENIED_OF_ABSENT)).square()
+        loss = (weights * (errors + DENIAL_WEIGHT * squares)).mean() / 2
+        stems = slice(self.labels.of_stems)
+        counts = self.labels.counts[rows]
+        return loss + self._dependence(scores[:, stems], signs[:, stems] < 0, counts)
+
+    def _dependence(self, scores: Tensor, absent: Tensor, counts: Tensor) -> Tensor:
+        """Return the squared correlation of denials with counts, over clips that lack the tag."""
+        centred = [
+            (x - (x * absent).sum(0) / absent.sum(0).clamp(min=1)) * absent
+            for x in (scores, counts)
+        ]
+        variances = [x.square().sum(dim=0) for x in centred]
+        product = (centred[0] * centred[1]).sum(dim=0)
+        correlation = product * torch.rsqrt(variances[0] * variances[1] + 1e-9)
+        return correlation.square().mean()
+
+
 def train(tracks: list[Track], outputs: Tensor, vocabulary: Vocabulary) -> NegClap:
-    """Train the projections with the contrastive loss; each epoch has other captions."""
+    """Train the projections, with captions that differ between epochs and with tags."""
     torch.manual_seed(0)
     model = DESCRIPTION.build(load_weights=True)
     encoder = model.audio_encoder
     encoder.fit_statistics(outputs)
     normal = (outputs - encoder.mean) / encoder.scale
     captions = Captions(model.text_encoder)
-    optimizer = torch.optim.AdamW(parameter_groups(model, {}, RATE, WEIGHT_DECAY))
+    term = TagTerm(Labels(tracks, vocabulary, pseudo_labels(outputs)), captions)
+    groups = parameter_groups(model, {}, RATE, WEIGHT_DECAY)
+    groups.append({"params": [*term.parameters()], "lr": 10 * RATE, "weight_decay": 0.0})
+    optimizer = torch.optim.AdamW(groups)
     batches = len(tracks) // BATCH
     schedule = warmup_cosine(optimizer, EPOCHS * batches, 0.1)
     for epoch in progress("training", EPOCHS, range(EPOCHS)):
         for rows in torch.randperm(len(tracks))[: batches * BATCH].split(BATCH):
-            texts = [caption(tracks[row], vocabulary, epoch) for row in rows.tolist()]
+            texts = [caption(tracks[row], vocabulary, epoch % CAPTIONS) for row in rows.tolist()]
             noisy = normal[rows] + NOISE * torch.randn(BATCH, normal.shape[1])
             audio = F.normalize(model.audio_projection(noisy), dim=1)
             text = F.normalize(model.text_projection(captions(texts)), dim=1)
             keys = torch.tensor([derive_seed(text) for text in texts])
             loss = dense(Pairs(audio, text, audio, text, keys, keys), model.scale)
+            loss = loss + term(model, audio, rows, epoch)
             optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

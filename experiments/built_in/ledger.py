@@ -1,6 +1,6 @@
-"""List everything that the built-in model is trained on: source, artist, title, licence, hash.
+"""List everything that `make built-in` reads: source, artist, title, licence, hash.
 
-    python experiments/box/ledger.py STEMS      # the folder that negclap prepare stems read
+    python experiments/built_in/ledger.py STEMS      # the folder that negclap prepare stems read
 
 Writes ledger.json. Material of OFF_LIMITS is refused: songs of test sets, also inside other sets.
 """
