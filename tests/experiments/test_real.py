@@ -4,12 +4,23 @@ import json
 import sys
 
 import controls
+import methods
 import mir1k
 import numpy as np
 import pytest
+import sentences
 import soundfile as sf
+import stored_features
+import torch
+import train
 
+from negclap.audio import read_excerpt
 from negclap.cli import main as cli
+from negclap.data.tracks import read_manifest
+from negclap.models.musicnn import MusicnnEncoder
+from negclap.rng import stream
+from negclap.text.detect import find_negations
+from negclap.text.vocabulary import music_vocabulary
 from tests.data.stems import sets
 
 
@@ -25,6 +36,49 @@ def test_controls_of_mixes(tmp_path, monkeypatch, capsys):
     assert {"audio_ceiling", "true_absence", "paired/exchanged"} <= {*found["probe"]}
     assert -1 <= found["built-in"]["no X against parts"] <= 1
     assert "no X against parts" in capsys.readouterr().out
+
+
+def test_methods_on_stored_outputs(tmp_path, monkeypatch, capsys):
+    sets.folder(tmp_path / "set")
+    data, pool, out = tmp_path / "data", tmp_path / "pool.npz", tmp_path / "out"
+    sizes = ["--validation_mixes=16", "--test_mixes=24", "--excerpt_s=3", "--groups={test: [d]}"]
+    assert not cli(["prepare", "stems", f"--audio={tmp_path / 'set'}", f"--out={data}", *sizes])
+    monkeypatch.setattr(train, "POOL_S", 3.0)
+    monkeypatch.setattr(methods, "EXCERPT_S", 3.0)
+    train.read_pool(data, pool, 32, 1)
+    small = ["--trainer.max_epochs=1", "--trainer.check_val_every_n_epoch=1",
+             "--data.batch_size=8", "--trainer.enable_progress_bar=false"]  # fmt: skip
+    arguments = ["methods.py", str(data), str(pool), f"--out={out}", "--captions=sentences"]
+    monkeypatch.setattr(sys, "argv", [*arguments, "--seeds=1", "--only=combined", *small])
+    methods.main()
+    results = json.loads((out / "sentences" / "combined-0" / "results.json").read_text())
+    assert {"true_absence", "audio_ceiling", "paired/exchanged"} <= {*results}
+    assert (out / "sentences" / "report" / "table.md").is_file()
+    tracks = read_manifest(out / "sentences" / "set" / "manifest.jsonl")
+    texts = [caption.text for track in tracks for caption in track.captions]
+    assert all(text.count(".") >= 2 for text in texts)
+    # What the encoder passes on is what musicnn returns for the mix.
+    (track, *_) = tracks.split("test")
+    stored = np.load(out / "sentences" / "set" / track.audio)
+    waveform = read_excerpt(data / "mixes" / f"{track.track_id}.wav", 0.0, 3.0, 16_000)
+    encoder = MusicnnEncoder().eval()
+    encoder.fit_statistics(torch.from_numpy(np.load(pool)["outputs"]))
+    with torch.inference_mode():
+        expected = encoder(torch.from_numpy(waveform)[None])[0].numpy()
+    passed = stored_features.StoredFeatures().eval()(torch.from_numpy(stored)[None])[0].numpy()
+    np.testing.assert_allclose(passed, expected.clip(-32, 32), atol=1e-4)
+
+
+def test_sentences_mention_their_tags_and_no_others():
+    tags = ("drums", "acoustic guitar", "vocals", "piano", "violin")
+    vocabulary = music_vocabulary()
+    for seed in range(50):
+        text = sentences.sentences(tags, stream(seed))
+        assert 2 <= text.count(".") <= 5
+        found = {mention.tag for mention in vocabulary.find(text)} & {*tags}
+        assert 1 <= len(found) <= 4
+        assert not find_negations(text)
+    assert sentences.sentences((), stream(0)).count(".") in (1, 2)
 
 
 def test_singing_against_its_absence(tmp_path, monkeypatch):
