@@ -52,7 +52,7 @@ RATE = 1e-3
 WEIGHT_DECAY = 0.05
 CAPTIONS = 5
 """Captions of each mix; epochs take turns."""
-NOISE = 1.0
+NOISE = 0.7
 """Standard deviation of the noise on the normalised outputs of musicnn in training."""
 FORMS = ("{}", "a song with {}", "music with {}", "{} music")
 PSEUDO_WEIGHT = 0.3

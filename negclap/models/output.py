@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from uuid import uuid4
 
 from negclap.errors import InputError
 
@@ -30,6 +31,7 @@ def replacing_folder(out: Path) -> Iterator[Path]:
         folder = Path(temporary) / "new"
         folder.mkdir()
         yield folder
+        _make_readable(folder)
         files = sorted(_files(folder) | {_FILE_LIST})
         (folder / _FILE_LIST).write_text("\n".join(files), encoding="utf-8")
         old = Path(temporary) / "old"
@@ -41,6 +43,17 @@ def replacing_folder(out: Path) -> Iterator[Path]:
             if old.exists():
                 old.rename(out)
             raise
+
+
+def _make_readable(folder: Path) -> None:
+    """Give all files the mode of a new file: safetensors writes some that only the owner reads."""
+    probe = folder / f".{uuid4().hex}"
+    probe.touch()
+    mode = probe.stat().st_mode
+    probe.unlink()
+    for path in folder.rglob("*"):
+        if path.is_file():
+            path.chmod(mode)
 
 
 def _files(folder: Path) -> set[str]:

@@ -5,9 +5,11 @@ resumed. Each trial trains in its own process and folder.
 """
 
 import json
+import os
+import re
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,16 +17,18 @@ from typing import Any, NamedTuple
 import optuna
 import yaml
 
-from negclap.errors import InputError
+from negclap.errors import InputError, reason
 from negclap.evaluation.plots import plot_pareto
 from negclap.evaluation.suite import understanding_score
 from negclap.storage import write_json
 
-Value = str | int | float | bool
+Value = str | int | float | bool | None
 
 RETRIEVAL = "recall@10/original"
 """The metric of plain retrieval that trials are compared by, besides understanding."""
 _MAX_FAILURES = 3
+_DRAWN = re.compile(r"\$\{(?:env|interpreter|program|args\w*)\}")
+_ENVIRONMENT = re.compile(r"\$\{envvar:(\w+)\}")
 
 
 @dataclass(frozen=True)
@@ -49,22 +53,31 @@ class Sweep:
         """
         try:
             data = yaml.safe_load(path.read_text(encoding="utf-8"))
-            command = [str(part) for part in data["command"]]
-            metric, goal = data["metric"]["name"], data["metric"]["goal"]
-            parameters = dict(data["parameters"])
         except FileNotFoundError:
             raise InputError(f"{path}: no such file") from None
-        except (yaml.YAMLError, KeyError, TypeError) as error:
-            raise InputError(f"{path}: not a sweep ({error!r})") from None
+        except yaml.YAMLError as error:
+            raise InputError(f"{path}: not YAML ({reason(error)})") from None
+        if not isinstance(data, dict):
+            raise InputError(f"{path}: not a sweep, got {type(data).__name__}, expected a mapping")
+        metric = _entry(path, data, "metric", dict, "{name: val/..., goal: maximize}")
+        goal = _entry(path, metric, "goal", str, "maximize or minimize", "metric.goal")
         if goal not in ("maximize", "minimize"):
             raise InputError(f"{path}: goal is {goal!r}, expected 'maximize' or 'minimize'")
-        start = command.index("fit") if "fit" in command else 0
-        fixed = [part for part in command[start:] if part != "${args}"]
-        sweep = cls(tuple(fixed), metric.removeprefix("val/"), goal == "maximize", parameters)
-        for name, spec in parameters.items():
-            if not isinstance(spec, dict):
-                raise InputError(f"{path}: parameter {name!r} is {spec!r}, expected a mapping")
-            sweep.draw(optuna.trial.FixedTrial({name: _any_value(path, name, spec)}), only=name)
+        name = _entry(path, metric, "name", str, "a key of validation.json", "metric.name")
+        if (method := data.get("method", "bayes")) not in ("bayes", "random"):
+            raise InputError(f"{path}: method is {method!r}, expected 'bayes' (drawn by Optuna)")
+        command = _entry(path, data, "command", list, "the arguments of negclap, as in [fit, ...]")
+        given = _entry(path, data, "parameters", dict, "how to draw each option")
+        parameters = dict(_flat(path, given))
+        sweep = cls(
+            _arguments(path, [str(part) for part in command]),
+            name.removeprefix("val/"),
+            goal == "maximize",
+            parameters,
+        )
+        for option, spec in parameters.items():
+            value = _any_value(path, option, spec)
+            sweep.draw(optuna.trial.FixedTrial({option: value}), only=option)
         return sweep
 
     def draw(self, trial: optuna.trial.BaseTrial, only: str | None = None) -> dict[str, Value]:
@@ -78,25 +91,87 @@ class Sweep:
     def arguments(self, values: Mapping[str, Value], run_dir: Path) -> list[str]:
         """Return the arguments of ``negclap`` for a trial; the W&B logger is left out."""
         fixed = [part for part in self.command if "configs/loggers/wandb" not in part]
-        drawn = [f"--{name}={value}" for name, value in values.items()]
+        drawn = [f"--{name}={_as_argument(value)}" for name, value in values.items()]
         return [*fixed, *drawn, f"--run_dir={run_dir}"]
+
+
+def _entry(
+    path: Path, data: Mapping[str, Any], key: str, kind: type, expected: str, place: str = ""
+) -> Any:
+    """Return an entry of the file that must be there."""
+    if not isinstance(value := data.get(key), kind):
+        got = f"is {value!r}" if key in data else "is missing"
+        raise InputError(f"{path}: {place or key} {got}, expected {expected}")
+    return value
+
+
+def _flat(path: Path, parameters: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield name and specification of each parameter; nested ones have dots in their names."""
+    for key, spec in parameters.items():
+        name = f"{above}{key}"
+        if not isinstance(spec, dict):
+            raise InputError(f"{path}: parameter {name!r} is {spec!r}, expected a mapping")
+        if isinstance(inner := spec.get("parameters"), dict):
+            yield from _flat(path, inner, f"{name}.")
+        else:
+            yield name, spec
+
+
+def _arguments(path: Path, command: Sequence[str]) -> tuple[str, ...]:
+    """Return the arguments of ``negclap`` in a command, without W&B's placeholders.
+
+    Those that W&B replaces by the drawn options, ``${args}`` and its variants, are left out, since
+    drawn options follow; ``${envvar:NAME}`` is that variable of the environment.
+    """
+    start = command.index("fit") if "fit" in command else 0
+    fixed = []
+    for part in command[start:]:
+        if match := _ENVIRONMENT.fullmatch(part):
+            if match[1] not in os.environ:
+                raise InputError(f"{path}: command has {part}, and {match[1]} is not set")
+            fixed.append(os.environ[match[1]])
+        elif not _DRAWN.fullmatch(part):
+            fixed.append(part)
+    return tuple(fixed)
+
+
+def _as_argument(value: object) -> str:
+    """Return a value as an option of ``negclap fit`` takes it: null and true, not None and True."""
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _any_value(path: Path, name: str, spec: Mapping[str, Any]) -> Value:
     """Return a value that the specification allows."""
+    if "probabilities" in spec:
+        raise InputError(f"{path}: parameter {name!r} has probabilities, which are not supported")
+    for key in ("min", "max"):
+        if isinstance(bound := spec.get(key), str):
+            hint = f"; write {float(bound)!r}" if _is_number(bound) else ""
+            raise InputError(
+                f"{path}: parameter {name!r}: {key} is the text {bound!r}, expected a number{hint}"
+            )
     allowed: list[Value] = [spec[key] for key in ("value", "min") if key in spec]
     allowed += spec.get("values", ())
+    allowed = [_choice(value) for value in allowed]
     if not allowed:
         raise InputError(f"{path}: parameter {name!r} has no value, values, or min and max")
     return allowed[0]
 
 
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
 def _draw(trial: optuna.trial.BaseTrial, name: str, spec: Mapping[str, Any]) -> Any:
     match spec:
         case {"value": value}:
-            return trial.suggest_categorical(name, [value])
+            return trial.suggest_categorical(name, [_choice(value)])
         case {"values": values}:
-            return trial.suggest_categorical(name, values)
+            return trial.suggest_categorical(name, [_choice(value) for value in values])
         case {"distribution": "log_uniform_values", "min": low, "max": high}:
             return trial.suggest_float(name, low, high, log=True)
         case {"distribution": "int_uniform", "min": low, "max": high}:
@@ -106,6 +181,12 @@ def _draw(trial: optuna.trial.BaseTrial, name: str, spec: Mapping[str, Any]) -> 
         case {"min": low, "max": high} if spec.get("distribution", "uniform") == "uniform":
             return trial.suggest_float(name, low, high)
     raise InputError(f"parameter {name!r}: cannot be drawn from {dict(spec)}")
+
+
+def _choice(value: Any) -> Value:
+    """Return a value that Optuna can store: a list or mapping becomes JSON."""
+    choice: Value = json.dumps(value) if isinstance(value, list | dict) else value
+    return choice
 
 
 class Trial(NamedTuple):

@@ -1,22 +1,23 @@
 """The model that comes with negclap."""
 
+import json
 import random
 import zlib
-from functools import partial
 from pathlib import Path
 
 import finish
 import numpy as np
 import pytest
 import soundfile as sf
-from render_songs import PLAYERS, draw_score, render_part
-from render_songs import RATE as RENDERED
+from render_songs import PLAYERS, draw_score, play_midi
 
 import negclap
 from negclap.audio import resample
+from negclap.cli import main
 from negclap.data.sources.chorales.render import SOUNDFONT
 from negclap.models.musicnn import WEIGHTS
 from negclap.models.pretrained import BUILT_IN, BUILT_IN_FOLDER, load
+from negclap.search import Index
 
 MOST_BYTES = 12e6  # in git and in a wheel, which compress
 RATE = 16_000
@@ -32,11 +33,14 @@ def clips(tmp_path_factory):
     """Drums, a piano, and both, rendered by a SoundFont that the model was not trained on."""
     rng = random.Random(0)
     score = draw_score(rng)
-    play = partial(render_part, score=score, soundfonts=(SOUNDFONT,), rng=rng)
-    drums, piano = (
-        resample(play(name, PLAYERS[name][0]), RENDERED, RATE)[: 10 * RATE]
-        for name in ("drums", "piano")
-    )
+
+    def play(name):
+        player = PLAYERS[name][0]
+        notes = player.play(score, rng)
+        sound, rate = play_midi(name == "drums", player, notes, score, (SOUNDFONT,), rng)
+        return resample(sound, rate, RATE)[: 10 * RATE]
+
+    drums, piano = play("drums"), play("piano")
     folder = tmp_path_factory.mktemp("clips")
     both = drums / np.abs(drums).max() + piano / np.abs(piano).max()
     paths = {}
@@ -74,6 +78,23 @@ def test_it_understands_negation(model, clips):
     assert prefers("piano without drums", piano, both)
     assert prefers("I don't want any drums", piano, drums)
     assert prefers("drums but no piano", drums, both)
+
+
+def test_hits_are_explained_by_calibrated_tags(model, clips, tmp_path, capsys):
+    index = Index.create(tmp_path / "index", clips["drums"].parent)
+    index.update()
+    hits = {Path(hit.path).stem: hit for hit in index.search("piano without drums")}
+    for name, hit in hits.items():
+        assert list(hit.tags)[:2] == ["piano", "drums"]
+        assert len(hit.tags) <= 4
+        assert (hit.tags["drums"] > 0.5) == (name != "piano")
+        assert (hit.tags["piano"] > 0.5) == (name != "drums")
+    assert not main(["search", str(tmp_path / "index"), "piano without drums", "--top=1"])
+    shown = capsys.readouterr().out
+    assert "drums: unlikely" in " ".join(shown.split())
+    assert not main(["search", str(tmp_path / "index"), "piano", "--not=drums", "--json"])
+    found = json.loads(capsys.readouterr().out)
+    assert list(found[0]["tags"])[:2] == ["piano", "drums"]
 
 
 def test_its_card_says_what_it_is_made_of():

@@ -263,6 +263,15 @@ def test_a_clap_model_is_exported(clap_folder, tmp_path, form):
     assert "Recipe" not in card
 
 
+@pytest.mark.parametrize("form", ["negclap", "clap"])
+def test_others_can_read_an_export(clap_folder, tmp_path, form):
+    assert main(["export", str(clap_folder), str(tmp_path / "out"), "--format", form]) == 0
+    plain = tmp_path / "plain"
+    plain.touch()
+    modes = {path.stat().st_mode for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    assert modes == {plain.stat().st_mode}
+
+
 def test_an_export_is_exported_again(tiny_run, tmp_path):
     first, second = (str(tmp_path / name) for name in ("first", "second"))
     assert main(["export", str(tiny_run), first]) == 0

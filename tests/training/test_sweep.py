@@ -111,7 +111,19 @@ def test_agent_run_logs_offline_into_its_own_folder(tiny_args, tmp_path):
         ({"parameters": {"a": {"distribution": "q_beta", "min": 0, "max": 1}}}, "cannot be drawn"),
         ({"parameters": {"a": 3}}, "parameter 'a' is 3"),
         ({"parameters": {"a": {"min": 1.0, "max": 0.0}}}, "parameter a: .*low <= high"),
-        ({"command": None}, "not a sweep"),
+        ({"command": None}, r"command is None, expected the arguments of negclap"),
+        ({"command": "negclap fit"}, "command is 'negclap fit', expected the arguments"),
+        ({"metric": {"name": "x"}}, "metric.goal is missing, expected maximize or minimize"),
+        ({"metric": None}, "metric is None, expected"),
+        ({"method": "grid"}, "method is 'grid', expected 'bayes'"),
+        ({"command": ["fit", "${envvar:NEGCLAP_NOT_SET}"]}, "and NEGCLAP_NOT_SET is not set"),
+        ({"parameters": {"a": {"values": [1, 2], "probabilities": [0.1, 0.9]}}}, "probabilities"),
+        (
+            {"parameters": {"a": {"distribution": "uniform", "min": "1e-4", "max": 0.1}}},
+            "parameter 'a': min is the text '1e-4', expected a number; write 0.0001",
+        ),
+        ({"parameters": {"a": {"min": 0, "max": "much"}}}, "max is the text 'much', expected a n"),
+        ({"parameters": {"a": {"parameters": {"b": 3}}}}, "parameter 'a.b' is 3"),
     ],
 )
 def test_invalid_sweep_is_an_error(tmp_path, change, message):
@@ -119,6 +131,38 @@ def test_invalid_sweep_is_an_error(tmp_path, change, message):
     path.write_text(yaml.safe_dump(yaml.safe_load(SWEEP.read_text()) | change))
     with pytest.raises(InputError, match=message):
         Sweep.read(path)
+
+
+@pytest.mark.parametrize("text", ["[]", "command: [fit", "3"])
+def test_a_file_that_is_no_sweep_is_reported_in_one_line(tmp_path, text):
+    path = tmp_path / "sweep.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=r"sweep\.yaml: not ") as error:
+        Sweep.read(path)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("args", ["args", "args_no_boolean_flags", "args_no_hyphens", "args_json"])
+def test_a_file_of_wandb_is_drawn_as_meant(tmp_path, monkeypatch, args):
+    monkeypatch.setenv("NEGCLAP_CONFIG", "configs/chorales.yaml")
+    command = ["${env}", "${interpreter}", "${program}", "fit", "-c", "${envvar:NEGCLAP_CONFIG}"]
+    parameters = {
+        "model.floor": {"values": [None]},
+        "data": {"parameters": {"cooccurrence": {"value": True}, "name": {"value": "x y"}}},
+        "model.widths": {"value": [8, 16]},
+    }
+    sweep = yaml.safe_load(SWEEP.read_text()) | {"parameters": parameters}
+    path = tmp_path / "sweep.yaml"
+    path.write_text(yaml.safe_dump(sweep | {"command": [*command, f"${{{args}}}"]}))
+    sweep = Sweep.read(path)
+    values = sweep.draw(optuna.create_study().ask())
+    *arguments, run_dir = sweep.arguments(values, tmp_path)
+    assert arguments[:3] == ["fit", "-c", "configs/chorales.yaml"]
+    assert {*arguments[3:]} == {
+        "--model.floor=null", "--data.cooccurrence=true", "--data.name=x y",
+        "--model.widths=[8, 16]",
+    }  # fmt: skip
+    assert run_dir == f"--run_dir={tmp_path}"
 
 
 def test_draws_stay_within_bounds():
