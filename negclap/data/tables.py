@@ -3,11 +3,14 @@
 A file that is missing, has another format, or lacks a needed column is an `InputError`.
 """
 
+import codecs
 import csv
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -40,8 +43,14 @@ class Row(NamedTuple):
     values: dict[str, Any]
 
 
-def read_csv(path: Path, needed: Sequence[str], delimiter: str = ",") -> Iterator[Row | Rejection]:
-    """Yield the rows of a table with a header, and rejections of those with a wrong field count."""
+def read_csv(
+    path: Path, needed: Sequence[str], delimiter: str | None = None
+) -> Iterator[Row | Rejection]:
+    """Yield the rows of a table with a header, and rejections of those with a wrong field count.
+
+    Fields are separated by commas, semicolons or tabs; the header tells which, unless it is given.
+    The text is UTF-8, or UTF-16 with a byte order mark.
+    """
     for place, header, fields in _csv_lines(path, needed, delimiter):
         if len(fields) == len(header):
             yield Row(place, dict(zip(header, fields, strict=True)))
@@ -58,21 +67,51 @@ def read_ragged_tsv(path: Path, needed: Sequence[str]) -> Iterator[tuple[Row, li
 
 
 def _csv_lines(
-    path: Path, needed: Sequence[str], delimiter: str
+    path: Path, needed: Sequence[str], delimiter: str | None
 ) -> Iterator[tuple[str, list[str], list[str]]]:
     csv.field_size_limit(_LONGEST_FIELD)
-    lines = csv.reader(_text_lines(path), _Tsv if delimiter == "\t" else csv.excel)
+    text = _text_lines(path)
+    first = next(text, "")
+    if delimiter is None:
+        delimiter = _delimiter(first, needed)
+    form = _Tsv if delimiter == "\t" else csv.excel
+    # Strict: a quote that is not closed is an error, and does not swallow the rows behind it.
+    lines = csv.reader(chain([first], text), form, delimiter=delimiter, strict=True)
+    before = 0
     try:
         header = next(lines, [])
         _check_columns(path, header, needed)
+        before = lines.line_num
         for fields in lines:
             if fields:
                 yield f"{path}:{lines.line_num}", header, fields
+            before = lines.line_num
     except csv.Error as error:
-        raise InputError(f"{path}:{lines.line_num}: not CSV ({error})") from None
+        raise InputError(
+            f"{path}:{before + 1}: a quoted field does not end as it should, up to line "
+            f"{lines.line_num}; is a quote missing? ({error})"
+        ) from None
+
+
+def _delimiter(header: str, needed: Sequence[str]) -> str:
+    """Return the delimiter that gives the header the columns it needs, a comma if none does."""
+    for delimiter in (",", ";", "\t"):
+        names = next(csv.reader([header], delimiter=delimiter), [])
+        if len(names) > 1 and {*needed} <= {*names}:
+            return delimiter
+    return ","
 
 
 def _text_lines(path: Path) -> Iterator[str]:
+    with _opened(path) as file:
+        mark = file.read(2)
+    if mark in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        try:
+            with path.open(encoding="utf-16", newline="") as lines:
+                yield from lines
+        except UnicodeError as error:
+            raise InputError(f"{path}: not UTF-16 ({error})") from None
+        return
     for number, line in enumerate(_lines(path), start=1):
         try:
             yield line.decode("utf-8-sig" if number == 1 else "utf-8")
@@ -88,9 +127,15 @@ def read_lines(path: Path) -> list[str]:
 
 
 def _lines(path: Path) -> Iterator[bytes]:
+    with _opened(path) as lines:
+        yield from lines
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[IO[bytes]]:
     try:
-        with path.open("rb") as lines:
-            yield from lines
+        with path.open("rb") as file:
+            yield file
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from None
 

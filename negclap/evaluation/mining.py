@@ -1,6 +1,5 @@
 """Find negations in human-written captions, and test the detector and text encoders on them."""
 
-import csv
 import json
 import re
 from collections import Counter
@@ -12,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from negclap.data.tables import Rejection, read_csv
 from negclap.data.tracks import read_manifest
 from negclap.errors import InputError
 from negclap.text.detect import Kind, Negation, find_negations
@@ -39,7 +39,7 @@ def read_captions(path: Path, column: str, id_column: str) -> dict[str, str]:
     """Read captions by id from the columns of a CSV, or a manifest (ids ``track_id/number``).
 
     Raises:
-        InputError: If the file or a column is missing, or an id is not unique.
+        InputError: If the file or a column is missing, a row is malformed, or an id is not unique.
     """
     if path.suffix == ".jsonl":
         return {
@@ -48,24 +48,13 @@ def read_captions(path: Path, column: str, id_column: str) -> dict[str, str]:
             for index, caption in enumerate(track.captions)
         }
     captions: dict[str, str] = {}
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:  # Excel writes a BOM
-            reader = csv.DictReader(file)
-            columns = list(reader.fieldnames or ())
-            for name in (column, id_column):
-                if name not in columns:
-                    raise InputError(f"{path}: no column {name!r}, the columns are {columns}")
-            for row in reader:
-                place, key = f"{path}:{reader.line_num}", row[id_column]
-                if key in captions:
-                    raise InputError(f"{place}: id {key!r} is not unique")
-                if row[column] is None:
-                    raise InputError(f"{place}: no value in column {column!r}")
-                captions[key] = row[column]
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 ({error.reason} at byte {error.start})") from None
+    for row in read_csv(path, (column, id_column)):
+        if isinstance(row, Rejection):
+            raise InputError(f"{row.place}: {row.reason} ({row.detail})")
+        key = row.values[id_column]
+        if key in captions:
+            raise InputError(f"{row.place}: id {key!r} is not unique")
+        captions[key] = row.values[column]
     return captions
 
 

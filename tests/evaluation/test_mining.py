@@ -105,7 +105,7 @@ def test_captions_of_a_manifest_are_read(chorales):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("id,text\n1,x\n", "no column 'caption'"),
+        ("id,text\n1,x\n", r"missing columns \[.caption."),
         ("ytid,caption\n1,x\n1,y\n", "captions.csv:3: id '1' is not unique"),
     ],
 )

@@ -1,7 +1,8 @@
 """A folder of music with captions from a table, or with metadata from the files."""
 
 import os
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -26,7 +27,7 @@ class Folder:
     """A folder of audio files at any depth (wav, flac, mp3, ogg, opus, aiff, npy).
 
     Input: the folder as --audio, and optionally a table of captions as --captions. The table is
-    CSV with the columns `file` (relative to the folder) and `caption`, and optionally `tags`
+    CSV or TSV with the columns `file` (relative to the folder) and `caption`, and optionally `tags`
     (separated by ; or ,) and `split`; or JSON Lines with the same names, where `captions` and
     `tags` may be lists. Without a table, the tags are the genre from the files' metadata (ID3,
     Vorbis comments) and librosa's tempo estimate (slow below 80 BPM, fast above 120 BPM), captions
@@ -34,7 +35,7 @@ class Folder:
     table are drawn by folder, so that albums stay together.
 
     Args:
-        captions: CSV or JSON Lines file with captions; by default the files' metadata is used.
+        captions: CSV, TSV or JSON Lines file with captions; by default the files' metadata is used.
     """
 
     captions: Path | None = None
@@ -50,12 +51,14 @@ class Folder:
         if self.captions is None:
             yield from (_from_metadata(root, file) for file in walk_audio(root))
             return
+        files = list(walk_audio(root))
+        names = {_plain(file): file for file in files} | {file: file for file in files}
         listed: set[str] = set()
         for row in _read_table(self.captions):
-            entry = row if isinstance(row, Rejection) else _from_row(row)
+            entry = row if isinstance(row, Rejection) else _from_row(row, names)
             listed.add(entry.track_id)
             yield entry
-        for file in walk_audio(root):
+        for file in files:
             if file not in listed:
                 yield Rejection(str(root / file), file, "not in the table")
 
@@ -73,12 +76,18 @@ def _fail(error: OSError) -> None:
     raise InputError(f"{error.filename}: {error.strerror}")
 
 
+def _plain(name: str) -> str:
+    """Return a file name as it is compared: slashes, and one of Unicode's forms of an umlaut."""
+    return unicodedata.normalize("NFC", os.path.normpath(name.replace("\\", "/")))
+
+
 def _read_table(path: Path) -> Iterator[Row | Rejection]:
-    first, *more = find_files(path, [".csv", ".jsonl"])
+    first, *more = find_files(path, [".csv", ".tsv", ".jsonl"])
     if more:
         raise InputError(f"{path}: found {len(more) + 1} tables, expected one")
-    csv = first.suffix == ".csv"
-    return read_csv(first, ["file", "caption"]) if csv else read_json_lines(first)
+    if first.suffix == ".jsonl":
+        return read_json_lines(first)
+    return read_csv(first, ["file", "caption"], "\t" if first.suffix == ".tsv" else None)
 
 
 def _names(value: Any) -> tuple[str, ...]:
@@ -87,12 +96,14 @@ def _names(value: Any) -> tuple[str, ...]:
     return tuple(str(part) for part in value) if isinstance(value, list) else ()
 
 
-def _from_row(row: Row) -> Entry | Rejection:
+def _from_row(row: Row, names: Mapping[str, str]) -> Entry | Rejection:
+    """Return an entry; its file is the one of ``names`` that is written the same, or as it is."""
     values = row.values
     named = values.get("file")
     if not isinstance(named, str) or not named.strip():
         return Rejection(row.place, "", "malformed row", "no file")
     file = os.path.normpath(named)
+    file = names.get(file) or names.get(_plain(named), file)
     texts = values.get("captions", [values.get("caption")])
     if not isinstance(texts, list):
         return Rejection(row.place, file, "malformed row", "captions is not a list")

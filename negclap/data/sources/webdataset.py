@@ -2,7 +2,7 @@
 
 import io
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any, ClassVar
@@ -69,17 +69,17 @@ class WebDataset:
 
 
 def _samples(root: str, shard: str) -> Iterator[Entry | Rejection]:
-    samples: dict[str, _Sample] = {}
     location = join(root, shard)
     failure = ""
+    files: list[tuple[tarfile.TarInfo, bytes]] = []
     try:
-        for info, text in _scan(location):
-            folder, _, file = info.name.rpartition("/")
-            stem = file.partition(".")[0]
-            key = f"{folder}/{stem}" if folder else stem
-            _add(samples.setdefault(key, _Sample()), shard, info, text)
+        files += _scan(location)
     except (StorageError, tarfile.TarError, OSError, EOFError) as error:
         failure = f"{type(error).__name__}: {error}"
+    samples: dict[str, _Sample] = {}
+    keys = {_key(info.name) for info, _ in files if _extension(info.name) in _AUDIO}
+    for info, text in files:
+        _add(samples.setdefault(_key(info.name, keys), _Sample()), shard, info, text)
     split = next((_SPLITS[p] for p in PurePosixPath(shard).parts if p in _SPLITS), "")
     for key, sample in samples.items():
         place, track_id = f"{location}:{key}", f"{shard.removesuffix('.tar')}/{key}"
@@ -92,9 +92,28 @@ def _samples(root: str, shard: str) -> Iterator[Entry | Rejection]:
         yield Rejection(location, "", "broken shard", f"{failure}; {len(samples)} samples before")
 
 
+def _key(name: str, audio: Collection[str] = ()) -> str:
+    """Return what the files of a sample share: the name without its extension.
+
+    Names may have dots ("01. Rain.flac"), and extensions may, too ("a.meta.json"): then the key is
+    the longest one that belongs to an ``audio`` file.
+    """
+    folder, _, file = name.rpartition("/")
+    parts = file.split(".")
+    shorter = [".".join(parts[:n]) for n in range(max(1, len(parts) - 1), 0, -1)]
+    possible = [f"{folder}/{stem}" if folder else stem for stem in shorter]
+    return next((key for key in possible if key in audio), possible[0])
+
+
+def _extension(name: str) -> str:
+    return name.rpartition("/")[2].partition(".")[2].lower().rpartition(".")[2]
+
+
 def _add(sample: _Sample, shard: str, info: tarfile.TarInfo, data: bytes) -> None:
-    extension = info.name.rpartition("/")[2].partition(".")[2].lower().rpartition(".")[2]
+    extension = _extension(info.name)
     if extension in _AUDIO:
+        if sample.audio:
+            sample.broken = f"{info.name} is another audio file of the same key"
         window = Window(shard, info.offset_data, info.size, extension)
         sample.audio.append(Candidate(str(window)))
     elif extension == "txt":
