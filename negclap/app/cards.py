@@ -9,6 +9,19 @@ from negclap.search import Hit
 from negclap.search.explain import in_words
 from negclap.search.query import clock
 
+MEDIA_TYPES = {
+    ".wav": "audio/wav",
+    ".flac": "audio/flac",
+    ".mp3": "audio/mpeg",
+    ".ogg": "audio/ogg",
+    ".oga": "audio/ogg",
+    ".opus": "audio/ogg",
+    ".m4a": "audio/mp4",
+    ".aif": "audio/aiff",
+    ".aiff": "audio/aiff",
+}
+"""Types of the files that have a player; machines without a MIME table do not know all of them."""
+_NOT_PLAYED = {".aif", ".aiff"}  # by most browsers
 HINT = "Describe the music you want to hear, for example “calm piano without drums”."
 EMPTY = (
     "This index has no tracks. Add music to its folder, then run negclap index FOLDER --out INDEX "
@@ -53,6 +66,9 @@ def _card(rank: int, hit: Hit, movement: str, place: int) -> str:
     name, folder = escape(path.stem), escape(str(path.parent) if path.parent.name else "")
     width = 100 * min(max(hit.score, 0.0), 1.0)
     source = f"audio/{place}/{hit.track}#t={hit.start_s:g},{hit.end_s:g}"
+    plays = path.suffix.lower() in MEDIA_TYPES.keys() - _NOT_PLAYED
+    player = f'<audio controls preload="none" src="{source}" aria-label="play {name}"></audio>'
+    player = player if plays else '<span class="negclap-where">Browsers cannot play it.</span>'
     direction = {"▲": " negclap-up", "▼": " negclap-down"}.get(movement[:1], "")
     return (
         f'<li><span class="negclap-rank">{rank}</span>'
@@ -63,7 +79,7 @@ def _card(rank: int, hit: Hit, movement: str, place: int) -> str:
         f'aria-valuemax="1" aria-valuenow="{hit.score:.3f}" title="{hit.score:.3f}">'
         f'<div style="width:{width:.0f}%"></div></div>'
         f'<span class="negclap-tags">{escape(in_words(hit.tags))}</span>'
-        f'<audio controls preload="none" src="{source}" aria-label="play {name}"></audio></li>'
+        f"{player}</li>"
     )
 
 

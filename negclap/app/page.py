@@ -128,7 +128,7 @@ def _search_tab(finder: Finder) -> None:
     )
     ranking = gr.Radio([BEFORE, AFTER], value=AFTER, label="Show the ranking", elem_id="ranking")
     with gr.Accordion("Find music similar to a file", open=False):
-        like = gr.File(label="Audio file", file_types=["audio"], elem_id="like")
+        like = gr.File(label="Audio file", file_types=["audio", ".npy"], elem_id="like")
     with gr.Row(equal_height=False):
         results = [
             gr.HTML(note(HINT), elem_id=f"results-{place}", min_width=300)

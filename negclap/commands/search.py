@@ -61,7 +61,8 @@ def run(options: Namespace) -> None:
     hits = index.search(options.text, options.top, options["not"], like, options.exact)
     (_print_json if options.json else _print_hits)(hits)
     if options.m3u:
-        write_playlist(options.m3u, index.root, hits)
+        for left_out in write_playlist(options.m3u, index.root, hits):
+            sys.stderr.write(f"negclap: not in {options.m3u}: {left_out}\n")
 
 
 def _print_json(hits: Sequence["Hit"]) -> None:
@@ -84,19 +85,32 @@ def _print_hits(hits: Sequence["Hit"]) -> None:
     print_table("", titles, rows, left=1, wrap=True)
 
 
-def write_playlist(path: Path, root: Path, hits: Sequence["Hit"]) -> None:
+def write_playlist(path: Path, root: Path, hits: Sequence["Hit"]) -> list[str]:
     """Write an extended M3U playlist; VLC starts each track at its best window.
 
+    Returns:
+        The tracks that are left out, with the reason: names that a playlist cannot contain.
+
     Raises:
-        InputError: If the name of a file contains a line break.
+        InputError: If the file cannot be written.
     """
-    lines = [b"#EXTM3U"]
+    from negclap.data.manifest import is_utf8
+
+    lines, left_out = [b"#EXTM3U"], []
     for hit in hits:
         if "\n" in hit.path or "\r" in hit.path:
-            raise InputError(f"{hit.path!r}: a playlist cannot contain a name with a line break")
+            left_out.append(f"{hit.path!r} (the name has a line break)")
+            continue
+        if path.suffix == ".m3u8" and not is_utf8(hit.path):
+            left_out.append(f"{hit.path!r} (the name is not UTF-8, as .m3u8 is)")
+            continue
         lines += [
             f"#EXTINF:{round(hit.duration_s)},{Path(printable(hit.path)).stem}".encode(),
             f"#EXTVLCOPT:start-time={round(hit.start_s)}".encode(),
             os.fsencode(root / hit.path),
         ]
-    path.write_bytes(b"\n".join(lines) + b"\n")
+    try:
+        path.write_bytes(b"\n".join(lines) + b"\n")
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from None
+    return left_out

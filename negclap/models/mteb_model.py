@@ -1,5 +1,7 @@
 """A negclap model as an `mteb` model, for mteb's audio-text retrieval tasks (docs/use.md)."""
 
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ from mteb.models.modality_collators import AudioCollator
 from mteb.models.model_meta import ScoringFunction
 
 import negclap
+from negclap.errors import InputError
 from negclap.models.encoder import Embeddings
 
 
@@ -41,7 +44,8 @@ class MtebModel(AbsEncoder):  # type: ignore[misc]
         rate = self.model.sample_rate
         samples = round(self.model.excerpt_s * rate)
         if "audio" in inputs.dataset.column_names:
-            inputs.collate_fn = AudioCollator(target_sampling_rate=rate, max_samples=samples)
+            collate = AudioCollator(target_sampling_rate=rate, max_samples=samples)
+            inputs.collate_fn = partial(_collate, collate=collate)
         parts = [self._encode(batch, samples) for batch in inputs]
         return np.concatenate(parts) if parts else self.model.encode_text([])
 
@@ -50,3 +54,18 @@ class MtebModel(AbsEncoder):  # type: ignore[misc]
             return self.model.encode_text(list(batch["text"]))
         clips = [np.asarray(clip["array"], dtype=np.float32) for clip in batch["audio"]]
         return self.model.encode_audio(np.stack([np.resize(clip, samples) for clip in clips]))
+
+
+def _collate(rows: list[dict[str, Any]], collate: Callable[[Any], Any]) -> Any:
+    """Collate rows whose audio has been checked.
+
+    Raises:
+        InputError: If the audio of a row is missing or empty; the message has the row.
+    """
+    for row in rows:
+        audio = row.get("audio")
+        if audio is None or (isinstance(audio, Mapping) and not len(audio.get("array", ()))):
+            others = {key: value for key, value in row.items() if key != "audio"}
+            problem = "no audio" if audio is None else "audio without samples"
+            raise InputError(f"an item of the task has {problem}; its other columns: {others}")
+    return collate(rows)

@@ -103,11 +103,7 @@ class ClapEncoder(Encoder):
         self.max_tokens = min(longest, self.tokenizer.model_max_length)
 
     def _embed_audio(self, waveforms: npt.NDArray[np.float32]) -> Tensor:
-        if waveforms.shape[1] > self.features.nb_max_samples:
-            raise InputError(
-                f"clips last {waveforms.shape[1] / self.sample_rate:.1f} s, this ClapModel takes "
-                f"at most {self.excerpt_s:g} s (its processor would crop at random)"
-            )
+        _check_length(waveforms, self, "this ClapModel", "its processor")
         options = {"sampling_rate": self.sample_rate, "return_tensors": "pt"}
         inputs = self.features(list(waveforms), **options).to(self.device)
         # With fusion, the extractor marks a random clip of each batch as long, and a single clip
@@ -119,6 +115,14 @@ class ClapEncoder(Encoder):
         options = {"padding": True, "truncation": True, "max_length": self.max_tokens}
         tokens = self.tokenizer(list(texts), **options, return_tensors="pt").to(self.device)
         return _unit(self.model.get_text_features(tokens["input_ids"], tokens["attention_mask"]))
+
+
+def _check_length(waveforms: npt.NDArray[np.float32], model: Encoder, name: str, who: str) -> None:
+    if waveforms.shape[1] > round(model.excerpt_s * model.sample_rate):
+        raise InputError(
+            f"clips last {waveforms.shape[1] / model.sample_rate:.1f} s, {name} takes at most "
+            f"{model.excerpt_s:g} s ({who} would crop at random)"
+        )
 
 
 def _unit(features: Any) -> Tensor:
@@ -145,12 +149,17 @@ class LaionEncoder(Encoder):
         self.module = CLAP_Module(enable_fusion="fusion" in name, amodel=kind)
         try:
             self.module.model.load_state_dict(weights)
-        except RuntimeError as error:
-            why = f"which the name implies ({reason(error, line=1)})"
-            raise InputError(f"{checkpoint}: weights do not fit {kind}, {why}") from None
+        except RuntimeError:
+            fusion = "with" if "fusion" in name else "without"
+            raise InputError(
+                f"{checkpoint}: the weights are not those of {kind} {fusion} fusion, which the "
+                "name of the file implies; a name has 'music' in it for the larger HTSAT-base, "
+                "'fusion' for a fusion model"
+            ) from None
         self.module.eval()
 
     def _embed_audio(self, waveforms: npt.NDArray[np.float32]) -> Tensor:
+        _check_length(waveforms, self, "this LAION-CLAP model", "laion_clap")
         features = self.module.get_audio_embedding_from_data(torch.from_numpy(waveforms), True)
         return F.normalize(features, dim=-1)
 
@@ -163,18 +172,25 @@ class LaionEncoder(Encoder):
 def read_laion(checkpoint: Path) -> dict[str, Any]:
     """Read a LAION-CLAP checkpoint without running code; it may contain NumPy scalars.
 
+    A bare state dict, without the dict around it, becomes one with ``state_dict``.
+
     Raises:
-        InputError: If the file has no ``state_dict``.
+        InputError: If the file has no weights, or contains other objects.
     """
-    scalars: list[Any] = [np.dtype, np.dtypes.Float64DType, np.float64(0).__reduce__()[0]]
+    kinds = [kind for kind in vars(np.dtypes).values() if isinstance(kind, type)]
+    scalars: list[Any] = [np.dtype, *kinds, np.float64(0).__reduce__()[0]]
     try:
         with torch.serialization.safe_globals(scalars):
             state: Any = torch.load(checkpoint, map_location="cpu", weights_only=True)
-        state["state_dict"].items()
-    except (
-        OSError, RuntimeError, UnpicklingError, EOFError, KeyError, TypeError, AttributeError,
-    ) as error:  # fmt: skip
+    except UnpicklingError:
+        why = "not readable, or with objects other than tensors and numbers, which could run code"
+        raise InputError(f"{checkpoint}: not a LAION-CLAP checkpoint ({why})") from None
+    except (OSError, RuntimeError, EOFError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{checkpoint}: not a LAION-CLAP checkpoint ({reason(error)})") from None
+    if isinstance(state, dict) and state and all(isinstance(v, Tensor) for v in state.values()):
+        state = {"state_dict": state}
+    if not isinstance(state, dict) or not isinstance(state.get("state_dict"), dict):
+        raise InputError(f"{checkpoint}: not a LAION-CLAP checkpoint (no state_dict)")
     checked: dict[str, Any] = state
     return checked
 

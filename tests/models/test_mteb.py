@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader
 
 import negclap
 from negclap.audio import read_excerpt
+from negclap.errors import InputError
 from negclap.models.mteb_model import MtebModel
 
 CLIPS, RATE = 12, 16_000
@@ -93,3 +94,19 @@ def test_clips_of_any_sample_rate_and_length_are_encoded(task, tiny_run):
     expected = model.model.encode_audio(np.stack([whole, np.resize(whole[:RATE], len(whole))]))
     np.testing.assert_allclose(embeddings[:2], expected, atol=1e-5)
     assert embeddings[2] @ embeddings[0] > 0.9  # decimated to 8 kHz without a filter
+
+
+@pytest.mark.parametrize(
+    ("audio", "problem"),
+    [
+        (None, "no audio"),
+        ({"array": np.empty(0, np.float32), "sampling_rate": RATE}, "audio without samples"),
+    ],
+)
+def test_an_item_without_audio_is_named(tiny_run, audio, problem):
+    class Rows(list):
+        column_names = ("id", "audio")
+
+    rows = Rows([{"id": "clip-7", "audio": audio}])
+    with pytest.raises(InputError, match=rf"{problem}; its other columns: .*clip-7"):
+        MtebModel(tiny_run).encode(DataLoader(rows, batch_size=1))

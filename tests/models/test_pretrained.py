@@ -200,8 +200,42 @@ def test_a_laion_checkpoint_is_loaded_into_laions_module(laion_clap, tmp_path):
     np.testing.assert_allclose(one, F.normalize(expected, dim=-1).numpy(), atol=1e-6)
     np.testing.assert_allclose(np.linalg.norm(model.encode_audio(noise(1.0)), axis=1), 1, atol=1e-5)
     torch.save({"state_dict": {"module.other": torch.ones(1)}}, path)
-    with pytest.raises(InputError, match="weights do not fit HTSAT-base, which the name implies"):
+    message = "are not those of HTSAT-base without fusion, which the name .* 'fusion' for a fusion"
+    with pytest.raises(InputError, match=message) as error:
         negclap.load(path)
+    assert len(str(error.value)) < 400
+
+
+@pytest.mark.parametrize("value", [np.int64(3), np.float32(0.5), np.bool_(True), np.uint8(1)])
+def test_a_laion_checkpoint_may_have_any_numpy_scalar(laion_clap, tmp_path, value):
+    weights = torch.nn.Linear(512, 512).state_dict()
+    torch.save({"epoch": value, "state_dict": weights}, tmp_path / "a.pt")
+    torch.save(weights, tmp_path / "bare.pt")
+    texts = [negclap.load(tmp_path / name).encode_text(["ab"]) for name in ("a.pt", "bare.pt")]
+    np.testing.assert_array_equal(*texts)
+
+
+@pytest.mark.parametrize("content", [{}, {"state_dict": 3}, [1, 2], {"model": {"a": 1}}])
+def test_other_checkpoints_are_reported_in_one_line(laion_clap, tmp_path, content):
+    torch.save(content, tmp_path / "a.pt")
+    with pytest.raises(InputError, match=r"not a LAION-CLAP checkpoint \(no state_dict\)"):
+        negclap.load(tmp_path / "a.pt")
+
+
+def test_objects_in_a_laion_checkpoint_are_reported_without_pytorchs_advice(laion_clap, tmp_path):
+    torch.save({"state_dict": {}, "args": types.SimpleNamespace(a=1)}, tmp_path / "a.pt")
+    with pytest.raises(InputError, match="objects other than tensors and numbers") as error:
+        negclap.load(tmp_path / "a.pt")
+    assert "weights_only" not in str(error.value)
+
+
+def test_clips_that_laion_clap_would_crop_at_random_are_rejected(laion_clap, tmp_path):
+    torch.save({"state_dict": torch.nn.Linear(512, 512).state_dict()}, tmp_path / "a.pt")
+    model = negclap.load(tmp_path / "a.pt")
+    for samples in (20 * RATE, 10 * RATE + 1):
+        with pytest.raises(InputError, match="this LAION-CLAP model takes at most 10 s"):
+            model.encode_audio(0.1 * np.ones((1, samples), np.float32))
+    assert model.encode_audio(0.1 * np.ones((1, 10 * RATE), np.float32)).shape == (1, 512)
 
 
 def test_a_missing_laion_clap_package_is_reported(tmp_path, monkeypatch):

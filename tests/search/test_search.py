@@ -250,6 +250,25 @@ def test_commands_index_and_search_a_folder_and_write_a_playlist(
     assert "short.ogg" in capsys.readouterr().out
 
 
+def test_a_playlist_leaves_out_names_that_it_cannot_contain(tmp_path, tone_model, capsys):
+    music, out = tmp_path / "music", tmp_path / "index"
+    music.mkdir()
+    for name in ("good.wav", "two\nlines.wav", os.fsdecode(b"caf\xe9.wav")):
+        sf.write(os.fsencode(music / name), tone(1, 3.0), RATE)
+    assert main(["index", str(music), "--out", str(out), "--model", tone_model]) == 0
+    for suffix, count in ((".m3u", 2), (".m3u8", 1)):
+        playlist = tmp_path / f"found{suffix}"
+        capsys.readouterr()
+        assert main(["search", str(out), "1", "--m3u", str(playlist)]) == 0
+        assert playlist.read_bytes().count(b"#EXTINF") == count
+        told = capsys.readouterr().err
+        assert "lines.wav' (the name has a line break)" in told
+        assert ("(the name is not UTF-8" in told) == (suffix == ".m3u8")
+        assert len(told.splitlines()) == 3 - count
+    assert main(["search", str(out), "1", "--m3u", str(tmp_path / "no" / "x.m3u")]) == 2
+    assert "x.m3u: No such file or directory" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
