@@ -141,7 +141,8 @@ built-in: $(READY)  ## Make the built-in model from the stems of experiments/bui
 		--groups '$(BUILT_IN_GROUPS)' --validation_mixes 256 --test_mixes 512
 	rm -rf runs/built-in
 	$(BIN)/python experiments/built_in/train.py data/built-in runs/built-in/untaught
-	$(BIN)/negclap teach --model runs/built-in/untaught --out runs/built-in/taught "data.held_out=[]"
+	$(BIN)/negclap teach --model runs/built-in/untaught --out runs/built-in/taught \
+		--vocabulary runs/built-in/vocabulary.json "data.held_out=[]"
 	$(BIN)/python experiments/built_in/finish.py runs/built-in/taught data/built-in
 
 .PHONY: app

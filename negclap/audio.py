@@ -5,14 +5,17 @@ Audio is given by a location: a path, a URL (see `storage`), or a `Window` of a 
 mono samples at 16,000 Hz, as in LP-MusicCaps.
 """
 
+import errno
 import io
 import os
 import re
+import sys
 import threading
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TextIO
 
 import numpy as np
 import soundfile as sf
@@ -27,6 +30,7 @@ Samples = NDArray[np.float32] | NDArray[np.int16]
 """A float32 waveform, or the same as int16 with a full scale of 32,768."""
 
 TOLERANCE_S = 0.05  # may be missing at the end: encoders cut or pad by a frame or two
+_CANCELLED = 1e-4  # energy of the mean, relative to the loudest channel's: -40 dB
 _NPY_RATE = 16_000
 _WINDOW = re.compile(r"(?P<file>.+)#(?P<start>\d+)\+(?P<size>\d+)\.(?P<form>\w+(?:@\d+)?)$")
 _PCM = "s16"
@@ -82,11 +86,8 @@ def probe(location: str | Path) -> AudioInfo:
     if window and window.form.startswith(_PCM):
         rate = _pcm_rate(window)
         return AudioInfo(rate, 1, window.size / 2 / rate)
-    try:
-        info = sf.info(_openable(location, window))
-    except (sf.LibsndfileError, RuntimeError, OSError) as error:
-        raise _unreadable(location, error) from None
-    return AudioInfo(info.samplerate, info.channels, info.frames / info.samplerate)
+    with _opened(location, window) as file:
+        return AudioInfo(file.samplerate, file.channels, file.frames / file.samplerate)
 
 
 def read_excerpt(
@@ -107,9 +108,9 @@ def read_samples(
 ) -> Samples:
     """Decode ``duration_s`` seconds from ``start_s``, as mono at ``sample_rate``, in Hz.
 
-    Channels are averaged. Up to 50 ms missing at the end are padded with zeros, to exactly
-    ``round(duration_s * sample_rate)`` samples. They are int16 if the file is 16-bit mono at this
-    rate, which halves the data to transfer, else float32.
+    Channels are averaged; of channels that cancel out, the loudest is taken. Up to 50 ms missing at
+    the end are padded with zeros, to exactly ``round(duration_s * sample_rate)`` samples. They are
+    int16 if the file is 16-bit mono at this rate, which halves the data to transfer, else float32.
 
     Raises:
         AudioError: If the file is missing or corrupt, ends too early, has NaN or infinite samples,
@@ -122,7 +123,7 @@ def read_samples(
             f"{location}: too short, {got_s:.3f} s from {start_s:.3f} s, "
             f"expected {duration_s:.3f} s"
         )
-    mono = native.mean(axis=1, dtype=np.float32) if native.ndim > 1 else native
+    mono: Samples = _downmix(native) if native.ndim > 1 else native
     if mono.dtype != np.int16 and not np.isfinite(mono).all():
         raise AudioError(f"{location}: has NaN or infinite samples")
     if not mono.any():
@@ -131,6 +132,15 @@ def read_samples(
         mono = resample(as_waveform(mono), rate, sample_rate)
     length = round(duration_s * sample_rate)
     return mono[:length] if len(mono) >= length else np.pad(mono, (0, length - len(mono)))
+
+
+def _downmix(channels: Samples) -> Waveform:
+    """Return ``(samples,)`` of ``(samples, channels)``."""
+    mean: Waveform = channels.mean(axis=1, dtype=np.float32)
+    energies = np.einsum("sc,sc->c", channels, channels)
+    if mean @ mean < _CANCELLED * energies.max(initial=0.0):
+        mean = np.ascontiguousarray(channels[:, energies.argmax()], dtype=np.float32)
+    return mean
 
 
 def resample(mono: Waveform, rate: int, wanted: int) -> Waveform:
@@ -151,24 +161,47 @@ def _decode(
     window = _window(location)
     if window and window.form.startswith(_PCM):
         return _decode_pcm(window, start_s, duration_s)
-    try:
-        with sf.SoundFile(_openable(location, window)) as file:
-            rate: int = file.samplerate
-            first = round(start_s * rate)
-            if first >= file.frames:
-                raise AudioError(
-                    f"{location}: too short, {file.frames / rate:.3f} s, "
-                    f"excerpt starts at {start_s:.3f} s"
-                )
-            lead = min(first, _mp3_lead(rate)) if file.format == "MP3" else 0
-            with _SILENCED_STDERR if lead else nullcontext():
-                file.seek(first - lead)
-                unchanged = file.subtype == "PCM_16" and file.channels == 1 and rate == wanted
-                kind = "int16" if unchanged else "float32"
-                samples = file.read(lead + round(duration_s * rate), dtype=kind)
-    except (sf.LibsndfileError, RuntimeError, OSError) as error:
-        raise _unreadable(location, error) from None
+    with _opened(location, window) as file:
+        rate: int = file.samplerate
+        first = round(start_s * rate)
+        if first >= file.frames:
+            raise AudioError(
+                f"{location}: too short, {file.frames / rate:.3f} s, "
+                f"excerpt starts at {start_s:.3f} s"
+            )
+        lead = min(first, _mp3_lead(rate)) if file.format == "MP3" else 0
+        file.seek(first - lead)
+        unchanged = file.subtype == "PCM_16" and file.channels == 1 and rate == wanted
+        samples = file.read(
+            lead + round(duration_s * rate), dtype="int16" if unchanged else "float32"
+        )
     return samples[lead:], rate
+
+
+@contextmanager
+def _opened(location: str | Path, window: Window | None) -> Iterator[sf.SoundFile]:
+    """Open audio with libsndfile; its errors, also of reading, become an `AudioError`.
+
+    libmpg123, which libsndfile reads mp3 with, is kept from writing to stderr. Where libsndfile
+    takes macOS's ``._`` file for a part of the file, it gets an open file, which has no name.
+    """
+    source = _openable(location, window)
+    is_mp3 = str(location).lower().endswith((".mp3", ".mp2"))
+    with _SILENCED_STDERR if is_mp3 else nullcontext():
+        try:
+            with ExitStack() as stack:
+                try:
+                    file = sf.SoundFile(source)
+                except sf.LibsndfileError:
+                    if not isinstance(source, bytes):
+                        raise
+                    nameless = stack.enter_context(Path(os.fsdecode(source)).open("rb"))
+                    file = sf.SoundFile(nameless)
+                yield stack.enter_context(file)
+        except AudioError:
+            raise
+        except (sf.LibsndfileError, RuntimeError, OSError) as error:
+            raise _unreadable(location, error) from None
 
 
 def _mp3_lead(rate: int) -> int:
@@ -182,18 +215,25 @@ def _mp3_lead(rate: int) -> int:
 
 
 class _SilencedStderr:
-    """Discard what libmpg123 writes to stderr: warnings about the bit reservoir; thread-safe."""
+    """Discard what libmpg123 writes to stderr, without a file's name; thread-safe.
+
+    Meanwhile, what Python writes to ``sys.stderr`` still arrives there.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._depth = 0
         self._saved = -1
+        self._python: TextIO | None = None
 
     def __enter__(self) -> None:
         with self._lock:
             self._depth += 1
             if self._depth == 1:
+                sys.stderr.flush()
                 self._saved = os.dup(2)
+                if sys.stderr is sys.__stderr__:
+                    sys.stderr = self._python = os.fdopen(os.dup(2), "w", buffering=1)
                 nowhere = os.open(os.devnull, os.O_WRONLY)
                 os.dup2(nowhere, 2)
                 os.close(nowhere)
@@ -204,6 +244,11 @@ class _SilencedStderr:
             if self._depth == 0:
                 os.dup2(self._saved, 2)
                 os.close(self._saved)
+                if self._python is not None:
+                    if sys.stderr is self._python:
+                        sys.stderr = sys.__stderr__
+                    self._python.close()
+                    self._python = None
 
 
 _SILENCED_STDERR = _SilencedStderr()
@@ -271,10 +316,28 @@ def _npy(location: str | Path) -> Waveform:
     return mono
 
 
+def _kind(path: Path) -> str | None:
+    """Return what a file is, whatever its name, if it is of a known kind that is not read."""
+    with path.open("rb") as file:
+        start = file.read(16)
+    marks = {
+        b"ftyp": "an MP4 or AAC file",
+        b"\x30\x26\xb2\x75": "a WMA file",
+        b"wvpk": "a WavPack file",
+        b"MAC ": "a Monkey's Audio file",
+        b"DSD ": "a DSD file",
+    }
+    return next((kind for mark, kind in marks.items() if mark in (start[:4], start[4:8])), None)
+
+
 def _unreadable(location: str | Path, error: Exception) -> AudioError:
     local = isinstance(location, Path) or not (_window(location) or is_remote(location))
     path = location if isinstance(location, Path) else local_path(location)
     if local and path.is_file() and path.stat().st_size == 0:
         return AudioError(f"{location}: empty file")
+    if local and path.is_file() and not os.access(path, os.R_OK):
+        return AudioError(f"{location}: {os.strerror(errno.EACCES)}")
     reason = " ".join(str(getattr(error, "error_string", error)).split())
+    if local and path.is_file() and (kind := _kind(path)):
+        reason = f"it is {kind}, which cannot be read"
     return AudioError(f"{location}: cannot be read as audio ({reason})")

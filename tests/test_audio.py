@@ -1,3 +1,8 @@
+import contextlib
+import struct
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import soundfile as sf
@@ -150,3 +155,60 @@ def test_a_path_is_always_a_local_file(tmp_path):
         assert probe(path).duration_s == 1.0
     with pytest.raises(AudioError):
         read_excerpt(str(tmp_path / "a.tar#0+8.wav"), 0.0, 1.0, 8_000)
+
+
+@pytest.mark.parametrize(("subtype", "name"), [("PCM_16", "a.wav"), ("PCM_24", "a.flac")])
+def test_channels_that_cancel_out_are_not_silence(tmp_path, subtype, name):
+    left = 0.3 * np.random.default_rng(0).standard_normal(RATE)
+    sf.write(tmp_path / name, np.stack((left, -left), axis=1).clip(-1, 1), RATE, subtype)
+    heard = read_excerpt(tmp_path / name, 0.0, 1.0, RATE)
+    np.testing.assert_allclose(np.abs(heard), np.abs(left.clip(-1, 1)), atol=1e-4)
+    quiet = np.stack((left, np.zeros(RATE)), axis=1).clip(-1, 1)
+    sf.write(tmp_path / name, quiet, RATE, subtype)  # one channel alone is averaged as ever
+    heard = read_excerpt(tmp_path / name, 0.0, 1.0, RATE)
+    np.testing.assert_allclose(heard, left.clip(-1, 1) / 2, atol=1e-4)
+
+
+def test_a_song_beside_what_macos_keeps_of_it_is_read(tmp_path):
+    tone = 0.3 * np.sin(np.arange(5 * 44_100) / 20)
+    sf.write(tmp_path / "a.mp3", tone, 44_100)
+    fork = b"\0\x05\x16\x07\0\x02\0\0Mac OS X        " + struct.pack(">HIII", 2, 9, 50, 4046)
+    (tmp_path / "._a.mp3").write_bytes(fork.ljust(4096, b"\0"))
+    assert probe(tmp_path / "a.mp3").duration_s == pytest.approx(5.0, abs=0.1)
+    assert np.abs(read_excerpt(tmp_path / "a.mp3", 1.0, 3.0, 16_000)).max() > 0.2
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (b"\0\0\0\x20ftypM4A " + bytes(100), "an MP4 or AAC file"),
+        (b"wvpk" + bytes(100), "a WavPack file"),
+        (b"MAC " + bytes(100), "a Monkey's Audio file"),
+    ],
+)
+def test_what_a_file_is_in_truth_is_said(tmp_path, data, kind):
+    (tmp_path / "a.mp3").write_bytes(data)
+    with pytest.raises(AudioError, match=rf"cannot be read as audio \(it is {kind}, which cannot"):
+        probe(tmp_path / "a.mp3")
+
+
+def test_libmpg123_is_silent_and_python_is_not(tmp_path, capfd):
+    sf.write(tmp_path / "a.mp3", 0.3 * np.sin(np.arange(5 * 44_100) / 20), 44_100)
+    data = (tmp_path / "a.mp3").read_bytes()
+    middle = len(data) // 2
+    damaged = data[:middle] + bytes(range(256)) * 40 + data[middle:]
+    (tmp_path / "b.mp3").write_bytes(damaged)
+    for name in ("a.mp3", "b.mp3"):
+        with contextlib.suppress(AudioError):
+            probe(tmp_path / name)
+            read_excerpt(tmp_path / name, 0.0, 4.5, 16_000)
+    assert capfd.readouterr().err == ""
+    script = (
+        "import os, sys\nfrom negclap.audio import _SILENCED_STDERR\nwith _SILENCED_STDERR:\n"
+        "    os.write(2, b'library')\n    print('python', file=sys.stderr)\n"
+        "print('after', file=sys.stderr)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert done.stderr == "python\nafter\n"

@@ -18,6 +18,11 @@ LEAST = 30
 """Clips with and without a tag that it needs."""
 
 
+def tags_of_heads() -> list[str]:
+    """Return the tags of heads.yaml."""
+    return list(yaml.safe_load(HEADS.read_text(encoding="utf-8"))["tags"])
+
+
 @torch.no_grad()
 def pseudo_labels(outputs: Tensor) -> dict[str, Tensor]:
     """Return for each tag of heads.yaml whether clips have it (1), lack it (-1), or may have it.

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from pseudo_labels import pseudo_labels
+from pseudo_labels import pseudo_labels, tags_of_heads
 from torch import Tensor, nn
 
 from negclap.data.batch import ClipTexts
@@ -37,7 +37,7 @@ from negclap.models.text_encoders import TextEncoder
 from negclap.progress import progress
 from negclap.rng import derive_seed, stream
 from negclap.text.rewrite import NEUTRAL
-from negclap.text.vocabulary import Vocabulary
+from negclap.text.vocabulary import Vocabulary, music_vocabulary
 from negclap.training.optimizer import parameter_groups, warmup_cosine
 from negclap.training.teacher import Target
 
@@ -246,20 +246,39 @@ def caption(track: Track, vocabulary: Vocabulary, epoch: int) -> str:
     return captions_of(claims, vocabulary, rng, 1)[0].text
 
 
+def words_to_teach(vocabulary: Vocabulary) -> Vocabulary:
+    """Return the tags of the stems, and those that the taggers tell: what the model can recognise.
+
+    Lessons about all of music are mostly about what it cannot recognise, and its text encoder
+    learns the others less well.
+    """
+    everything = music_vocabulary()
+    names = {*vocabulary.names, *tags_of_heads()}
+    known = [everything[name] for name in everything.names if name in names]
+    own = [vocabulary[name] for name in vocabulary.names if name not in everything]
+    tags = [
+        replace(tag, broader=tuple(name for name in tag.broader if name in names))
+        for tag in (*known, *own)
+    ]
+    return Vocabulary(tuple(tags), vocabulary.exclusive)
+
+
 def main() -> None:
-    """Encode the pool, train, and write an exported folder."""
+    """Encode the pool, train, and write an exported folder and the vocabulary to teach."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path, help="folder that negclap prepare stems wrote")
     parser.add_argument("out", type=Path, help="folder to write")
-    parser.add_argument("--mixes", type=int, default=6000)
+    parser.add_argument("--mixes", type=int, default=9000)
     parser.add_argument("--jobs", type=int, default=2)
     options = parser.parse_args()
     path = options.out.with_name(f"pool-{options.mixes}.npz")
     tracks, outputs = read_pool(options.data, path, options.mixes, options.jobs)
-    model = train(tracks, outputs, Vocabulary.load(options.data / "vocabulary.json"))
+    vocabulary = Vocabulary.load(options.data / "vocabulary.json")
+    model = train(tracks, outputs, vocabulary)
     trained = TrainedModel(model, DESCRIPTION, {})
     with replacing_folder(options.out) as folder:
         write_exported(trained, folder)
+    words_to_teach(vocabulary).save(options.out.with_name("vocabulary.json"))
 
 
 if __name__ == "__main__":

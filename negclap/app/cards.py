@@ -61,9 +61,15 @@ def cards(
     return f'<p class="negclap-model">{escape(name)}</p>{read}<ol class="negclap-hits">{items}</ol>'
 
 
+def _shown(path: str) -> str:
+    """Return a path as text, even if it is not valid UTF-8."""
+    return os.fsencode(path).decode("utf-8", "replace")
+
+
 def _card(rank: int, hit: Hit, movement: str, place: int) -> str:
-    path = PurePath(os.fsencode(hit.path).decode("utf-8", "replace"))
+    path = PurePath(_shown(hit.path))
     name, folder = escape(path.stem), escape(str(path.parent) if path.parent.name else "")
+    also = "".join(f"<br>= {escape(_shown(copy))}" for copy in hit.copies)
     width = 100 * min(max(hit.score, 0.0), 1.0)
     source = f"audio/{place}/{hit.track}#t={hit.start_s:g},{hit.end_s:g}"
     plays = path.suffix.lower() in MEDIA_TYPES.keys() - _NOT_PLAYED
@@ -73,7 +79,7 @@ def _card(rank: int, hit: Hit, movement: str, place: int) -> str:
     return (
         f'<li><span class="negclap-rank">{rank}</span>'
         f'<span><span class="negclap-name">{name}</span> <span class="negclap-where">{folder} '
-        f"{clock(hit.start_s)} to {clock(hit.end_s)}</span></span>"
+        f"{clock(hit.start_s)} to {clock(hit.end_s)}{also}</span></span>"
         f'<span class="negclap-moved{direction}">{escape(movement)}</span>'
         f'<div class="negclap-bar" role="meter" aria-label="similarity" aria-valuemin="0" '
         f'aria-valuemax="1" aria-valuenow="{hit.score:.3f}" title="{hit.score:.3f}">'

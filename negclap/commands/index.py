@@ -1,7 +1,7 @@
 """`negclap index`: make a folder of music searchable."""
 
 import os
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from jsonargparse import ActionYesNo, ArgumentParser, Namespace
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from negclap.search import Index
     from negclap.search.index import Update
 
+_FOLDERS_SHOWN = 5
 _SHOWN = 20  # problems to print; the index has all of them
 
 
@@ -38,6 +39,11 @@ def parser() -> ArgumentParser:
         action=ActionYesNo(yes_prefix="", no_prefix="no_"),
         help="Add approximate search, for hundreds of thousands of windows.",
     )
+    add(
+        "--forget",
+        type=bool,
+        help="Remove tracks whose whole folder is gone, which are otherwise kept.",
+    )
     add("--jobs", type=PositiveInt, default=os.cpu_count() or 1, help="Files to decode at a time.")
     return parser
 
@@ -48,7 +54,8 @@ def run(options: Namespace) -> None:
     from negclap.search import Index
 
     index = Index.create(options.out, options.folder, options.model, options.hop)
-    _print_update(index, index.update(options.jobs, options.approximate, progress))
+    update = index.update(options.jobs, options.approximate, progress, options.forget)
+    _print_update(index, update)
 
 
 def _print_update(index: "Index", update: "Update") -> None:
@@ -56,9 +63,17 @@ def _print_update(index: "Index", update: "Update") -> None:
     tracks, windows = index.store.counts()
     console.print(
         f"{printable(str(index.folder))}: {tracks} tracks, {windows} windows; "
-        f"{update.processed - len(update.problems)} encoded now, {update.unchanged} unchanged, "
-        f"{update.removed} removed"
+        f"{update.processed - update.failed} encoded now, {update.moved} moved, "
+        f"{update.unchanged} unchanged, {update.removed} removed"
     )
+    for line in update.passed_over:
+        console.print(printable(line))
+    if update.missing:
+        folders = sorted({str(PurePath(path).parent) for path in update.missing})
+        console.print(
+            f"{len(update.missing)} tracks are missing with their folder and are kept (--forget "
+            f"removes them): {printable(', '.join(folders[:_FOLDERS_SHOWN]))}"
+        )
     if update.problems:
         console.print(f"{len(update.problems)} files are not in the index, they cannot be read:")
     for problem in list(update.problems.values())[:_SHOWN]:

@@ -76,7 +76,13 @@ def _print_hits(hits: Sequence["Hit"]) -> None:
 
     titles = ["", "track", "from", "to", "score"]
     rows = [
-        [rank, Text(printable(h.path)), clock(h.start_s), clock(h.end_s), f"{h.score:.3f}"]
+        [
+            rank,
+            Text("\n  = ".join(map(printable, (h.path, *h.copies)))),
+            clock(h.start_s),
+            clock(h.end_s),
+            f"{h.score:.3f}",
+        ]
         for rank, h in enumerate(hits, start=1)
     ]
     if any(hit.tags for hit in hits):

@@ -1,5 +1,7 @@
 """Embed the windows of audio files: decode in threads, encode in batches, keep the order."""
 
+import errno
+import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -82,7 +84,10 @@ def _probe_file(root: Path, file: str) -> _Segment:
     path = root / file
     segment = _Segment(file, Stamp(0, 0), None, np.empty(0), is_last=True)
     try:
-        segment = segment._replace(stamp=Stamp.of(path))
+        stamp = Stamp.of(path)
+        if not os.access(path, os.R_OK):  # it can be read some day without having changed
+            return segment._replace(problem=f"{path}: {os.strerror(errno.EACCES)}")
+        segment = segment._replace(stamp=stamp)
         duration_s = probe(path).duration_s
     except AudioError as error:
         return segment._replace(problem=str(error))

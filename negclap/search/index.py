@@ -1,5 +1,6 @@
 """The index of a music folder: create, update, search."""
 
+import json
 import os
 from collections.abc import Sequence
 from functools import cached_property
@@ -9,21 +10,23 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from negclap import load
-from negclap.data.sources.folder import walk_audio
+from negclap import __version__, load
+from negclap.data.walk import walk_audio
 from negclap.errors import InputError
 from negclap.models.encoder import Encoder
 from negclap.models.pretrained import BUILT_IN
 from negclap.progress import Progress, quiet
+from negclap.search.changes import find_changes
 from negclap.search.embed import Windowing, embed_files
 from negclap.search.explain import explain
 from negclap.search.fingerprint import are_equal, embed_sounds
-from negclap.search.query import Hit, Query
+from negclap.search.query import Hit, Query, join_copies
 from negclap.search.store import Stamp, Store
 from negclap.search.typical import typical_texts
 from negclap.search.vectors import Vectors, build, is_vectors_file, load_newest
 
 _SHORTEST_HOP_S = 0.01
+_MISSING, _VERSION = "missing", "negclap"  # metadata: numbers of tracks; version of the update
 _SAMPLE = 3  # tuning queries per group that tell text encoders apart
 
 
@@ -32,15 +35,23 @@ class Update(NamedTuple):
 
     Attributes:
         processed: Number of new and changed files, including those with a problem.
+        failed: Number of these that have a problem.
+        moved: Number of tracks whose file has another place or clock; they are not embedded anew.
         removed: Number of tracks removed because their file is gone.
-        unchanged: Number of tracks that were already up to date.
+        unchanged: Number of files that were already up to date, including those with a problem.
+        missing: Tracks whose whole folder is gone; they are kept, but not found.
         problems: For each path that could not be indexed, the reason.
+        passed_over: A line for each kind of file and folder that is not looked at.
     """
 
     processed: int
+    failed: int
+    moved: int
     removed: int
     unchanged: int
+    missing: list[str]
     problems: dict[str, str]
+    passed_over: list[str]
 
 
 class Index:
@@ -149,8 +160,13 @@ class Index:
         jobs: int = 2,
         approximate: bool | None = None,
         progress: Progress = quiet,
+        forget: bool = False,
     ) -> Update:
         """Embed new and changed files, and remove tracks whose file is gone.
+
+        Files that were moved keep their embeddings. Tracks whose whole folder is gone or empty, as
+        that of a drive that is not mounted, are kept until it is back, and not found meanwhile.
+        Files that could not be read are tried again when they have changed.
 
         An approximate search that was tuned with another model is built again.
         An interrupted update keeps what it has finished; the next one continues from there.
@@ -160,6 +176,7 @@ class Index:
             approximate: Whether to build an approximate search as well, for large indices; None
                 keeps the current setting.
             progress: Progress display.
+            forget: Whether to remove tracks whose whole folder is gone, too.
 
         Raises:
             InputError: If the music folder is missing, contains no audio although the index has
@@ -167,29 +184,51 @@ class Index:
         """
         if not self.root.is_dir():  # every track would be removed
             raise InputError(f"{self.root}: no such folder")
-        files = [f for f in walk_audio(self.root) if not is_vectors_file(self.root / f)]
-        indexed = self.store.paths()
-        if indexed and not files:  # an unmounted drive leaves an empty folder
+        walk = walk_audio(self.root)
+        files = [f for f in walk.files if not is_vectors_file(self.root / f)]
+        before = self._stamps()
+        if before and not files:  # an unmounted drive leaves an empty folder
             raise InputError(
-                f"{self.root}: no audio found, but the index has {len(indexed)} tracks; nothing "
+                f"{self.root}: no audio found, but the index has {len(before)} tracks; nothing "
                 f"was removed (if the music is really gone, delete {self.folder})"
             )
-        stamps = self.store.stamps()
-        outdated = [f for f in files if f not in stamps or stamps[f] != _stamp(self.root / f)]
-        gone = sorted(indexed - set(files))
+        now = {file: _stamp(self.root / file) for file in files}
+        changes = find_changes(before, now, walk.unreadable)
+        if changes.moved:
+            self.store.move(
+                [(old, new, now[new] or before[old]) for old, new in changes.moved.items()]
+            )
+        gone = changes.gone + (changes.missing if forget else [])
         if gone:
             self.store.remove(gone)
+        missing = self.store.ids([] if forget else changes.missing)
+        self.store.set_metadata(_MISSING, json.dumps(sorted(missing.values())).encode())
         if approximate is not None:
             self.store.set_metadata("approximate", str(int(approximate)).encode())
-        problems = self.store.problems()
-        shown = progress("embedding", len(outdated), outdated)
+        failed = 0
+        shown = progress("embedding", len(changes.new), changes.new)
         for tracks in embed_files(self.root, shown, self.model, self.windowing, jobs):
-            changed = [t for t in tracks if not t.problem or t.problem != problems.get(t.path)]
-            if changed:
-                self.store.put(changed)
+            failed += sum(track.problem is not None for track in tracks)
+            self.store.put(tracks)
+        self.store.set_metadata(_VERSION, __version__.encode())
         self._newest_vectors(progress, tuned=True)
-        unchanged = len(files) - len(outdated)
-        return Update(len(outdated), len(gone), unchanged, self.store.problems())
+        return Update(
+            len(changes.new),
+            failed,
+            len(changes.moved),
+            len(gone),
+            len(changes.unchanged),
+            sorted(missing),
+            self.store.problems(),
+            list(walk.passed_over()),
+        )
+
+    def _stamps(self) -> dict[str, Stamp]:
+        """Return the stamps of the tracks; another version of negclap tries broken files again."""
+        stamps = self.store.stamps()
+        if self.store.metadata.get(_VERSION) != __version__.encode():
+            stamps |= dict.fromkeys(self.store.problems(), Stamp(0, 0))
+        return stamps
 
     def search(
         self,
@@ -198,8 +237,11 @@ class Index:
         without: Sequence[str] = (),
         like: Sequence[Path] = (),
         exact: bool = False,
+        every_file: bool = False,
     ) -> list[Hit]:
         """Return the best tracks, ranked by their best window.
+
+        Files with the same recording, an album's and a single's, are one hit with several paths.
 
         Args:
             text: A description, which may itself contain a negation.
@@ -208,6 +250,7 @@ class Index:
             like: Audio files that the tracks should resemble.
             exact: Whether to score every window even if there is an approximate search. Every
                 window is also scored if that was tuned with the queries of another model.
+            every_file: Whether each file is a hit of its own.
 
         Raises:
             InputError: If there is neither a text nor a file, or one of them is not usable.
@@ -217,20 +260,33 @@ class Index:
         query = Query(text, without, [Path(path) for path in like])
         vector = query.vector(self.model, self.windowing)
         vectors = self._current_vectors()
-        ranking = vectors.rank(vector, top, exact or not self._is_tuned(vectors))
+        exact = exact or not self._is_tuned(vectors)
+        missing = {*json.loads(self.store.metadata.get(_MISSING, b"[]"))}
+        wanted = top
+        while True:  # until there are enough tracks that are not missing, and different recordings
+            ranking = vectors.rank(vector, wanted, exact)
+            rows = (
+                (self._hit(track, score, start_s), window)
+                for track, score, start_s, window in zip(*ranking, strict=True)
+                if track not in missing
+            )
+            hits = [(hit, window) for hit, window in rows if hit is not None]
+            found = (hits if every_file else join_copies(hits))[:top]
+            if len(found) == top or len(ranking.tracks) < wanted:
+                break
+            wanted *= 2
         texts = [*([text] if text else []), *without]
-        tags = explain(texts, ranking.windows, self.model)
-        columns = (ranking.tracks.tolist(), ranking.scores.tolist(), ranking.starts.tolist(), tags)
-        hits = (self._hit(*row) for row in zip(*columns, strict=True))
-        return [hit for hit in hits if hit is not None]
+        tags = explain(texts, np.array([window for _, window in found]), self.model)
+        return [hit._replace(tags=its) for (hit, _), its in zip(found, tags, strict=True)]
 
-    def _hit(self, track: int, score: float, start_s: float, tags: dict[str, float]) -> Hit | None:
+    def _hit(self, number: np.int64, score: np.float32, start: np.float32) -> Hit | None:
+        track, start_s = int(number), float(start)
         found = self.store.file_of(track)
         if found is None:  # another process has just removed it
             return None
         path, _, duration_s = found
         end_s = min(start_s + self.windowing.window_s, duration_s)
-        return Hit(track, path, score, start_s, end_s, duration_s, tags)
+        return Hit(track, path, float(score), start_s, end_s, duration_s)
 
     def _current_vectors(self) -> Vectors:
         generation = self.store.generation

@@ -1,6 +1,6 @@
 """Queries as vectors, and search results."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +11,7 @@ from negclap.errors import InputError
 from negclap.models.encoder import Encoder
 from negclap.search.embed import Windowing, embed_files
 
+_SAME_COSINE, _SAME_S = 0.999, 0.1
 NOT_WEIGHT = 0.25
 """Weight of an excluded name (chosen in experiments/search): s(A) - NOT_WEIGHT * s(B)."""
 
@@ -66,6 +67,7 @@ class Hit(NamedTuple):
         duration_s: Duration of the track in seconds.
         tags: How likely the window has the tags of the query, and up to four in all; empty if the
             model has no calibrated tags.
+        copies: Paths of further files with the same recording.
     """
 
     track: int
@@ -75,6 +77,34 @@ class Hit(NamedTuple):
     end_s: float
     duration_s: float
     tags: Mapping[str, float] = {}
+    copies: tuple[str, ...] = ()
+
+
+def join_copies(
+    rows: Iterable[tuple[Hit, NDArray[np.float32]]],
+) -> list[tuple[Hit, NDArray[np.float32]]]:
+    """Join hits of one recording, given with their windows' embeddings, to the best of them.
+
+    Files of equal length whose windows are nearly the same, at the same place, are one recording:
+    an album and a single, or a flac and an mp3.
+    """
+    joined: list[tuple[Hit, NDArray[np.float32]]] = []
+    for hit, window in rows:
+        same = (
+            place for place, (other, its) in enumerate(joined) if _is_copy(hit, window, other, its)
+        )
+        if (place := next(same, None)) is None:
+            joined.append((hit, window))
+        else:
+            best, its = joined[place]
+            joined[place] = best._replace(copies=(*best.copies, hit.path)), its
+    return joined
+
+
+def _is_copy(hit: Hit, window: NDArray[np.float32], other: Hit, its: NDArray[np.float32]) -> bool:
+    if abs(hit.duration_s - other.duration_s) > _SAME_S or hit.start_s != other.start_s:
+        return False
+    return float(window @ its) > _SAME_COSINE
 
 
 def clock(seconds: float) -> str:

@@ -6,7 +6,8 @@ cannot corrupt the index: a track is stored with all its windows, or not at all.
 
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -116,8 +117,11 @@ class Store:
         return rows
 
     def set_metadata(self, key: str, value: bytes) -> None:
-        """Set one entry of the metadata."""
+        """Set one entry of the metadata, unless it has this value."""
+        if self.metadata.get(key) == value:
+            return
         with _sqlite_errors(self.path), self._db:
+            self._begin()
             self._db.execute("INSERT OR REPLACE INTO about VALUES (?, ?)", (key, value))
 
     @property
@@ -128,15 +132,17 @@ class Store:
             return int(self._db.execute(query).fetchone()[0])
 
     def stamps(self) -> dict[str, Stamp]:
-        """Return the stamps of all tracks that have windows, by path."""
-        query = "SELECT path, size, mtime_ns FROM tracks WHERE problem IS NULL"
+        """Return the stamps of all tracks by path, including those with a problem."""
+        query = "SELECT path, size, mtime_ns FROM tracks"
         with _sqlite_errors(self.path):
             return {os.fsdecode(path): Stamp(*rest) for path, *rest in self._db.execute(query)}
 
-    def paths(self) -> set[str]:
-        """Return the paths of all tracks, including those with a problem."""
+    def ids(self, paths: Collection[str]) -> dict[str, int]:
+        """Return the numbers of tracks by path."""
+        query = "SELECT path, id FROM tracks"
         with _sqlite_errors(self.path):
-            return {os.fsdecode(path) for (path,) in self._db.execute("SELECT path FROM tracks")}
+            numbers = {os.fsdecode(path): number for path, number in self._db.execute(query)}
+        return {path: numbers[path] for path in paths if path in numbers}
 
     def put(self, tracks: Sequence[IndexedTrack]) -> None:
         """Add tracks, or replace their earlier versions, in one transaction."""
@@ -157,6 +163,13 @@ class Store:
                 f"INSERT OR REPLACE INTO tracks ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?)", rows
             )
 
+    def move(self, moves: Sequence[tuple[str, str, Stamp]]) -> None:
+        """Give tracks (old path, new path, new stamp), in one transaction; windows are kept."""
+        rows = [(os.fsencode(new), *stamp, os.fsencode(old)) for old, new, stamp in moves]
+        query = "UPDATE tracks SET path = ?, size = ?, mtime_ns = ? WHERE path = ?"
+        with self._transaction() as database:
+            database.executemany(query, rows)
+
     def remove(self, paths: Sequence[str]) -> None:
         """Remove tracks by path, in one transaction."""
         with self._transaction() as database:
@@ -166,11 +179,26 @@ class Store:
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         with _sqlite_errors(self.path), self._db:
-            self._db.execute("BEGIN IMMEDIATE")
+            self._begin()
             yield self._db
             self._db.execute(
                 "UPDATE about SET value = CAST(value AS INTEGER) + 1 WHERE key = 'generation'"
             )
+
+    def _begin(self) -> None:
+        """Begin a transaction; say so if it has to wait for another process."""
+        self._db.execute("PRAGMA busy_timeout = 1000")
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error):
+                raise
+            message = f"{self.path}: waiting for another process that writes to the index"
+            warnings.warn(message, stacklevel=2)
+        finally:
+            self._db.execute(f"PRAGMA busy_timeout = {round(1000 * _WAIT_S)}")
+        if not self._db.in_transaction:
+            self._db.execute("BEGIN IMMEDIATE")
 
     def tracks(self) -> Iterator[tuple[int, NDArray[np.float32], NDArray[np.float32]]]:
         """Yield number, window starts and embeddings of every track with windows, by number."""
@@ -224,4 +252,10 @@ def _sqlite_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.DatabaseError as error:
-        raise InputError(f"{path}: {error}; earlier content of the index is unchanged") from None
+        why = str(error)
+        if "locked" in why:
+            why += (
+                " (does another process write to it? On a network drive without locks, put the "
+                "index on a local disk)"
+            )
+        raise InputError(f"{path}: {why}; earlier content of the index is unchanged") from None

@@ -32,7 +32,7 @@ def client(index):
 
 
 def track_number(index, path):
-    return next(hit.track for hit in index.search("0", top=50) if hit.path == path)
+    return next(hit.track for hit in index.search("0", top=50, every_file=True) if hit.path == path)
 
 
 def test_an_indexed_file_is_served_whole_and_in_ranges(client, index, music):
@@ -101,9 +101,9 @@ def test_types_do_not_depend_on_the_machine(tmp_path, tone_model):
     """A slim container has no table of types; Python then knows few."""
     music = tmp_path / "music"
     music.mkdir()
-    for name in ("a.flac", "b.ogg", "c.mp3", "d.wav", "e.aiff"):
-        sf.write(music / name, tone(1, 3.0), RATE)
-    np.save(music / "f.npy", tone(1, 3.0).astype(np.float32))
+    for pitch, name in enumerate(("a.flac", "b.ogg", "c.mp3", "d.wav", "e.aiff")):
+        sf.write(music / name, tone(pitch, 3.0), RATE)
+    np.save(music / "f.npy", tone(7, 3.0).astype(np.float32))
     index = Index.create(tmp_path / "index", music, tone_model)
     index.update()
     script = (
@@ -114,7 +114,7 @@ def test_types_do_not_depend_on_the_machine(tmp_path, tone_model):
         "from negclap.search import Index\n"
         f"index = Index({str(tmp_path / 'index')!r})\n"
         "with TestClient(build({'tones': index}, None)) as client:\n"
-        "    for hit in index.search('1', top=9):\n"
+        "    for hit in index.search('1', top=9, every_file=True):\n"
         "        kind = client.get(f'/audio/0/{hit.track}').headers['content-type']\n"
         "        print(hit.path, kind, is_valid_file(hit.path, ['audio', '.npy']))\n"
     )

@@ -377,9 +377,9 @@ def test_folder_with_unusual_names_and_links(tmp_path, chorales, tracks):
     (tmp_path / "c.csv").write_text("file,caption\none.wav,A piece\n")
     summary = prepare(tmp_path / "out", "folder", tmp_path / "a", "--captions", tmp_path / "c.csv")
     assert summary["tracks"].keys() <= {"train", "validation", "test"}
-    assert summary["rejected"] == {"not in the table": 2}
+    assert summary["rejected"] == {"not in the table": 2, "link to a folder": 1}
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
-    assert summary["read"] == 3
+    assert summary["read"] == 4
 
 
 @pytest.mark.parametrize(

@@ -121,7 +121,7 @@ def test_the_commands_search_and_extend_an_index_with_a_taught_model(index, mode
     first = sorted(songs.iterdir())[0]
     shutil.copy(first, songs / f"new{first.suffix}")
     assert main(["index", str(songs), "--out", str(index.folder), "--model", models.taught]) == 0
-    assert "1 encoded now, 12 unchanged" in " ".join(capsys.readouterr().out.split())
+    assert "1 encoded now, 0 moved, 12 unchanged" in " ".join(capsys.readouterr().out.split())
     *kept, (_, _, new) = index.store.tracks()
     for (_, _, one), (_, _, other) in zip(before, kept, strict=True):
         np.testing.assert_array_equal(one, other)

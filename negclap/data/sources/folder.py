@@ -14,9 +14,9 @@ from negclap.audio import AudioError, probe, read_excerpt
 from negclap.data.entries import Candidate, Entry
 from negclap.data.manifest import Caption
 from negclap.data.tables import Rejection, Row, find_files, read_csv, read_json_lines
+from negclap.data.walk import Walk, walk_audio
 from negclap.errors import InputError
 
-SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".aif", ".aiff", ".npy")
 _TEMPO_RATE = 22_050
 _TEMPO_S = 60.0
 _SLOW, _FAST = 80.0, 120.0  # beats per minute
@@ -48,10 +48,12 @@ class Folder:
         root = Path(audio)
         if not root.is_dir():
             raise InputError(f"{root}: folder not found")
+        walk = walk_audio(root)
+        yield from _passed_over(root, walk)
         if self.captions is None:
-            yield from (_from_metadata(root, file) for file in walk_audio(root))
+            yield from (_from_metadata(root, file) for file in walk.files)
             return
-        files = list(walk_audio(root))
+        files = walk.files
         names = {_plain(file): file for file in files} | {file: file for file in files}
         listed: set[str] = set()
         for row in _read_table(self.captions):
@@ -63,17 +65,14 @@ class Folder:
                 yield Rejection(str(root / file), file, "not in the table")
 
 
-def walk_audio(root: Path) -> Iterator[str]:
-    """Yield audio files relative to the root, sorted; links to folders are not followed."""
-    for folder, folders, files in os.walk(root, onerror=_fail, followlinks=False):
-        folders.sort()
-        for name in sorted(files):
-            if name.lower().endswith(SUFFIXES):
-                yield str(Path(folder, name).relative_to(root))
-
-
-def _fail(error: OSError) -> None:
-    raise InputError(f"{error.filename}: {error.strerror}")
+def _passed_over(root: Path, walk: Walk) -> Iterator[Rejection]:
+    """Yield a rejection for what is in the folder, but not among its files."""
+    for folder, why in walk.unreadable.items():
+        yield Rejection(str(root / folder), folder, "unreadable folder", why)
+    for folder in walk.links:
+        yield Rejection(str(root / folder), folder, "link to a folder")
+    for suffix, count in walk.unread.items():
+        yield Rejection(str(root), suffix, "kind of file not read", f"{count} files")
 
 
 def _plain(name: str) -> str:
