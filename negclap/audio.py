@@ -130,8 +130,10 @@ def read_samples(
         raise SilenceError(f"{location}: silent for {duration_s:.3f} s from {start_s:.3f} s")
     if rate != sample_rate:
         mono = resample(as_waveform(mono), rate, sample_rate)
-    length = round(duration_s * sample_rate)
-    return mono[:length] if len(mono) >= length else np.pad(mono, (0, length - len(mono)))
+    missing = round(duration_s * sample_rate) - len(mono)
+    if missing <= 0:
+        return mono[: len(mono) + missing]
+    return np.concatenate((mono, np.zeros(missing, mono.dtype)))
 
 
 def _downmix(channels: Samples) -> Waveform:

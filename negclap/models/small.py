@@ -1,7 +1,8 @@
 """The small form of an export: without the weights that packages of negclap's have already.
 
 It contains what training has changed. Changes of the matrices of a pretrained text encoder are
-stored as 8-bit integers with a scale for each row; everything else that differs, as it is.
+stored as 8-bit integers with a scale for each row, those of its projection as 16-bit floats;
+everything else that differs, as it is.
 """
 
 import torch
@@ -13,7 +14,7 @@ from negclap.models.description import Description
 from negclap.models.text_encoders import MINILM
 
 _STEPS, _SCALE = ".change.steps", ".change.scale"
-_TEXT = "text_encoder.model."
+_TEXT, _PROJECTION = "text_encoder.model.", "text_projection."
 _MOST = 127  # of int8
 
 
@@ -36,6 +37,8 @@ def changes(model: NegClap, description: Description) -> dict[str, Tensor]:
             scale = change.abs().amax(dim=1, keepdim=True).clamp(min=1e-12) / _MOST
             found[key + _STEPS] = (change / scale).round().to(torch.int8)
             found[key + _SCALE] = scale
+        elif key.startswith(_PROJECTION) and value.ndim == 2:
+            found[key] = value.half().contiguous()
         else:
             found[key] = value.contiguous()
     return found

@@ -31,7 +31,7 @@ def model():
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory):
     """Drums, a piano, and both, rendered by a SoundFont that the model was not trained on."""
-    rng = random.Random(0)
+    rng = random.Random(1)
     score = draw_score(rng)
 
     def play(name):
@@ -75,6 +75,7 @@ def test_it_understands_negation(model, clips):
     assert prefers("no drums", piano, both)
     assert prefers("piano", both, drums)
     assert prefers("music without a piano", drums, both)
+    assert prefers("music without a piano", drums, piano)  # not just fewer sounds
     assert prefers("piano without drums", piano, both)
     assert prefers("I don't want any drums", piano, drums)
     assert prefers("drums but no piano", drums, both)
