@@ -67,7 +67,8 @@ class Finder:
 
         try:
             before = search(())
-            reading = read_query(text)
+            unread = index.model.unread(text)
+            reading = read_query(text) + (f" Too long, not read: {unread}" if unread else "")
             if not excluded:
                 return cards(name, before[:_SHOWN], [""] * len(before[:_SHOWN]), place, reading)
             after = search(excluded)

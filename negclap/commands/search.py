@@ -57,6 +57,8 @@ def run(options: Namespace) -> None:
     from negclap.search import Index
 
     index = Index(options.index, load(options.model) if options.model else None)
+    if unread := index.model.unread(options.text or ""):
+        sys.stderr.write(f"negclap: the text is too long; the model does not read: {unread}\n")
     like = [Path(file) for file in options.like]
     hits = index.search(options.text, options.top, options["not"], like, options.exact)
     (_print_json if options.json else _print_hits)(hits)

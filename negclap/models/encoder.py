@@ -76,6 +76,11 @@ class Encoder(ABC):
     def _embed_text(self, texts: Sequence[str]) -> Tensor:
         """Encode n texts to ``(n, dim)``, unit length."""
 
+    def unread(self, text: str) -> str:
+        """Return the end of a text that the model does not read, as far as that is known."""
+        del text
+        return ""
+
     @torch.inference_mode()
     def encode_text(self, texts: Sequence[str]) -> Embeddings:
         """Encode n texts to ``(n, dim)`` float32, unit length.
@@ -160,6 +165,10 @@ class NegClapEncoder(Encoder):
     def _embed_text(self, texts: Sequence[str]) -> Tensor:
         tokens = self.model.text_encoder.tokenize(texts)
         return self.model.embed_text({name: t.to(self.device) for name, t in tokens.items()})
+
+    def unread(self, text: str) -> str:
+        """Return the end of a text that the model does not read."""
+        return self.model.text_encoder.unread(text)
 
 
 def default_device() -> torch.device:

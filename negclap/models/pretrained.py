@@ -116,6 +116,13 @@ class ClapEncoder(Encoder):
         tokens = self.tokenizer(list(texts), **options, return_tensors="pt").to(self.device)
         return _unit(self.model.get_text_features(tokens["input_ids"], tokens["attention_mask"]))
 
+    def unread(self, text: str) -> str:
+        """Return the end of a text that the model does not read."""
+        offsets = self.tokenizer(text, return_offsets_mapping=True)["offset_mapping"]
+        special = sum(end == start for start, end in offsets)
+        read = [start for start, end in offsets if end > start][self.max_tokens - special :]
+        return text[read[0] :] if read else ""
+
 
 def _check_length(waveforms: npt.NDArray[np.float32], model: Encoder, name: str, who: str) -> None:
     if waveforms.shape[1] > round(model.excerpt_s * model.sample_rate):

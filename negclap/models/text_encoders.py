@@ -87,6 +87,10 @@ class TextEncoder(nn.Module):
         tokenizer.model_max_length = self.max_tokens
         return tokenizer
 
+    def unread(self, text: str) -> str:
+        """Return the end of a text behind `max_tokens`, which is not read; "" if there is none."""
+        return self._tokenizer.unread(text)
+
     def _check_length(self, name: str) -> None:
         # RoBERTa-style models number positions from padding_idx + 1 on.
         first = getattr(self.model.embeddings, "padding_idx", -1) + 1

@@ -56,6 +56,12 @@ class FastTokenizer:
         """Return the token ids of each text, with special tokens and without padding."""
         return [encoding.ids for encoding in self._core.encode_batch_fast(texts)]
 
+    def unread(self, text: str) -> str:
+        """Return the end of a text that is truncated; "" if it is read as a whole."""
+        rest = self._core.encode(text).overflowing
+        starts = [start for start, end in rest[0].offsets if end > start] if rest else []
+        return text[starts[0] :] if starts else ""
+
 
 def _load_core(source: str) -> tuple[Tokenizer | None, str | None]:
     """Load the Rust core and the padding token, from local files if these are complete."""

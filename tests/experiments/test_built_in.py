@@ -195,7 +195,8 @@ def test_a_model_is_trained_and_written_in_the_small_form(tmp_path, monkeypatch)
     model, whole = negclap.load(box), negclap.load(untaught)
     assert -1 < model.threshold < 1
     texts = ["no drums", "guitar"]
-    np.testing.assert_allclose(model.encode_text(texts), whole.encode_text(texts), atol=1e-5)
+    # The small form has 16-bit projections.
+    np.testing.assert_allclose(model.encode_text(texts), whole.encode_text(texts), atol=2e-4)
     files = sorted(path.name for path in box.iterdir())
     assert files == [".negclap-export", "README.md", "config.json", "model.safetensors"]
 

@@ -98,6 +98,17 @@ def test_hits_are_explained_by_calibrated_tags(model, clips, tmp_path, capsys):
     assert list(found[0]["tags"])[:2] == ["piano", "drums"]
 
 
+def test_what_is_not_read_of_a_long_text_is_said(clips, tmp_path, capsys):
+    index = Index.create(tmp_path / "index", clips["drums"].parent)
+    index.update()
+    text = "A calm piece for piano and strings. " * 12 + "Absolutely no drums."
+    assert not main(["search", str(tmp_path / "index"), text, "--json"])
+    out, err = capsys.readouterr()
+    assert len(json.loads(out)) == 3
+    assert "negclap: the text is too long; the model does not read:" in err
+    assert err.rstrip().endswith("Absolutely no drums.")
+
+
 def test_its_card_says_what_it_is_made_of():
     card = (BUILT_IN_FOLDER / "README.md").read_text(encoding="utf-8")
     names = ("musicnn", "MagnaTagATune", "Million Song Dataset", "ISC", "MiniLM", "ledger.json")

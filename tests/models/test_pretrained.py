@@ -180,6 +180,20 @@ class FakeClapModule(torch.nn.Module):
         return features.squeeze(0)  # as the original does for a single text
 
 
+@pytest.mark.parametrize("kind", ["run", "clap"])
+def test_the_end_of_a_long_text_is_known_not_to_be_read(tiny_run, clap_folder, kind):
+    model = negclap.load(tiny_run if kind == "run" else clap_folder)
+    text = "A calm piece for piano and strings. " * 20 + "Absolutely no drums."
+    unread = model.unread(text)
+    assert text.endswith(unread)
+    assert "no drums." in unread
+    read = text[: -len(unread)]
+    np.testing.assert_allclose(*model.encode_text([text, read]), atol=1e-5)
+    assert np.abs(np.subtract(*model.encode_text([text, read[:-30]]))).max() > 1e-4
+    assert model.unread(read.strip()) == ""
+    assert model.unread("") == model.unread("no drums") == ""
+
+
 @pytest.fixture
 def laion_clap(monkeypatch):
     module = types.ModuleType("laion_clap")
