@@ -37,7 +37,7 @@ def find_changes(
     Args:
         before: Stamps of the index's tracks by path.
         now: Stamps of the files by path; None if a file cannot be opened.
-        closed: Folders that could not be opened: their tracks count as missing.
+        closed: Folders that could not be opened: their tracks stay as they are.
     """
     changes = Changes([], {}, [], [], [])
     arrived = {}
@@ -56,9 +56,9 @@ def find_changes(
     changes.new = sorted({*changes.new, *arrived} - {*moves.values()})
     alive = {str(PurePath(path).parent) for path in now}
     for path in sorted(lost.keys() - moves.keys()):
-        folder = str(PurePath(path).parent)
-        is_missing = folder not in alive or _within(path, closed)
-        (changes.missing if is_missing else changes.gone).append(path)
+        if not _within(path, closed):
+            is_alive = str(PurePath(path).parent) in alive
+            (changes.gone if is_alive else changes.missing).append(path)
     return changes
 
 

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -16,7 +16,7 @@ from negclap.errors import InputError
 from negclap.models.encoder import Encoder
 from negclap.models.pretrained import BUILT_IN
 from negclap.progress import Progress, quiet
-from negclap.search.changes import find_changes
+from negclap.search.changes import Changes, find_changes
 from negclap.search.embed import Windowing, embed_files
 from negclap.search.explain import explain
 from negclap.search.fingerprint import are_equal, embed_sounds
@@ -194,34 +194,52 @@ class Index:
             )
         now = {file: _stamp(self.root / file) for file in files}
         changes = find_changes(before, now, walk.unreadable)
-        if changes.moved:
-            self.store.move(
-                [(old, new, now[new] or before[old]) for old, new in changes.moved.items()]
-            )
-        gone = changes.gone + (changes.missing if forget else [])
-        if gone:
-            self.store.remove(gone)
-        missing = self.store.ids([] if forget else changes.missing)
-        self.store.set_metadata(_MISSING, json.dumps(sorted(missing.values())).encode())
+        if forget:
+            changes.gone, changes.missing = changes.gone + changes.missing, []
+        self._apply(changes, before, now)
         if approximate is not None:
             self.store.set_metadata("approximate", str(int(approximate)).encode())
-        failed = 0
-        shown = progress("embedding", len(changes.new), changes.new)
-        for tracks in embed_files(self.root, shown, self.model, self.windowing, jobs):
-            failed += sum(track.problem is not None for track in tracks)
-            self.store.put(tracks)
+        failed = self._embed(progress("embedding", len(changes.new), changes.new), jobs)
         self.store.set_metadata(_VERSION, __version__.encode())
         self._newest_vectors(progress, tuned=True)
         return Update(
             len(changes.new),
             failed,
             len(changes.moved),
-            len(gone),
+            len(changes.gone),
             len(changes.unchanged),
-            sorted(missing),
+            changes.missing,
             self.store.problems(),
             list(walk.passed_over()),
         )
+
+    def _apply(
+        self, changes: Changes, before: Mapping[str, Stamp], now: Mapping[str, Stamp | None]
+    ) -> None:
+        """Move, remove and mark tracks as their files were."""
+        if changes.moved:
+            moves = [(old, new, now[new] or before[old]) for old, new in changes.moved.items()]
+            self.store.move(moves)
+        if changes.gone:
+            self.store.remove(changes.gone)
+        missing = sorted(self.store.ids(changes.missing).values())
+        self.store.set_metadata(_MISSING, json.dumps(missing).encode())
+
+    def _embed(self, files: Iterable[str], jobs: int) -> int:
+        """Embed and store files; return how many have a problem."""
+        known, problems = self.store.stamps(), self.store.problems()
+        failed = 0
+        for tracks in embed_files(self.root, files, self.model, self.windowing, jobs):
+            failed += sum(track.problem is not None for track in tracks)
+            changed = [
+                track
+                for track in tracks
+                if (track.stamp, track.problem) != (known.get(track.path), problems.get(track.path))
+                or track.problem is None
+            ]
+            if changed:  # a file that still cannot be opened changes nothing
+                self.store.put(changed)
+        return failed
 
     def _stamps(self) -> dict[str, Stamp]:
         """Return the stamps of the tracks; another version of negclap tries broken files again."""

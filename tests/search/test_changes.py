@@ -114,6 +114,14 @@ def test_files_without_sound_are_not_decoded_again(index, library, monkeypatch):
     assert list(index.store.problems()) == ["A/broken.wav"]
 
 
+def test_a_file_that_still_cannot_be_opened_changes_nothing(index, library):
+    (library / "A" / "gone.wav").symlink_to("nowhere.wav")
+    assert index.update().failed == 1
+    generation = index.store.generation
+    assert index.update().failed == 1
+    assert index.store.generation == generation
+
+
 def test_a_folder_that_cannot_be_opened_is_named_and_its_tracks_are_kept(
     index, library, monkeypatch, capsys
 ):
@@ -128,9 +136,10 @@ def test_a_folder_that_cannot_be_opened_is_named_and_its_tracks_are_kept(
 
     monkeypatch.setattr("negclap.data.walk.os.walk", refused)
     write(library / "new.wav", 6)
-    update = index.update()
-    assert (update.processed, update.removed, len(update.missing)) == (1, 0, 3)
+    update = index.update(forget=True)
+    assert (update.processed, update.removed, update.missing) == (1, 0, [])
     assert update.passed_over == ["B: Permission denied"]
+    assert {"B/3.wav", "new.wav"} < paths(index)
     where = ["--audio", str(library), "--out", str(index.folder.parent / "prepared")]
     assert main(["prepare", "folder", *where, "--min_duration_s", "1"]) == 0
     assert "unreadable folder" in capsys.readouterr().out

@@ -17,7 +17,7 @@ class OneAxisPerTag(Encoder):
         super().__init__(16_000, len(TAGS), 1.0, curves=curves)
 
     def _embed_audio(self, waveforms):
-        raise NotImplementedError
+        return torch.zeros(len(waveforms), len(TAGS))
 
     def _embed_text(self, texts):
         return torch.eye(len(TAGS))[[TAGS.index(text) for text in texts]]
