@@ -17,11 +17,19 @@ MEDIA_TYPES = {
     ".oga": "audio/ogg",
     ".opus": "audio/ogg",
     ".m4a": "audio/mp4",
+    ".m4b": "audio/mp4",
+    ".mp4": "audio/mp4",
+    ".aac": "audio/aac",
+    ".webm": "audio/webm",
     ".aif": "audio/aiff",
     ".aiff": "audio/aiff",
+    ".aifc": "audio/aiff",
+    ".wma": "audio/x-ms-wma",
+    ".ape": "audio/x-ape",
+    ".wv": "audio/x-wavpack",
 }
-"""Types of the files that have a player; machines without a MIME table do not know all of them."""
-_NOT_PLAYED = {".aif", ".aiff"}  # by most browsers
+"""Types of usual files; machines without a MIME table do not know all of them."""
+_NOT_PLAYED = {".aif", ".aiff", ".aifc", ".wma", ".ape", ".wv"}  # by most browsers
 HINT = "Describe the music you want to hear, for example “calm piano without drums”."
 EMPTY = (
     "This index has no tracks. Add music to its folder, then run negclap index FOLDER --out INDEX "

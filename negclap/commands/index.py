@@ -74,9 +74,23 @@ def _print_update(index: "Index", update: "Update") -> None:
             f"{len(update.missing)} tracks are missing with their folder and are kept (--forget "
             f"removes them): {printable(', '.join(folders[:_FOLDERS_SHOWN]))}"
         )
-    if update.problems:
-        console.print(f"{len(update.problems)} files are not in the index, they cannot be read:")
-    for problem in list(update.problems.values())[:_SHOWN]:
+    _print_some(
+        console,
+        f"{len(update.damaged)} files are damaged; what can be decoded is in the index:",
+        list(update.damaged.values()),
+    )
+    _print_some(
+        console,
+        f"{len(update.problems)} files are not in the index, they cannot be read:",
+        list(update.problems.values()),
+    )
+
+
+def _print_some(console: Console, heading: str, problems: list[str]) -> None:
+    if not problems:
+        return
+    console.print(heading)
+    for problem in problems[:_SHOWN]:
         console.print(f"  {printable(problem)}")
-    if len(update.problems) > _SHOWN:
-        console.print(f"  and {len(update.problems) - _SHOWN} more")
+    if len(problems) > _SHOWN:
+        console.print(f"  and {len(problems) - _SHOWN} more")

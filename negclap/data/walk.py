@@ -8,12 +8,14 @@ from pathlib import Path
 
 SUFFIXES = (
     ".wav", ".wave", ".w64", ".rf64", ".flac", ".mp3", ".mp2", ".ogg", ".oga", ".opus", ".aif",
-    ".aiff", ".aifc", ".au", ".caf", ".npy",
+    ".aiff", ".aifc", ".au", ".caf", ".m4a", ".m4b", ".mp4", ".aac", ".alac", ".wma", ".ape", ".wv",
+    ".mpc", ".tta", ".tak", ".dsf", ".dff", ".ac3", ".dts", ".mka", ".webm", ".ra", ".amr", ".spx",
+    ".npy",
 )  # fmt: skip
 """Names of files that can be read."""
 _UNREAD = frozenset({
-    ".m4a", ".m4b", ".mp4", ".aac", ".alac", ".wma", ".ape", ".wv", ".mpc", ".tta", ".dsf", ".dff",
-    ".ac3", ".dts", ".mka", ".webm", ".ra", ".amr", ".spx", ".mid", ".midi",
+    ".m4p", ".aax", ".wmv", ".mkv", ".mov", ".avi", ".mid", ".midi", ".kar", ".mod", ".xm", ".it",
+    ".s3m", ".sid", ".nsf", ".spc", ".gp5",
 })  # fmt: skip
 _BINS = frozenset({"$recycle.bin", "#recycle", "@eadir", "__macosx", "system volume information"})
 _SHOWN = 5

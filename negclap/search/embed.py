@@ -10,16 +10,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from negclap.audio import AudioError, SilenceError, Waveform, probe, read_excerpt
+from negclap.audio import AudioError, AudioStream, Waveform
 from negclap.models.encoder import Encoder
-from negclap.parallel import map_ahead
+from negclap.parallel import chain_ahead
 from negclap.search.store import IndexedTrack, Stamp
 
-# Limits of one segment, so that a track of many hours needs no more memory than a short one.
-_WINDOWS_PER_SEGMENT, _SEGMENT_S = 32, 300.0
-_LONGEST_S = 7 * 24 * 3600.0
+_WINDOWS_PER_PART = 32
 _BATCH = 64
-_AHEAD = 2  # decoded segments in the queue, per thread
+_AHEAD = 2  # files that are decoded ahead, per thread
 
 
 class Windowing(NamedTuple):
@@ -38,24 +36,46 @@ class Windowing(NamedTuple):
         starts = np.arange(0.0, last + 1e-6, self.hop_s)
         return starts if last - starts[-1] < 0.5 * self.hop_s else np.append(starts, last)
 
+    def cut(self, blocks: Iterable[Waveform], sample_rate: int) -> Iterator[tuple[float, Waveform]]:
+        """Cut a stream of blocks at ``sample_rate`` Hz; yield the start and samples of each window.
 
-class _Segment(NamedTuple):
-    """Consecutive windows of a file, or the reason why the file has none."""
+        There is no more of the stream in memory than a window and a block.
+        """
+        size = round(self.window_s * sample_rate)
+        held, begin = np.empty(0, np.float32), 0  # the end of the stream so far, and its place
+        done = 0
+        for block in blocks:
+            held = np.concatenate((held, block))
+            end = begin + len(held)
+            while (first := round(done * self.hop_s * sample_rate)) + size <= end:
+                yield done * self.hop_s, held[first - begin : first - begin + size].copy()
+                done += 1
+            keep = min(first, end - size)  # another window may end with the stream
+            if keep > begin:
+                held, begin = held[keep - begin :], keep
+        if not len(held):
+            return
+        end = begin + len(held)
+        for start_s in self.starts(end / sample_rate)[done:].tolist():
+            first = max(begin, min(round(start_s * sample_rate), end - size))
+            yield start_s, np.resize(held[first - begin :], size)  # repeats a short track
+
+
+class _File(NamedTuple):
+    """What is known of a file when it is decoded; the other fields as in `IndexedTrack`."""
 
     path: str
     stamp: Stamp
-    duration_s: float | None
-    starts: NDArray[np.float64]
-    is_last: bool
+    duration_s: float | None = None
     problem: str | None = None
 
 
-class _Decoded(NamedTuple):
-    """A segment with its windows, except the silent ones."""
+class _Part(NamedTuple):
+    """Consecutive windows of a file, without the silent ones; ``file`` is set in the last part."""
 
-    segment: _Segment
     starts: list[float]
     windows: list[Waveform]
+    file: _File | None = None
 
 
 def embed_files(
@@ -71,92 +91,67 @@ def embed_files(
         jobs: Number of decoding threads.
     """
     with ThreadPoolExecutor(jobs) as pool:
-        depth = _AHEAD * jobs
-        probed = map_ahead(pool, lambda file: _probe_file(root, file), files, depth)
-        segments = (segment for file in probed for segment in _segments(file, windowing))
-        decoded = map_ahead(
-            pool, lambda each: _decode(root, each, windowing, model.sample_rate), segments, depth
-        )
-        yield from _embed(root, decoded, model)
+        parts = (_parts(root, file, windowing, model.sample_rate) for file in files)
+        yield from _embed(root, chain_ahead(pool, parts, _AHEAD * jobs), model)
 
 
-def _probe_file(root: Path, file: str) -> _Segment:
-    path = root / file
-    segment = _Segment(file, Stamp(0, 0), None, np.empty(0), is_last=True)
+def _parts(root: Path, path: str, windowing: Windowing, sample_rate: int) -> Iterator[_Part]:
+    """Decode a file: all that can be decoded, and what is wrong with the rest."""
+    file = _File(path, Stamp(0, 0))
+    starts, windows, problem, is_silent = [], [], None, True
     try:
-        stamp = Stamp.of(path)
-        if not os.access(path, os.R_OK):  # it can be read some day without having changed
-            return segment._replace(problem=f"{path}: {os.strerror(errno.EACCES)}")
-        segment = segment._replace(stamp=stamp)
-        duration_s = probe(path).duration_s
+        stamp = Stamp.of(root / path)
+        if not os.access(root / path, os.R_OK):  # it can be read some day without having changed
+            raise AudioError(f"{root / path}: {os.strerror(errno.EACCES)}")
+        file = file._replace(stamp=stamp)
+        stream = AudioStream(root / path, sample_rate)
+        for start_s, window in windowing.cut(stream, sample_rate):
+            if not np.isfinite(window).all():
+                problem = f"{root / path}: has NaN or infinite samples"
+            elif window.any():
+                starts.append(start_s)
+                windows.append(window)
+                is_silent = False
+            if len(windows) == _WINDOWS_PER_PART:
+                yield _Part(starts, windows)
+                starts, windows = [], []
+        problem = problem or stream.problem
+        if is_silent and not problem:
+            what = "silent throughout" if stream.duration_s else "has no audio"
+            problem = f"{root / path}: {what}"
+        file = file._replace(duration_s=stream.duration_s)
     except AudioError as error:
-        return segment._replace(problem=str(error))
+        problem = str(error)
     except OSError as error:
-        return segment._replace(problem=f"{path}: {error.strerror}")
-    if not duration_s < _LONGEST_S:  # the header of a stream may not know the length
-        return segment._replace(problem=f"{path}: its header gives a duration of {duration_s} s")
-    return segment._replace(duration_s=duration_s)
+        problem = f"{root / path}: {error.strerror}"
+    yield _Part(starts, windows, file._replace(problem=problem))
 
 
-def _segments(file: _Segment, windowing: Windowing) -> Iterator[_Segment]:
-    if file.duration_s is None:
-        yield file
-        return
-    starts = windowing.starts(file.duration_s)
-    size = max(1, min(_WINDOWS_PER_SEGMENT, int(_SEGMENT_S / windowing.hop_s)))
-    for first in range(0, len(starts), size):
-        end = first + size
-        yield file._replace(starts=starts[first:end], is_last=end >= len(starts))
-
-
-def _decode(root: Path, segment: _Segment, windowing: Windowing, sample_rate: int) -> _Decoded:
-    """Decode all windows of a segment in one read."""
-    decoded = _Decoded(segment, [], [])
-    if segment.duration_s is None:
-        return decoded
-    length_s = min(windowing.window_s, segment.duration_s)
-    first, last = float(segment.starts[0]), float(segment.starts[-1])
-    try:
-        span = read_excerpt(root / segment.path, first, last - first + length_s, sample_rate)
-    except SilenceError:
-        return decoded
-    except AudioError as error:
-        return decoded._replace(segment=segment._replace(problem=str(error)))
-    samples = round(windowing.window_s * sample_rate)
-    for start in segment.starts.tolist():
-        begin = round((start - first) * sample_rate)
-        window = span[begin : begin + samples]
-        if window.any():
-            decoded.starts.append(start)
-            decoded.windows.append(np.resize(window, samples))  # repeats a short track
-    return decoded
-
-
-def _embed(root: Path, decoded: Iterable[_Decoded], model: Encoder) -> Iterator[list[IndexedTrack]]:
-    parts: list[tuple[_Decoded, NDArray[np.float32]]] = []  # of the track in progress
-    for batch in _batches(decoded):
-        windows = [window for each in batch for window in each.windows]
-        empty = np.empty((0, model.dim), np.float32)
+def _embed(root: Path, parts: Iterable[_Part], model: Encoder) -> Iterator[list[IndexedTrack]]:
+    empty = np.empty((0, model.dim), np.float32)
+    track: list[tuple[_Part, NDArray[np.float32]]] = []  # the parts of the track in progress
+    for batch in _batches(parts):
+        windows = [window for part in batch for window in part.windows]
         embeddings = model.encode_audio(np.stack(windows)) if windows else empty
         finished, begin = [], 0
-        for each in batch:
-            end = begin + len(each.windows)
-            parts.append((each, embeddings[begin:end]))
+        for part in batch:
+            end = begin + len(part.windows)
+            track.append((part, embeddings[begin:end]))
             begin = end
-            if each.segment.is_last:
-                finished.append(_join(root, parts))
-                parts = []
+            if part.file is not None:
+                finished.append(_join(root, part.file, track))
+                track = []
         if finished:
             yield finished
 
 
-def _batches(decoded: Iterable[_Decoded]) -> Iterator[list[_Decoded]]:
-    """Group segments until there are `_BATCH` windows, or as many segments without any."""
-    batch: list[_Decoded] = []
+def _batches(parts: Iterable[_Part]) -> Iterator[list[_Part]]:
+    """Group parts until there are `_BATCH` windows, or as many parts."""
+    batch: list[_Part] = []
     windows = 0
-    for each in decoded:
-        batch.append(each)
-        windows += len(each.windows)
+    for part in parts:
+        batch.append(part)
+        windows += len(part.windows)
         if max(len(batch), windows) >= _BATCH:
             yield batch
             batch, windows = [], 0
@@ -164,19 +159,12 @@ def _batches(decoded: Iterable[_Decoded]) -> Iterator[list[_Decoded]]:
         yield batch
 
 
-def _join(root: Path, parts: list[tuple[_Decoded, NDArray[np.float32]]]) -> IndexedTrack:
-    """Join the segments of a track."""
-    segment = parts[-1][0].segment
-    problems = [each.segment.problem for each, _ in parts if each.segment.problem]
-    starts = np.array([start for each, _ in parts for start in each.starts], np.float32)
-    embeddings = np.concatenate([part for _, part in parts])
-    if not problems and not len(starts):
-        problems = [f"{root / segment.path}: silent throughout"]
+def _join(root: Path, file: _File, parts: list[tuple[_Part, NDArray[np.float32]]]) -> IndexedTrack:
+    """Join the parts of a track."""
+    starts = np.array([start for part, _ in parts for start in part.starts], np.float32)
+    embeddings = np.concatenate([its for _, its in parts])
+    problem, duration_s = file.problem, file.duration_s
     if not np.isfinite(embeddings).all():
-        problems.append(f"{root / segment.path}: the model returns NaN or infinite embeddings")
-    if problems:
+        problem = f"{root / file.path}: the model returns NaN or infinite embeddings"
         starts, embeddings = starts[:0], embeddings[:0]
-    problem = problems[0] if problems else None
-    return IndexedTrack(
-        segment.path, segment.stamp, segment.duration_s, starts, embeddings, problem
-    )
+    return IndexedTrack(file.path, file.stamp, duration_s, starts, embeddings, problem)

@@ -35,12 +35,13 @@ class Update(NamedTuple):
 
     Attributes:
         processed: Number of new and changed files, including those with a problem.
-        failed: Number of these that have a problem.
+        failed: Number of these that could not be indexed.
         moved: Number of tracks whose file has another place or clock; they are not embedded anew.
         removed: Number of tracks removed because their file is gone.
         unchanged: Number of files that were already up to date, including those with a problem.
         missing: Tracks whose whole folder is gone; they are kept, but not found.
         problems: For each path that could not be indexed, the reason.
+        damaged: For each path that could be indexed in part only, what is missing.
         passed_over: A line for each kind of file and folder that is not looked at.
     """
 
@@ -51,6 +52,7 @@ class Update(NamedTuple):
     unchanged: int
     missing: list[str]
     problems: dict[str, str]
+    damaged: dict[str, str]
     passed_over: list[str]
 
 
@@ -210,6 +212,7 @@ class Index:
             len(changes.unchanged),
             changes.missing,
             self.store.problems(),
+            self.store.damaged(),
             list(walk.passed_over()),
         )
 
@@ -226,16 +229,16 @@ class Index:
         self.store.set_metadata(_MISSING, json.dumps(missing).encode())
 
     def _embed(self, files: Iterable[str], jobs: int) -> int:
-        """Embed and store files; return how many have a problem."""
+        """Embed and store files; return how many could not be indexed."""
         known, problems = self.store.stamps(), self.store.problems()
         failed = 0
         for tracks in embed_files(self.root, files, self.model, self.windowing, jobs):
-            failed += sum(track.problem is not None for track in tracks)
+            failed += sum(not len(track.starts) for track in tracks)
             changed = [
                 track
                 for track in tracks
                 if (track.stamp, track.problem) != (known.get(track.path), problems.get(track.path))
-                or track.problem is None
+                or len(track.starts)
             ]
             if changed:  # a file that still cannot be opened changes nothing
                 self.store.put(changed)
@@ -245,7 +248,8 @@ class Index:
         """Return the stamps of the tracks; another version of negclap tries broken files again."""
         stamps = self.store.stamps()
         if self.store.metadata.get(_VERSION) != __version__.encode():
-            stamps |= dict.fromkeys(self.store.problems(), Stamp(0, 0))
+            tried = self.store.problems() | self.store.damaged()
+            stamps |= dict.fromkeys(tried, Stamp(0, 0))
         return stamps
 
     def search(

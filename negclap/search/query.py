@@ -124,8 +124,8 @@ def _check_text(text: str) -> None:
 
 def _embed_file(path: Path, model: Encoder, windowing: Windowing) -> NDArray[np.float32]:
     ((track,),) = embed_files(path.parent, [path.name], model, windowing, 1)
-    if track.problem:
-        raise InputError(track.problem)
+    if not len(track.starts):
+        raise InputError(track.problem or f"{path}: has no windows")
     return track.embeddings
 
 

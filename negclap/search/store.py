@@ -27,11 +27,12 @@ CREATE TABLE tracks (
     size INTEGER NOT NULL,
     mtime_ns INTEGER NOT NULL,
     duration_s REAL,
-    problem BLOB,               -- why it has no windows
+    problem BLOB,               -- why it has no windows, or not all
     starts BLOB NOT NULL,       -- (n,) float32, seconds
     embeddings BLOB NOT NULL    -- (n, dim) float32
 );
 """
+_HAS_WINDOWS = "length(starts) > 0"
 
 
 class Stamp(NamedTuple):
@@ -56,7 +57,7 @@ class IndexedTrack(NamedTuple):
         duration_s: Duration in seconds; None if the file cannot be read.
         starts: ``(n,)`` start of each window in seconds.
         embeddings: ``(n, dim)``.
-        problem: Why the track has no windows, else None.
+        problem: Why the track has no windows, or lacks some, else None.
     """
 
     path: str
@@ -203,7 +204,7 @@ class Store:
     def tracks(self) -> Iterator[tuple[int, NDArray[np.float32], NDArray[np.float32]]]:
         """Yield number, window starts and embeddings of every track with windows, by number."""
         dim = int(self.metadata["dim"])
-        query = "SELECT id, starts, embeddings FROM tracks WHERE problem IS NULL ORDER BY id"
+        query = f"SELECT id, starts, embeddings FROM tracks WHERE {_HAS_WINDOWS} ORDER BY id"
         with _sqlite_errors(self.path):
             for number, starts, embeddings in self._db.execute(query):
                 vectors = np.frombuffer(embeddings, "<f4").reshape(-1, dim)
@@ -221,22 +222,30 @@ class Store:
 
     def counts(self) -> tuple[int, int]:
         """Return the number of tracks with windows, and the number of windows."""
-        query = "SELECT count(*), coalesce(sum(length(starts) / 4), 0) FROM tracks"
+        query = f"SELECT count(*), sum(length(starts) / 4) FROM tracks WHERE {_HAS_WINDOWS}"
         with _sqlite_errors(self.path):
-            tracks, windows = self._db.execute(query + " WHERE problem IS NULL").fetchone()
-        return int(tracks), int(windows)
+            tracks, windows = self._db.execute(query).fetchone()
+        return int(tracks), int(windows or 0)
 
     def problems(self) -> dict[str, str]:
         """Return why tracks have no windows, by path."""
-        query = "SELECT path, problem FROM tracks WHERE problem IS NOT NULL ORDER BY path"
+        return self._problems(f"NOT {_HAS_WINDOWS}")
+
+    def damaged(self) -> dict[str, str]:
+        """Return what tracks with windows lack, by path."""
+        return self._problems(_HAS_WINDOWS)
+
+    def _problems(self, condition: str) -> dict[str, str]:
+        query = f"SELECT path, problem FROM tracks WHERE problem IS NOT NULL AND {condition}"
         with _sqlite_errors(self.path):
-            return {os.fsdecode(path): os.fsdecode(why) for path, why in self._db.execute(query)}
+            rows = self._db.execute(query + " ORDER BY path")
+            return {os.fsdecode(path): os.fsdecode(why) for path, why in rows}
 
     def file_of(self, number: int) -> tuple[str, Stamp, float] | None:
         """Return path, stamp and duration in seconds of a track with windows, by number."""
         query = "SELECT path, size, mtime_ns, duration_s FROM tracks WHERE id = ?"
         with _sqlite_errors(self.path):
-            row = self._db.execute(query + " AND problem IS NULL", (number,)).fetchone()
+            row = self._db.execute(f"{query} AND {_HAS_WINDOWS}", (number,)).fetchone()
         return row and (os.fsdecode(row[0]), Stamp(row[1], row[2]), float(row[3]))
 
 

@@ -103,7 +103,7 @@ def test_files_without_sound_are_not_decoded_again(index, library, monkeypatch):
     (library / "A" / "broken.wav").write_bytes(b"nonsense")
     update = index.update()
     assert (update.processed, update.failed, len(update.problems)) == (2, 2, 2)
-    monkeypatch.setattr("negclap.search.embed.probe", pytest.fail)
+    monkeypatch.setattr("negclap.search.embed.AudioStream", pytest.fail)
     update = index.update()
     assert (update.processed, update.failed, len(update.problems)) == (0, 0, 2)
     monkeypatch.undo()
@@ -146,16 +146,16 @@ def test_a_folder_that_cannot_be_opened_is_named_and_its_tracks_are_kept(
 
 
 def test_what_is_passed_over_is_counted(tmp_path):
-    for name in ("a.wav", "b.FLAC", "c.m4a", "d.m4a", "e.wma", "._a.wav", "cover.jpg", "x.w64"):
+    for name in ("a.wav", "b.FLAC", "c.mid", "d.mid", "e.m4p", "._a.wav", "f.jpg", "x.m4a"):
         (tmp_path / name).touch()
     for name in (".Trash-1000", "#recycle", ".AppleDouble"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "old.wav").touch()
     (tmp_path / "Kasia").symlink_to(tmp_path.parent, target_is_directory=True)
     walk = walk_audio(tmp_path)
-    assert walk.files == ["a.wav", "b.FLAC", "x.w64"]
+    assert walk.files == ["a.wav", "b.FLAC", "x.m4a"]
     assert list(walk.passed_over()) == [
-        "3 files are of kinds that cannot be read: .m4a 2, .wma 1",
+        "3 files are of kinds that cannot be read: .mid 2, .m4p 1",
         "1 links to folders are not followed: Kasia",
         "3 hidden folders are not searched: #recycle, .AppleDouble, .Trash-1000",
     ]

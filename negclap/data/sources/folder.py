@@ -24,7 +24,7 @@ _SLOW, _FAST = 80.0, 120.0  # beats per minute
 
 @dataclass(frozen=True)
 class Folder:
-    """A folder of audio files at any depth (wav, flac, mp3, ogg, opus, aiff, npy).
+    """A folder of audio files at any depth (mp3, flac, wav, m4a, ogg, npy and others).
 
     Input: the folder as --audio, and optionally a table of captions as --captions. The table is
     CSV or TSV with the columns `file` (relative to the folder) and `caption`, and optionally `tags`

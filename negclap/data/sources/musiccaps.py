@@ -11,7 +11,7 @@ from negclap.data.manifest import Caption
 from negclap.data.sources.lp_musiccaps import captions_of, names
 from negclap.data.tables import Rejection, Row, find_files, read_csv, read_parquet
 
-_SUFFIXES = ("wav", "flac", "mp3", "ogg", "opus")
+_SUFFIXES = ("wav", "flac", "mp3", "ogg", "opus", "m4a", "webm")
 _LENGTH_S = 10.0
 _LONGEST_S = 10**6  # of a video
 _TABLES = (".csv", ".parquet")
@@ -25,9 +25,9 @@ class MusicCaps:
 
     Input: the table as --metadata, and a folder with the audio of the clips or of whole videos as
     --audio, named `[ytid]-[30-40].wav` or `ytid_30_40.wav` (the clip) or `ytid.wav` (the clip, or a
-    whole video, from which the 10 s are cut); also flac, mp3, ogg, opus. Rows of AudioSet's
-    evaluation split are "test", all others "train". Licence of the captions: CC BY-SA 4.0
-    (LP-MusicCaps-MC: CC BY-NC 4.0). Source: Agostinelli et al., MusicLM, 2023; Doh et al.,
+    whole video, from which the 10 s are cut); also flac, mp3, ogg, opus, m4a, webm. Rows of
+    AudioSet's evaluation split are "test", all others "train". Licence of the captions: CC BY-SA
+    4.0 (LP-MusicCaps-MC: CC BY-NC 4.0). Source: Agostinelli et al., MusicLM, 2023; Doh et al.,
     LP-MusicCaps, ISMIR 2023.
 
     Args:

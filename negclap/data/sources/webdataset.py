@@ -14,7 +14,7 @@ from negclap.data.tables import Rejection, parse_json
 from negclap.errors import InputError
 from negclap.storage import StorageError, join, list_files, open_binary
 
-_AUDIO = ("flac", "wav", "mp3", "ogg", "opus")
+_AUDIO = ("flac", "wav", "mp3", "ogg", "opus", "m4a")
 _TEXT = ("json", "txt")
 _SPLITS = {"train": "train", "valid": "validation", "validation": "validation", "test": "test"}
 
@@ -44,11 +44,11 @@ class WebDataset:
     """Existing WebDataset tar shards (LAION-Audio and similar), without an index.
 
     Input: the folder or URL of the shards as --audio (`s3://` and `http://` are read in place).
-    Each sample has one of .flac .wav .mp3 .ogg .opus, and either .json with `text` (a string or a
-    list) and optionally `tag` (a list), or .txt. The headers are read once; training then reads
-    ranges of the shards in any order. A folder train, valid(ation) or test in a shard's path is its
-    split; otherwise splits are drawn by sample. Licence: that of the shards. Format: Wu et al.,
-    Large-Scale Contrastive Language-Audio Pretraining, ICASSP 2023.
+    Each sample has one of .flac .wav .mp3 .ogg .opus .m4a, and either .json with `text` (a string
+    or a list) and optionally `tag` (a list), or .txt. The headers are read once; training then
+    reads ranges of the shards in any order. A folder train, valid(ation) or test in a shard's path
+    is its split; otherwise splits are drawn by sample. Licence: that of the shards. Format: Wu et
+    al., Large-Scale Contrastive Language-Audio Pretraining, ICASSP 2023.
 
     Args:
         shards: Names of the shards below --audio: a glob, or a number range ("{000..012}.tar").

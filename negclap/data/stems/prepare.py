@@ -17,6 +17,7 @@ import numpy as np
 import soundfile as sf
 
 from negclap.audio import AudioError, Waveform, resample
+from negclap.audio.ffmpeg import decode
 from negclap.data.manifest import Caption, Track, write_manifest
 from negclap.data.stems.layouts import LAYOUTS, FoundSong, FoundStem
 from negclap.data.stems.mixing import Claims, Mixer, Mixing, Part, levelled
@@ -25,7 +26,6 @@ from negclap.data.stems.rendering import render
 from negclap.data.stems.songs import FRAME_S, SILENT_DB, Song, Stem, write_songs
 from negclap.data.tables import Rejection
 from negclap.errors import InputError
-from negclap.ffmpeg import decode
 from negclap.progress import Progress
 from negclap.rng import derive_seed, stream
 from negclap.storage import atomic_write
@@ -37,7 +37,6 @@ SONGS = "stems.jsonl"
 TWIN_SPLIT = "test_twin"
 ADDED, EXCHANGED = "added", "exchanged"
 """Kinds of twins: one has a part more, or another part instead."""
-_LIBSNDFILE = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff")
 _SILENT = 1e-4  # a peak of -80 dB
 _SAYS_NOTHING = "instruments"  # the broadest tag, of nearly every mix
 _UNEQUAL_S = 1.0
@@ -203,13 +202,7 @@ def _convert(song: FoundSong, plan: StemsPlan, splits: Mapping[str, str]) -> _Co
 
 def _decode(found: FoundStem) -> tuple[Waveform, int]:
     """Return ``(samples,)`` and their rate."""
-    if found.file.suffix.lower() not in _LIBSNDFILE:
-        return decode(found.file, found.stream)
-    try:
-        samples, rate = sf.read(found.file, dtype="float32", always_2d=True)
-    except (sf.LibsndfileError, RuntimeError, OSError) as error:
-        raise AudioError(f"{found.file}: cannot be read as audio ({error})") from None
-    mono = samples.mean(axis=1, dtype=np.float32)
+    mono, rate = decode(found.file, found.stream)
     if not np.isfinite(mono).all():
         raise AudioError(f"{found.file}: has NaN or infinite samples")
     return mono, rate

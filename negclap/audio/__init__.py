@@ -1,0 +1,31 @@
+"""Read audio: its length, an excerpt of it, or the whole as a stream.
+
+Audio is given by a location: a path, a URL (see `storage`), or a `Window` of a larger file. A
+`Path` is always a local file, even if its name looks like one of these. A ``.npy`` file contains
+mono samples at 16,000 Hz, as in LP-MusicCaps.
+
+Two libraries decode. libsndfile seeks fast and exactly, so it reads the excerpts of training.
+FFmpeg reads more kinds of files (m4a, wma, ape, wv), passes over damage and needs no header with
+the right length, so it reads whole files, and the excerpts that libsndfile cannot read.
+"""
+
+from negclap.audio.excerpts import AudioInfo, probe, read_excerpt, read_samples
+from negclap.audio.files import TOLERANCE_S, AudioError, SilenceError, Window
+from negclap.audio.streams import AudioStream
+from negclap.audio.waveforms import Samples, Waveform, as_waveform, resample
+
+__all__ = [
+    "TOLERANCE_S",
+    "AudioError",
+    "AudioInfo",
+    "AudioStream",
+    "Samples",
+    "SilenceError",
+    "Waveform",
+    "Window",
+    "as_waveform",
+    "probe",
+    "read_excerpt",
+    "read_samples",
+    "resample",
+]

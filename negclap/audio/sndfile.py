@@ -1,0 +1,126 @@
+"""Read excerpts with libsndfile."""
+
+import io
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
+from pathlib import Path
+from typing import TextIO
+
+import soundfile as sf
+
+from negclap.audio.files import AudioError, unreadable
+from negclap.audio.headers import is_chained, read_info_frame
+from negclap.audio.waveforms import Samples
+
+_LONGEST_S = 7 * 24 * 3600.0
+
+
+@contextmanager
+def opened(location: str | Path, source: bytes | io.BytesIO) -> Iterator[sf.SoundFile]:
+    """Open what `files.openable` gives; errors, also of reading, become an `AudioError`.
+
+    libmpg123, which libsndfile reads mp3 with, is kept from writing to stderr. Where libsndfile
+    takes macOS's ``._`` file for a part of the file, it gets an open file, which has no name.
+    """
+    is_mp3 = str(location).lower().endswith((".mp3", ".mp2"))
+    with _SILENCED_STDERR if is_mp3 else nullcontext():
+        try:
+            with ExitStack() as stack:
+                try:
+                    file = sf.SoundFile(source)
+                except sf.LibsndfileError:
+                    if not isinstance(source, bytes):
+                        raise
+                    nameless = stack.enter_context(Path(os.fsdecode(source)).open("rb"))
+                    file = sf.SoundFile(nameless)
+                yield stack.enter_context(file)
+        except AudioError:
+            raise
+        except (sf.LibsndfileError, RuntimeError, OSError) as error:
+            raise unreadable(location, error) from None
+
+
+def knows_length(file: sf.SoundFile, source: bytes | io.BytesIO) -> bool:
+    """Whether the number of frames that libsndfile gives is that of the file.
+
+    It is not if the header does not give it, or gives that of a file that was cut. Of an mp3
+    without a Xing or Info frame, and of joined ones, libsndfile only makes a guess; of chained Ogg
+    files, it gives the first.
+    """
+    if not file.frames < _LONGEST_S * file.samplerate:
+        return False
+    if file.format == "MP3":
+        info = read_info_frame(source)
+        return info is not None and info.agrees
+    if file.format == "OGG" and is_chained(source):
+        return False
+    file.seek(max(0, file.frames - 1))
+    return bool(len(file.read(1)) == min(1, file.frames))
+
+
+def read(file: sf.SoundFile, start_s: float, duration_s: float, wanted: int) -> Samples:
+    """Read ``(samples,)`` or ``(samples, channels)``; there are fewer where the file ends.
+
+    They are int16 if the file is 16-bit mono at the wanted rate.
+    """
+    rate: int = file.samplerate
+    first = min(round(start_s * rate), file.frames)
+    lead = min(first, _mp3_lead(rate)) if file.format == "MP3" else 0
+    file.seek(first - lead)
+    unchanged = file.subtype == "PCM_16" and file.channels == 1 and rate == wanted
+    dtype = "int16" if unchanged else "float32"
+    samples: Samples = file.read(lead + round(duration_s * rate), dtype=dtype)
+    return samples[lead:]
+
+
+def _mp3_lead(rate: int) -> int:
+    """Return how many samples of an mp3 to decode before the excerpt and drop.
+
+    After a seek, the first frames are silent, because their bit reservoir is in earlier frames. Low
+    bit rates need the most: 20 frames of 576 samples at 24 kHz and 8 kbit/s, 4 of 1,152 at 48 kHz
+    and 32 kbit/s.
+    """
+    return 24 * 576 if rate < 32_000 else 6 * 1152
+
+
+class _SilencedStderr:
+    """Discard what libmpg123 writes to stderr, without a file's name; thread-safe.
+
+    Meanwhile, what Python writes to ``sys.stderr`` still arrives there.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._depth = 0
+        self._saved = -1
+        self._python: TextIO | None = None
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._depth += 1
+            if self._depth == 1:
+                sys.stderr.flush()
+                self._saved = os.dup(2)
+                if sys.stderr is sys.__stderr__:
+                    sys.stderr = self._python = os.fdopen(os.dup(2), "w", buffering=1)
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, 2)
+                os.close(nowhere)
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._depth -= 1
+            if self._depth == 0:
+                os.dup2(self._saved, 2)
+                os.close(self._saved)
+                if self._python is not None:
+                    if sys.stderr is self._python:
+                        sys.stderr = sys.__stderr__
+                    self._python.close()
+                    self._python = None
+
+
+_SILENCED_STDERR = _SilencedStderr()
