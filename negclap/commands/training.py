@@ -11,10 +11,12 @@ from lightning.pytorch import LightningDataModule, LightningModule
 from lightning.pytorch.callbacks import Callback, LearningRateMonitor
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.trainer import Trainer
+from omegaconf.errors import OmegaConfBaseException
 
+from negclap.commands.configs import arrange
 from negclap.commands.noise import silence_framework
 from negclap.commands.tables import print_results
-from negclap.errors import InputError
+from negclap.errors import InputError, reason
 from negclap.training.callbacks import DataWait, HealthCheck, SaveEnvironment
 from negclap.training.datamodule import NegClapDataModule
 from negclap.training.lesson_data import LessonDataModule
@@ -24,6 +26,7 @@ from negclap.training.resume import (
     BestCheckpoint,
     ResumableCSVLogger,
     ResumeCheckpoints,
+    check_has_epochs_left,
     is_intact,
     is_resuming,
     newest_checkpoint,
@@ -63,7 +66,14 @@ class NegClapCLI(LightningCLI):
         Without ``--ckpt_path``, validate, test and predict use the best checkpoint of the run. With
         ``--ckpt_path last``, fit resumes an interrupted run, or starts a new one.
         """
-        super().parse_arguments(parser, args)
+        try:
+            super().parse_arguments(parser, args)
+        except OmegaConfBaseException as error:
+            place = (error.full_key or "").partition(".")[2]  # without the subcommand
+            raise InputError(
+                f"{place}: {reason(error)}; keys are found relative to the place "
+                "where they stand: ${.name} is beside it, ${..data.seed} one level up"
+            ) from None
         subcommand = self.config.get("subcommand")
         if subcommand is None:
             return
@@ -85,6 +95,8 @@ class NegClapCLI(LightningCLI):
             config.ckpt_path = newest and str(newest)
         elif config.ckpt_path is not None:
             _check_checkpoint(Path(config.ckpt_path))
+        if subcommand == "fit" and is_resuming(Path(config.run_dir), config.ckpt_path):
+            check_has_epochs_left(Path(config.ckpt_path), config.trainer.max_epochs)
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Add the callbacks, the CSV logger and the checkpoint plugin that every run has."""
@@ -213,7 +225,7 @@ def _parse(
     return cli(
         module,
         data,
-        args=arguments if run else arguments[1:],
+        args=arrange(arguments if run else arguments[1:]),
         run=run,
         save_config_callback=SaveRunConfig,
         seed_everything_default=0,

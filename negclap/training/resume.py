@@ -78,6 +78,22 @@ def check_same_shapes(saved: dict[str, Tensor], own: dict[str, Tensor]) -> None:
             )
 
 
+def check_has_epochs_left(path: Path, max_epochs: int | None) -> None:
+    """Reject a checkpoint of a run that has trained for more epochs than are asked for.
+
+    Raises:
+        InputError: If it has.
+    """
+    # memory-mapped: the weights are not read
+    state = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
+    done = state["loops"]["fit_loop"]["epoch_progress"]["current"]["completed"]
+    if max_epochs is not None and 0 <= max_epochs < done:
+        raise InputError(
+            f"{path}: has trained for {done} epochs, expected at most trainer.max_epochs "
+            f"{max_epochs}; nothing was changed"
+        )
+
+
 class ResumeCheckpoints(pl.Callback):
     """Keep two checkpoints to resume from: ``last.ckpt``, and ``previous.ckpt`` before it.
 
@@ -96,6 +112,7 @@ class ResumeCheckpoints(pl.Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Trim the log to the resumed step, or delete the files of an earlier run."""
         self.saved_at = trainer.global_step
+        _follow_schedule(trainer)
         if not trainer.is_global_zero or is_dev_run(trainer):
             return
         for path in self.folder.glob("*.ckpt.*.partial"):  # of a save that was killed
@@ -139,6 +156,26 @@ class ResumeCheckpoints(pl.Callback):
                 last.replace(self.folder / _PREVIOUS)
             (self.folder / _NEXT).replace(last)
         self.saved_at = trainer.global_step
+
+
+def _follow_schedule(trainer: pl.Trainer) -> None:
+    """Set the learning rates to those of the schedule, if the checkpoint is of another one.
+
+    A schedule depends on the number of all steps, so a run that is made longer has another one.
+    """
+    for config in trainer.lr_scheduler_configs:
+        scheduler: Any = config.scheduler
+        factors = [factor(scheduler.last_epoch) for factor in scheduler.lr_lambdas]
+        rates = [base * its for base, its in zip(scheduler.base_lrs, factors, strict=True)]
+        before, now = max(scheduler.get_last_lr()), max(rates)
+        if abs(now - before) > 1e-3 * max(scheduler.base_lrs):
+            rank_zero_warn(
+                f"the learning rate goes from {before:.2g} to {now:.2g} at step "
+                f"{scheduler.last_epoch}: the schedule is of another number of steps than before"
+            )
+            scheduler._last_lr = rates  # has no setter
+            for group, rate in zip(scheduler.optimizer.param_groups, rates, strict=True):
+                group["lr"] = rate
 
 
 def _is_before_validation(trainer: pl.Trainer) -> bool:

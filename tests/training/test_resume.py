@@ -258,3 +258,24 @@ def test_fast_dev_run_leaves_the_run_folder_unchanged(uninterrupted, arguments, 
 
 def contents(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_a_finished_run_is_made_longer_with_the_schedule_of_the_longer_run(arguments, tmp_path):
+    run([*arguments, f"--run_dir={tmp_path}"])
+    at_end = (tmp_path / "config.yaml").read_text()
+    with pytest.raises(InputError, match=f"has trained for {EPOCHS} epochs, expected at most"):
+        run([*arguments, f"--run_dir={tmp_path}", "--trainer.max_epochs=1"])
+    assert (tmp_path / "config.yaml").read_text() == at_end
+    with pytest.warns(UserWarning, match="the learning rate goes from 0 to"):
+        run([*arguments, f"--run_dir={tmp_path}", f"--trainer.max_epochs={2 * EPOCHS}"])
+    whole = tmp_path / "whole"
+    run([*arguments, f"--run_dir={whole}", f"--trainer.max_epochs={2 * EPOCHS}"])
+    longer, other = (rates_by_step(folder) for folder in (tmp_path, whole))
+    for step in range(STEPS * EPOCHS + 1, 2 * STEPS * EPOCHS):
+        assert longer[step] == pytest.approx(other[step])
+
+
+def rates_by_step(folder):
+    with (folder / "metrics.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row.get("lr-AdamW/pg1")]
+    return {int(row["step"]): float(row["lr-AdamW/pg1"]) for row in rows}
