@@ -30,6 +30,11 @@ def parser() -> ArgumentParser:
         default="caption",
         help="What decides which tags are absent, as in data.insert.absent_from.",
     )
+    add(
+        "--model",
+        default="built-in",
+        help="Whose text encoder reads the captions: insertions are put where it reads them.",
+    )
     add("--seed", type=int, default=0, help="Seed of the insertions.")
     add("--samples", type=int, default=50, help="Captions to print of each kind.")
     add("--json", type=Path, help="File to write the counts and samples to.")
@@ -62,6 +67,7 @@ def _inspect_shards(folder: str) -> None:
 
 
 def _inspect_text(options: Namespace) -> None:
+    from negclap import load
     from negclap.data.tracks import read_manifest, read_vocabulary
     from negclap.storage import write_json
     from negclap.text.inspection import inspect_denials, inspect_insertions
@@ -75,6 +81,7 @@ def _inspect_text(options: Namespace) -> None:
         absent_from=options.absent_from,
         seed=options.seed,
         samples=options.samples,
+        unread=load(options.model).unread,
     )
     _print_insertions(inspection)
     _print_denials(denials)
@@ -97,7 +104,8 @@ def _print_denials(denials: "DenialInspection") -> None:
 def _print_insertions(inspection: "TextInspection") -> None:
     console = Console(highlight=False)
     console.print(
-        f"{inspection.captions} captions, {inspection.without_tag} without a tag, "
+        f"{inspection.captions} captions, {inspection.cut} longer than what the model reads, "
+        f"{inspection.without_tag} without a tag, "
         f"{inspection.inserted} with an insertion; {inspection.prevented:.1f} draws rejected "
         "because they would negate an alias, a broader or a narrower term of a present tag"
     )

@@ -42,7 +42,7 @@ class NegClapCLI(LightningCLI):
     ``results.json``. Loggers of the configuration (W&B) are used in addition to the CSV.
     """
 
-    passed_on: tuple[str, ...] = ("sample_rate", "tokenize", "text_kinds")
+    passed_on: tuple[str, ...] = ("sample_rate", "tokenize", "text_kinds", "unread")
     """What the data module gets from the model."""
     monitor = "val/map@10/mean"
     """Metric of validation that selects the best checkpoint."""

@@ -11,7 +11,7 @@ from negclap.rng import stream
 from negclap.text.compose import MANY, SEEN, Exclusion, Lexicon, draw_exclusion
 from negclap.text.cooccurrence import Cooccurrence
 from negclap.text.cues import NOT
-from negclap.text.negate import AbsentFrom, insert_negation, negation_levels
+from negclap.text.negate import AbsentFrom, Unread, insert_negation, negation_levels, read_part
 from negclap.text.probes import (
     TextKind,
     absence_texts,
@@ -90,6 +90,8 @@ class TrainingTexts:
     - "exclusion": `Exclude.per_clip` exclusion captions; the original caption for a track that
       has none, because it has no tags, say;
     - "falsehoods": the false forms of the exclusion captions.
+
+    Of a long caption only what the model reads is used: all but what ``unread`` returns.
     """
 
     vocabulary: Vocabulary
@@ -98,11 +100,14 @@ class TrainingTexts:
     seed: int
     kinds: frozenset[TextKind]
     cooccurrence: Cooccurrence | None = None
+    unread: Unread | None = None
 
     def __call__(self, track: Track, epoch: int) -> ClipTexts:
         """Draw the texts of a track in an epoch."""
         key = f"{self.seed}/{epoch}/{track.track_id}"
         original = stream(key, "caption").choice(track.captions).text
+        if self.unread:
+            original = read_part(original, self.unread)
         texts: dict[str, str | None] = {}
         if "levels" in self.kinds:
             levels = negation_levels(original, self.vocabulary, f"{key}/levels")
@@ -128,6 +133,7 @@ class TrainingTexts:
             tags=track.tags,
             absent_tags=track.absent_tags,
             cooccurrence=self.cooccurrence,
+            unread=self.unread,
         ).text
 
     def _exclusion_texts(self, original: str, track: Track, key: str) -> ExclusionTexts:

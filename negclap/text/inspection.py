@@ -7,7 +7,7 @@ from typing import Any
 
 from negclap.rng import stream
 from negclap.text.detect import DENYING, find_negations
-from negclap.text.negate import AbsentFrom, Insertion, insert_negation
+from negclap.text.negate import AbsentFrom, Insertion, Unread, insert_negation
 from negclap.text.vocabulary import Vocabulary
 
 
@@ -15,13 +15,15 @@ from negclap.text.vocabulary import Vocabulary
 class TextInspection:
     """Counts over all captions, and random samples (track id, caption, caption with insertion).
 
-    ``tags``, ``cues`` and ``positions`` count the insertions; ``without_tag`` counts captions that
+    ``cut`` counts captions that are longer than what the model reads; ``tags``, ``cues`` and
+    ``positions`` count the insertions; ``without_tag`` counts captions that
     mention no tag. ``prevented`` is the expected number of false negations that the filter for
     related tags prevented: insertions that would have negated an alias or a broader or narrower
     term of a tag of the caption (or track, if so chosen) if only exact names were filtered.
     """
 
     captions: int
+    cut: int
     without_tag: int
     inserted: int
     tags: Counter[str]
@@ -44,11 +46,15 @@ def inspect_insertions(
     absent_from: AbsentFrom,
     seed: int,
     samples: int,
+    unread: Unread,
 ) -> TextInspection:
-    """Apply Negation insert once to every caption of every track, and count."""
+    """Apply Negation insert once to every caption of every track, and count.
+
+    Phrases are inserted where they are read, before what ``unread`` returns.
+    """
     insertions: list[Insertion] = []
     changed: list[tuple[str, str, str]] = []
-    without_tag = 0
+    cut = without_tag = 0
     prevented = 0.0
     texts = [(track, i, each.text) for track in tracks for i, each in enumerate(track.captions)]
     for track, index, text in texts:
@@ -60,7 +66,9 @@ def inspect_insertions(
             absent_from=absent_from,
             tags=track.tags,
             absent_tags=track.absent_tags,
+            unread=unread,
         )
+        cut += bool(unread(text))
         without_tag += not vocabulary.find(text)
         if not insertion.tag:
             continue
@@ -75,7 +83,7 @@ def inspect_insertions(
     )
     shown = stream(seed, "samples").sample(changed, min(samples, len(changed)))
     return TextInspection(
-        len(texts), without_tag, len(changed), tags, cues, positions, prevented, shown
+        len(texts), cut, without_tag, len(changed), tags, cues, positions, prevented, shown
     )
 
 

@@ -7,7 +7,7 @@ mentions that are already negated are left unchanged.
 
 import random
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -25,6 +25,9 @@ Position = Literal["start", "clause", "phrase", "end"]
 _OPENERS = "with|for|featuring|in|over|on|at|while|where|played|by|that|which"
 _GAP = re.compile(rf"(?P<punct>[,;:.!?\u2026])\s+(?=\S)|\s(?=(?i:{_OPENERS})\s)")
 _CLOSING = " \t\r\n.!?\u2026"
+Unread = Callable[[str], str]
+"""Returns the end of a text that a model does not read, because the text is too long."""
+
 _ALTERNATIVE = re.compile(r"\s*,?\s+n?or\s+(?:an?\s+|the\s+|any\s+)?", re.IGNORECASE)
 _PSEUDO_BEFORE = re.compile(
     r"(?<!\w)(?:" + "|".join(map(re.escape, PSEUDO)) + r")\s+(?:an?\s+|the\s+)?$", re.IGNORECASE
@@ -122,6 +125,7 @@ def insert_negation(
     tags: Collection[str] = (),
     absent_tags: Collection[str] | None = None,
     cooccurrence: Cooccurrence | None = None,
+    unread: Unread | None = None,
 ) -> Insertion:
     """Apply Negation insert: with probability ``p``, insert one negated tag into the caption.
 
@@ -139,6 +143,7 @@ def insert_negation(
         absent_tags: The track's absent tags, for "absent_tags".
         cooccurrence: Makes tags rarer that often occur with those of the track and the caption;
             ignored for "absent_tags".
+        unread: What a model does not read; the phrase is inserted where it is read.
 
     Raises:
         InputError: If the caption has no words, ``p`` is out of range, or "absent_tags" is chosen
@@ -160,7 +165,28 @@ def insert_negation(
     if tag is None:
         return Insertion(caption)
     cue = rng.choice(TRAINING_CUES[vocabulary[tag].part_of_speech])
-    return _insert_at(caption, cue, tag, *rng.choice(insertion_places(caption, mentions)))
+    places = insertion_places(caption, mentions)
+    insertion = _insert_at(caption, cue, tag, *rng.choice(places))
+    if unread and not _is_read(insertion, unread):
+        others = (_insert_at(caption, cue, tag, *place) for place in places)
+        read = [each for each in others if _is_read(each, unread)]
+        return rng.choice(read) if read else Insertion(caption)
+    return insertion
+
+
+def read_part(caption: str, unread: Unread) -> str:
+    """Return the words of a caption that are read as a whole."""
+    end = unread(caption)
+    if not end:
+        return caption
+    start = caption[: len(caption) - len(end)]
+    whole = start if not end[0].isalnum() else start[: start.rfind(" ") + 1]
+    return whole.rstrip() or start
+
+
+def _is_read(insertion: Insertion, unread: Unread) -> bool:
+    end = len(insertion.text) - len(unread(insertion.text))
+    return insertion.span is None or insertion.span[1] <= end
 
 
 def _candidates(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import lightning.pytorch as pl
 import torch
+from lightning_utilities.core.rank_zero import rank_zero_warn
 from torch import Tensor
 
 from negclap.data.batch import Batch, ClipTexts, Tokenize, collate, stack_waveforms
@@ -19,12 +20,15 @@ from negclap.data.tracks import Tracks, read_manifest, read_vocabulary
 from negclap.data.training_texts import Exclude, Insert, TrainingTexts
 from negclap.errors import InputError
 from negclap.evaluation.exam import Exam, make_exam
+from negclap.rng import stream
 from negclap.storage import folder_of
 from negclap.text.cooccurrence import Cooccurrence
+from negclap.text.negate import Unread
 from negclap.text.probes import TextKind
 from negclap.training.resume import ResumableLoader
 
 _CALIBRATION_CLIPS = 256
+_SAMPLED = 2000  # tracks whose captions are measured
 _STAGES = {"fit": ("train", "validation"), "validate": ("validation",)}
 
 NO_INSERT = Insert()
@@ -34,14 +38,15 @@ DEFAULT_EXCLUDE = Exclude()
 class NegClapDataModule(pl.LightningDataModule):
     """Batches of clips and captions for training, validation and test.
 
-    It works without a trainer. In `negclap fit`, the model sets ``sample_rate``, ``tokenize`` and
-    ``text_kinds``.
+    It works without a trainer. In `negclap fit`, the model sets ``sample_rate``, ``tokenize``,
+    ``text_kinds`` and ``unread``.
 
     Args:
         manifest: Path or URL of a manifest (JSONL or Parquet), with ``vocabulary.json`` next to it.
         sample_rate: Sample rate of the waveforms in Hz.
         tokenize: Maps texts to padded tensors ``(n, length)``.
         text_kinds: Kinds of texts to make for training besides the caption (see `TrainingTexts`).
+        unread: Returns the end of a text that the model does not read; negations are put before it.
         batch_size: Clips per process and step.
         excerpt_s: Seconds of audio per clip: at random in training, from the middle in evaluation.
         insert: Negation insert.
@@ -75,6 +80,7 @@ class NegClapDataModule(pl.LightningDataModule):
         sample_rate: int,
         tokenize: Tokenize,
         text_kinds: frozenset[TextKind] = frozenset(),
+        unread: Unread | None = None,
         batch_size: int = 128,
         excerpt_s: float = 4.0,
         insert: Insert = NO_INSERT,
@@ -108,6 +114,7 @@ class NegClapDataModule(pl.LightningDataModule):
         self.sample_rate = sample_rate
         self.tokenize = tokenize
         self.text_kinds = text_kinds
+        self.unread = unread
         self.batch_size = batch_size
         self.excerpt_s = excerpt_s
         self.insert = insert
@@ -147,7 +154,7 @@ class NegClapDataModule(pl.LightningDataModule):
                 "data.cooccurrence needs a training split, but data.mixing draws mixes"
             )
         options = self.insert, self.exclude, self.seed, self.text_kinds
-        texts = TrainingTexts(self.vocabulary, *options)
+        texts = TrainingTexts(self.vocabulary, *options, None, self.unread)
         folder, split = Path(self.root), self.splits["train"]
         excerpts = Excerpts(self.sample_rate, self.excerpt_s, self.seed)
         return MixDataset(folder, split, self.vocabulary, mixing, excerpts, texts)
@@ -163,6 +170,7 @@ class NegClapDataModule(pl.LightningDataModule):
         if name == "train":
             self._check_absence(tracks)
             self._check_captions(tracks)
+            self._count_unread(tracks)
             self.datasets[name] = self._dataset(tracks, self._training_texts(tracks), self.seed)
             return
         twins = all_tracks.split(self.twin_split) if name == "test" else all_tracks[:0]
@@ -180,7 +188,7 @@ class NegClapDataModule(pl.LightningDataModule):
         if self.cooccurrence:
             counts = Cooccurrence.count(tracks.column("tags").to_pylist(), self.vocabulary)
         options = self.insert, self.exclude, self.seed, self.text_kinds
-        return TrainingTexts(self.vocabulary, *options, counts)
+        return TrainingTexts(self.vocabulary, *options, counts, self.unread)
 
     def exam_of(self, name: str, rows: Sequence[int], twin_rows: Sequence[int] = ()) -> Exam:
         """Return the exam about some rows of a split and of its twins: the readable tracks."""
@@ -223,6 +231,19 @@ class NegClapDataModule(pl.LightningDataModule):
                 f"{self.manifest}: track {bad[0].track_id!r} has a caption of kind "
                 f"{ATTRIBUTE_PREDICTION!r}, whose attributes may be false, so it cannot be "
                 "negated; prepare the data without such captions"
+            )
+
+    def _count_unread(self, tracks: Tracks) -> None:
+        """Warn if captions are longer than what the model reads; a sample of them is looked at."""
+        if self.unread is None:
+            return
+        rows = stream("unread captions").sample(range(len(tracks)), min(len(tracks), _SAMPLED))
+        captions = [caption.text for row in rows for caption in tracks[row].captions]
+        cut = sum(bool(self.unread(caption)) for caption in captions)
+        if cut:
+            rank_zero_warn(
+                f"{cut} of {len(captions)} captions of {len(rows)} training tracks are longer than "
+                "what the model reads (max_tokens of its text encoder); their ends are not used"
             )
 
     @property

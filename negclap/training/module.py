@@ -30,6 +30,7 @@ from negclap.models.lora import Lora
 from negclap.models.text_encoders import TextEncoder
 from negclap.rng import derive_seed
 from negclap.storage import write_json
+from negclap.text.negate import Unread
 from negclap.text.probes import Statement, TextKind
 from negclap.training.datamodule import NegClapDataModule
 from negclap.training.objective import EmbeddedTexts, Objective
@@ -134,6 +135,11 @@ class NegClapModule(pl.LightningModule):
     def tokenize(self) -> Tokenize:
         """The text encoder's tokenizer."""
         return self.model.text_encoder.tokenize
+
+    @property
+    def unread(self) -> Unread:
+        """Returns the end of a text that the text encoder does not read."""
+        return self.model.text_encoder.unread
 
     @property
     def text_kinds(self) -> frozenset[TextKind]:

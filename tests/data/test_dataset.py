@@ -1,5 +1,5 @@
 from collections import Counter
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import partial
 
 import numpy as np
@@ -15,8 +15,10 @@ from negclap.data.manifest import Caption, Track
 from negclap.data.tracks import Tracks
 from negclap.data.training_texts import Exclude, Insert, TrainingTexts
 from negclap.errors import InputError
+from negclap.models.text_encoders import TextEncoder
 from negclap.text.cues import MORE_CUES
-from negclap.text.vocabulary import Vocabulary
+from negclap.text.vocabulary import Tag, Vocabulary
+from negclap.training.datamodule import NegClapDataModule
 from tests.reading import claims_by_cue
 
 RATE = 16_000
@@ -332,3 +334,39 @@ def test_where_absence_is_not_known_nothing_related_is_denied(vocabulary):
         denied = [tag for tag, has in claims_by_cue(text, vocabulary).items() if not has]
         assert denied
         assert not {"electric guitar", "guitar", "slow"} & set(denied)
+
+
+@pytest.mark.parametrize("start", ["", "a piano and "])
+def test_negations_of_a_long_caption_are_read(start):
+    encoder = TextEncoder(scratch=(16, 1))
+    filling = "a warm and slow piece of music that goes on and on in a large room, " * 4
+    caption = f"{start}{filling}{filling}with drums and a cello"
+    vocabulary = Vocabulary((Tag("piano"), Tag("drums"), Tag("cello"), Tag("guitar")))
+    captions = (Caption(caption, "ground_truth"),)
+    track = Track("long", "a.wav", 0.0, 10.0, captions, ("drums",), ("guitar",), "train", {})
+    base = training_texts(vocabulary, Insert(p=1.0), kinds=frozenset({"levels"}))
+    texts = replace(base, unread=encoder.unread)
+
+    def tokens(text):
+        return encoder.tokenize([text])["input_ids"].tolist()
+
+    if not start:  # what is wrong without it: the dissimilarity of a text to itself
+        assert tokens(base(track, 0).original) == tokens(base(track, 0).fully)
+    for epoch in range(20):
+        made = texts(track, epoch)
+        assert (
+            tokens(made.original)[0][:-4] == tokens(caption)[0][: len(tokens(made.original)[0]) - 4]
+        )
+        assert tokens(made.caption) != tokens(made.original)
+        if start:
+            assert tokens(made.fully) != tokens(made.original)
+        else:
+            assert made.fully is None
+
+
+def test_captions_that_are_cut_are_counted(chorales):
+    data = NegClapDataModule(
+        str(chorales / "manifest.jsonl"), RATE, characters, unread=lambda text: text[25:]
+    )
+    with pytest.warns(UserWarning, match=r"\d+ of \d+ captions of \d+ training tracks are longer"):
+        data.setup("fit")

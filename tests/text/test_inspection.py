@@ -6,10 +6,13 @@ from negclap.text.vocabulary import Tag, Vocabulary
 
 def test_counts_are_consistent(tracks, chorales):
     vocabulary = Vocabulary.load(chorales / "vocabulary.json")
-    report = inspect_insertions(
-        tracks, vocabulary, p=0.6, absent_from="absent_tags", seed=0, samples=5
-    )
+    options = {"p": 0.6, "absent_from": "absent_tags", "seed": 0, "samples": 5}
+    report = inspect_insertions(tracks, vocabulary, **options, unread=lambda _: "")
     assert report.captions == sum(len(track.captions) for track in tracks)
+    assert report.cut == 0
+    short = inspect_insertions(tracks, vocabulary, **options, unread=lambda text: text[20:])
+    assert short.cut == sum(len(c.text) > 20 for track in tracks for c in track.captions)
+    assert short.positions["end"] < report.positions["end"]
     assert report.without_tag == 0
     assert report.inserted == report.tags.total() == report.cues.total()
     assert abs(report.inserted / report.captions - 0.6) < 0.1

@@ -10,6 +10,7 @@ from negclap.text.negate import (
     is_negated,
     negated_mentions,
     negation_levels,
+    read_part,
 )
 from negclap.text.vocabulary import Tag, Vocabulary
 
@@ -241,3 +242,34 @@ def test_inserted_phrases_read_naturally():
     assert "A slow piece for piano. Without vocals. It has drums." in texts
     assert "A slow piece lacking vocals for piano. It has drums." in texts
     assert "there is no vocals, A slow piece for piano. It has drums." in texts
+
+
+@pytest.mark.parametrize("limit", [20, 31, 40, 200])
+def test_phrases_are_inserted_where_they_are_read(limit):
+    caption = "Soft piano, in a room with strings, that plays on and on, with a cello at the end."
+
+    def unread(text):
+        return text[limit:]
+
+    free, bound = (
+        [insert_negation(caption, VOCABULARY, seed, p=1.0, unread=way) for seed in range(40)]
+        for way in (None, unread)
+    )
+    for one, other in zip(free, bound, strict=True):
+        assert other.tag is None or other.span[1] <= limit
+        if one.span[1] <= limit:
+            assert one == other  # the draws are the same where nothing is cut
+        elif other.tag:
+            assert (other.tag, other.cue) == (one.tag, one.cue)
+    assert sum(one.tag is not None for one in bound) > (35 if limit > 20 else 20)
+
+
+def test_what_is_read_of_a_caption_ends_with_a_word():
+    def first(n):
+        return lambda text: text[n:]
+
+    caption = "soft piano and drums"
+    assert read_part(caption, first(99)) == caption
+    assert read_part(caption, first(10)) == "soft piano"
+    assert read_part(caption, first(12)) == "soft piano"
+    assert read_part(caption, first(2)) == "so"
