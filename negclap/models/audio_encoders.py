@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from negclap.errors import InputError, reason
 from negclap.models.frontend import LogMel, MelConfig, SpecAugment
+from negclap.models.hub import from_pretrained
 
 _MIN_FRAMES = 32  # the product of ConvEncoder's strides in time
 _STEM_BANDS = 32  # bands after ConvEncoder's first layer
@@ -251,7 +252,7 @@ def _pretrained(path: Path, load_weights: bool) -> Any:
         if not load_weights:
             return ClapAudioModel(config.audio_config if is_clap else config)
         kind = ClapModel if is_clap else ClapAudioModel
-        model, info = kind.from_pretrained(str(path), output_loading_info=True)
+        model, info = from_pretrained(kind, path, output_loading_info=True)
     except (OSError, ValueError, UnpicklingError) as error:
         raise InputError(f"audio encoder {path}: {reason(error)}") from None
     if missing := sorted(info["missing_keys"]):

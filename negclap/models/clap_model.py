@@ -13,6 +13,7 @@ from negclap.models.checkpoint import TrainedModel
 from negclap.models.clap import NegClap
 from negclap.models.description import Description
 from negclap.models.frontend import MelConfig
+from negclap.models.hub import from_pretrained
 from negclap.models.pretrained import ClapEncoder
 
 _MEL_FIELDS = {  # of MelConfig and of ClapFeatureExtractor
@@ -55,7 +56,7 @@ def copy_projections(model: NegClap, path: Path) -> None:
     from transformers import ClapFeatureExtractor, ClapModel
 
     try:
-        clap = ClapModel.from_pretrained(str(path))
+        clap = from_pretrained(ClapModel, path)
         extractor = ClapFeatureExtractor.from_pretrained(str(path))
     except (OSError, ValueError, UnpicklingError) as error:
         raise InputError(f"ClapModel {path}: {reason(error)}") from None

