@@ -202,8 +202,18 @@ def _negation(p: Passage, found: Found, vocabulary: Vocabulary | None) -> Negati
     )
 
 
+_ACTS = {
+    "sing": "singing",
+    "sings": "singing",
+    "raps": "rapping",
+    "hums": "humming",
+    "whistles": "whistling",
+}
+"""Nouns of the verbs in "nobody sings"."""
+
+
 def _name(p: Passage, phrase: NounPhrase) -> str:
-    """Return a phrase without modifiers and heads that do not narrow it."""
+    """Return a phrase without modifiers and heads that do not narrow it; a verb as its noun."""
     start, end = phrase.start, phrase.end
     while start < end - 1 and not p.starts_term(start):
         word = p.word(start)
@@ -214,7 +224,8 @@ def _name(p: Passage, phrase: NounPhrase) -> str:
     while p.word(end - 1) in classes.LIGHT_HEADS and any(last < end for last in ends):
         end -= 1
         end -= p.word(end - 1) == "-"
-    return p.text_of(start, end)
+    name = p.text_of(start, end)
+    return _ACTS.get(name, name)
 
 
 def _tag(names: Sequence[str], vocabulary: Vocabulary | None) -> str | None:

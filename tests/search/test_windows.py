@@ -61,3 +61,22 @@ def test_what_can_be_decoded_is_indexed_and_the_rest_told(damaged, tone_model, t
     assert windows[hits["nan.wav"].track] == 4  # of 5
     update = index.update()
     assert (update.processed, update.unchanged, len(update.damaged)) == (0, 4, 3)
+
+
+def test_every_kind_of_real_file_is_found(tmp_path, tone_model, capfd):
+    music = tmp_path / "music"
+    music.mkdir()
+    names = files.real_files(music)
+    for name, (encoder, container, rate) in files.KINDS.items():
+        files.encode(music / name, files.sweep(6, rate), encoder, container, rate)
+    (music / "._info.mp3").write_bytes(b"\0\x05\x16\x07" + bytes(4092))
+    where = [str(music), "--out", str(tmp_path / "index"), "--model", tone_model]
+    assert main(["index", *where]) == 0
+    shown = capfd.readouterr()
+    assert shown.err == ""
+    assert "2 files are damaged; what can be decoded is in the index:" in shown.out
+    assert "cannot be read" not in shown.out
+    index = Index(tmp_path / "index")
+    assert index.store.stamps().keys() == {*names, *files.KINDS}
+    for hit in index.search("3", top=99, every_file=True):
+        assert hit.duration_s == pytest.approx(files.decoded_s(music / hit.path), abs=0.1)

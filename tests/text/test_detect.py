@@ -29,6 +29,7 @@ FOLDER = Path(__file__).parent
         ('The voice is absent here.', [('is absent', ('voice',), 'absence', True)]),
         ('a drumless hip hop beat', [('drumless', ('drum',), 'absence', True)]),
         ('No one is singing; two trumpets play', [('No one is', ('singing',), 'absence', True)]),
+        ('Nobody sings; the sax does the talking.', [('Nobody', ('singing',), 'absence', True)]),
         ('Vocals: none. Tempo: 120 bpm.', [('none', ('vocals',), 'absence', True)]),
         ('There are no other instruments.', [('no', ('other instruments',), 'relational', False)]),
         ('a bowl being struck, nothing else', [('nothing', ('else',), 'relational', False)]),
