@@ -52,7 +52,8 @@ class Decoder:
         if first is None:
             return
         origin_s = first.time or 0.0  # the first sample's time is not 0 in all kinds of files
-        self._container.seek(round(1e6 * max(0.0, origin_s + start_s - _LEAD_S)))
+        if not self._seek(origin_s + start_s - _LEAD_S):
+            return
         frames = self._frames()
         for frame in frames:
             self.damaged = 0
@@ -66,19 +67,29 @@ class Decoder:
 
     def length_s(self) -> float | None:
         """Return when the last frame ends, in seconds; None if times are missing or begin anew."""
-        times = [packet.pts for packet in self._container.demux(self._stream)]
-        if times.pop() is not None or None in times or times != sorted(times):
+        packets = self._container.demux(self._stream)
+        times = [packet.pts for packet in packets if packet.size]  # the last one is empty
+        if not times or None in times or times != sorted(times) or not self._seek(0.0):
             return None
-        last_s = float(max(times, default=0) * self._stream.time_base)
-        self._container.seek(0)
         begin_s = next((frame.time or 0.0 for frame in self._frames()), 0.0)
-        self._container.seek(round(1e6 * max(0.0, last_s - _LEAD_S)))
+        if not self._seek(float(times[-1] * self._stream.time_base) - _LEAD_S):
+            return None
         ends = (_end_s(frame) for frame in self._frames())
         return max(ends, default=begin_s) - begin_s
 
+    def _seek(self, time_s: float) -> bool:
+        """Go to a frame at or before a time; False if the kind of file does not allow it."""
+        import av  # only where a file is decoded: it loads FFmpeg
+
+        try:
+            self._container.seek(round(1e6 * max(0.0, time_s)))
+        except av.FFmpegError:
+            return False
+        return True
+
     def _frames(self) -> Iterator[Any]:
         """Decode what can be decoded."""
-        import av  # only where a file is decoded: it loads FFmpeg
+        import av  # as above
 
         packets = self._container.demux(self._stream)
         while True:
