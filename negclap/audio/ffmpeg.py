@@ -21,7 +21,8 @@ _DEMUXERS = (
     "aac,ac3,aiff,amr,ape,asf,au,avi,caf,dsf,dts,eac3,flac,iff,matroska,webm,mov,mp4,mp3,mpc,mpc8,"
     "ogg,rm,tak,tta,w64,wav,wv,dv,mpegts,mpeg"
 )
-_WITHOUT_LENGTH = ("mp3", "aac", "ac3", "eac3", "dts", "amr")
+_WITHOUT_TIMES = ("mp3", "aac", "ac3", "eac3", "dts", "amr", "mpegts")
+"""Forms without times and length, which FFmpeg guesses from the bit rate."""
 _BLOCK_S = 8.0
 _LEAD_S = 2.0  # decoded before an excerpt and dropped: lossy frames depend on earlier ones
 
@@ -33,11 +34,13 @@ class Decoder:
         rate: Sample rate in Hz.
         channels: Number of channels.
         told_s: Length in seconds that the header gives; None if it gives none.
-        damaged: Number of damaged parts so far.
+        damaged: Number of damaged parts so far that have sound before and behind them; what cannot
+            be decoded at either end may be a tag.
     """
 
     def __init__(self, container: Any, stream: Any) -> None:
         self._container, self._stream = container, stream
+        self._form = container.format.name
         self.rate, self.channels = int(stream.rate), int(stream.channels)
         self.told_s = _told_s(container, stream)
         self.damaged = 0
@@ -47,8 +50,11 @@ class Decoder:
         yield from self._join(self._frames())
 
     def excerpt(self, start_s: float, end_s: float) -> Iterator[tuple[Waveform, int]]:
-        """Like `blocks`, from ``start_s`` to about ``end_s``; `damaged` counts within them."""
-        first = next(self._frames(), None)
+        """Like `blocks`, from ``start_s`` to about ``end_s``; `damaged` counts within them.
+
+        Yields nothing if the file has no times to seek by.
+        """
+        first = None if self._form in _WITHOUT_TIMES else next(self._frames(), None)
         if first is None:
             return
         origin_s = first.time or 0.0  # the first sample's time is not 0 in all kinds of files
@@ -66,16 +72,19 @@ class Decoder:
                 return
 
     def length_s(self) -> float | None:
-        """Return when the last frame ends, in seconds; None if times are missing or begin anew."""
-        packets = self._container.demux(self._stream)
-        times = [packet.pts for packet in packets if packet.size]  # the last one is empty
-        if not times or None in times or times != sorted(times) or not self._seek(0.0):
+        """Return the length in seconds without decoding all; None if that is not possible."""
+        packets = [*self._packets()]
+        if self._form == "mp3":  # tags may be among the packets, but they do not begin as frames do
+            frames = (packet for packet in packets if bytes(packet)[:1] == b"\xff")
+            return float(sum((each.duration or 0) * each.time_base for each in frames))
+        times = [packet.pts for packet in packets]
+        if self._form in _WITHOUT_TIMES or not times or None in times or times != sorted(times):
             return None
-        begin_s = next((frame.time or 0.0 for frame in self._frames()), 0.0)
+        begin_s = next((frame.time or 0.0 for frame in self._frames()), 0.0) if self._seek(0) else 0
         if not self._seek(float(times[-1] * self._stream.time_base) - _LEAD_S):
             return None
-        ends = (_end_s(frame) for frame in self._frames())
-        return max(ends, default=begin_s) - begin_s
+        end_s = max(map(_end_s, self._frames()), default=None)
+        return None if end_s is None else end_s - begin_s
 
     def _seek(self, time_s: float) -> bool:
         """Go to a frame at or before a time; False if the kind of file does not allow it."""
@@ -87,38 +96,50 @@ class Decoder:
             return False
         return True
 
-    def _frames(self) -> Iterator[Any]:
-        """Decode what can be decoded."""
+    def _packets(self) -> Iterator[Any]:
+        """Yield the packets, until nothing more can be read."""
         import av  # as above
 
         packets = self._container.demux(self._stream)
         while True:
             try:
                 packet = next(packets, None)
-            except (av.FFmpegError, OSError):  # nothing can be read behind it
-                self.damaged += 1
-                packet = None
+            except (av.FFmpegError, OSError):
+                return
+            if packet is None or not packet.size:  # an empty one is the last
+                return
+            yield packet
+
+    def _frames(self) -> Iterator[Any]:
+        """Decode what can be decoded."""
+        import av  # as above
+
+        failed = 0  # since the last frame
+        is_first = True
+        for packet in chain(self._packets(), [None]):  # None flushes
             try:
-                yield from self._stream.decode(packet)
-            except av.EOFError:  # already flushed
-                return
+                frames = self._stream.decode(packet)
             except av.FFmpegError:
-                self.damaged += 1
-            if packet is None:
-                return
+                failed += 1
+                continue
+            if frames:
+                self.damaged += 0 if is_first else failed
+                is_first, failed = False, 0
+            yield from frames
 
     def _join(self, frames: Iterator[Any]) -> Iterator[tuple[Waveform, int]]:
         """Join frames to blocks; the form and the rate may change, in files that were joined."""
         import av  # as above
 
         for (_, _, rate), alike in groupby(frames, _form):
-            convert = av.AudioResampler(format="fltp")
+            convert = av.AudioResampler(format="flt")  # PyAV fails on planes of many channels
             parts: list[Waveform] = []
             samples = 0
             for frame in alike:
-                for planar in convert.resample(frame):
-                    parts.append(planar.to_ndarray().T.copy())
-                    samples += planar.samples
+                for part in convert.resample(frame):
+                    interleaved = part.to_ndarray().reshape(-1, part.layout.nb_channels)
+                    parts.append(interleaved.copy())
+                    samples += part.samples
                 if samples >= _BLOCK_S * rate:
                     yield downmix(np.concatenate(parts)), rate
                     parts, samples = [], 0
@@ -136,7 +157,8 @@ def opened(location: str | Path, source: bytes | io.BytesIO, stream: int = 0) ->
     else:
         file = io.BytesIO(source.getvalue())  # from its start
     try:
-        with av.open(file, options={"format_whitelist": _DEMUXERS}) as container:
+        options = {"format_whitelist": _DEMUXERS}
+        with av.open(file, options=options, metadata_errors="replace") as container:
             streams = container.streams.audio
             if stream >= len(streams):
                 raise AudioError(f"{location}: {len(streams)} audio streams, expected {stream + 1}")
@@ -169,7 +191,7 @@ def read(
     with opened(location, source) as file:
         mono = _joined(resample_blocks(file.excerpt(start_s, start_s + duration_s), rate))
         damaged = file.damaged
-    if len(mono) < wanted and not damaged:  # times that begin anew, in chained files
+    if len(mono) < wanted and not damaged:  # no times, or times that begin anew in chained files
         first = round(start_s * rate)
         with opened(location, source) as file:
             mono = _joined(_slice(resample_blocks(file.blocks(), rate), first, first + wanted))
@@ -209,7 +231,7 @@ def _slice(blocks: Iterable[Waveform], first: int, end: int) -> Iterator[Wavefor
 def _told_s(container: Any, stream: Any) -> float | None:
     """Return the length that the header gives, where FFmpeg does not guess it from the bit rate."""
     compressed_wav = container.format.name in ("wav", "w64") and "pcm" not in stream.codec.name
-    if container.format.name in _WITHOUT_LENGTH or compressed_wav or stream.duration is None:
+    if container.format.name in _WITHOUT_TIMES or compressed_wav or stream.duration is None:
         return None
     return float(stream.duration * stream.time_base)
 

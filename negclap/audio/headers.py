@@ -8,6 +8,7 @@ from typing import IO, NamedTuple
 
 _RATES = (44_100, 48_000, 32_000)  # Hz, of MPEG 1; half and a quarter of them in MPEG 2 and 2.5
 _LONGEST_FRAME = 1441  # bytes
+_OTHER_FORMS = (b"RIFF", b"RF64", b"riff", b"fLaC", b"OggS", b"FORM", b"caff", b".snd")
 
 
 class InfoFrame(NamedTuple):
@@ -42,6 +43,20 @@ def read_info_frame(source: bytes | io.BytesIO) -> InfoFrame | None:
     rate = _RATES[frame[2] >> 2 & 3] // {3: 1, 2: 2}.get(version, 4)
     samples = 1152 if version == 3 else 576
     return InfoFrame(frames * samples / rate, abs(end - begin - size) <= _LONGEST_FRAME)
+
+
+def may_be_mp3(source: bytes | io.BytesIO) -> bool:
+    """Whether a file begins like none of the usual forms without frames of an mp3.
+
+    A WAV file may contain an mp3, whose code is 0x55.
+    """
+    try:
+        with _open(source) as file:
+            head = file.read(24)
+    except OSError:  # whoever decodes the file reports it
+        return False
+    has_mp3_inside = head[:4] == b"RIFF" and head[20:22] == b"\x55\0"
+    return head[:4] not in _OTHER_FORMS or has_mp3_inside
 
 
 def is_chained(source: bytes | io.BytesIO) -> bool:
@@ -81,7 +96,7 @@ def _before_tags(mp3: IO[bytes]) -> int:
     for mark, length in ((b"TAG", 128), (b"APETAGEX", 32)):
         mp3.seek(max(0, end - length))
         tag = mp3.read(length)
-        if tag.startswith(mark):
+        if len(tag) == length and tag.startswith(mark):
             end -= length if mark == b"TAG" else _ape_length(tag)
     return end
 

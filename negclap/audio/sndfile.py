@@ -12,7 +12,7 @@ from typing import TextIO
 import soundfile as sf
 
 from negclap.audio.files import AudioError, unreadable
-from negclap.audio.headers import is_chained, read_info_frame
+from negclap.audio.headers import is_chained, may_be_mp3, read_info_frame
 from negclap.audio.waveforms import Samples
 
 _LONGEST_S = 7 * 24 * 3600.0
@@ -25,8 +25,7 @@ def opened(location: str | Path, source: bytes | io.BytesIO) -> Iterator[sf.Soun
     libmpg123, which libsndfile reads mp3 with, is kept from writing to stderr. Where libsndfile
     takes macOS's ``._`` file for a part of the file, it gets an open file, which has no name.
     """
-    is_mp3 = str(location).lower().endswith((".mp3", ".mp2"))
-    with _SILENCED_STDERR if is_mp3 else nullcontext():
+    with _SILENCED_STDERR if may_be_mp3(source) else nullcontext():
         try:
             with ExitStack() as stack:
                 try:
@@ -50,7 +49,7 @@ def knows_length(file: sf.SoundFile, source: bytes | io.BytesIO) -> bool:
     without a Xing or Info frame, and of joined ones, libsndfile only makes a guess; of chained Ogg
     files, it gives the first.
     """
-    if not file.frames < _LONGEST_S * file.samplerate:
+    if not 0 < file.frames < _LONGEST_S * file.samplerate:
         return False
     if file.format == "MP3":
         info = read_info_frame(source)
@@ -58,7 +57,7 @@ def knows_length(file: sf.SoundFile, source: bytes | io.BytesIO) -> bool:
     if file.format == "OGG" and is_chained(source):
         return False
     file.seek(max(0, file.frames - 1))
-    return bool(len(file.read(1)) == min(1, file.frames))
+    return len(file.read(1)) == 1
 
 
 def read(file: sf.SoundFile, start_s: float, duration_s: float, wanted: int) -> Samples:

@@ -50,7 +50,10 @@ def encode(path, mono, encoder, container, rate):
 def decoded_s(path):
     """Return how many seconds FFmpeg's command decodes: all but the damaged packets."""
     length_s = 0.0
-    with av.open(str(path)) as file:
+    with (
+        av.open(str(path), metadata_errors="replace") as file,
+        contextlib.suppress(av.FFmpegError),  # nothing can be read behind it
+    ):
         for packet in file.demux(audio=0):
             with contextlib.suppress(av.FFmpegError):
                 length_s += sum(frame.samples / frame.sample_rate for frame in packet.decode())
@@ -96,6 +99,15 @@ def without_length(flac):
     data[21] &= 0xF0
     data[22:26] = bytes(4)
     return bytes(data)
+
+
+def with_comment(flac, title):
+    """Put a Vorbis comment with a title behind the stream info of a flac."""
+    text = b"TITLE=" + title
+    body = (0).to_bytes(4, "little") + (1).to_bytes(4, "little")
+    body += len(text).to_bytes(4, "little") + text
+    block = b"\x04" + len(body).to_bytes(3, "big") + body
+    return flac[:4] + bytes([flac[4] & 0x7F]) + flac[5:42] + block + flac[42:]
 
 
 def sound_file(mono, form, rate=RATE):

@@ -1,5 +1,7 @@
 """Windows are cut from a stream as from the whole, and damaged files keep what can be decoded."""
 
+import re
+
 import numpy as np
 import pytest
 import soundfile as sf
@@ -49,7 +51,7 @@ def test_what_can_be_decoded_is_indexed_and_the_rest_told(damaged, tone_model, t
     assert main(["index", *where]) == 0
     shown = capsys.readouterr().out
     assert "3 files are damaged; what can be decoded is in the index:" in shown
-    assert "broken off.mp3: ends at 1" in shown
+    assert re.search(r"broken off\.mp3: 1\d\.\d\d s of 30\.\d\d s can be decoded", shown)
     assert "damaged parts are left out" in shown
     assert "nan.wav: has NaN or infinite samples" in shown
     index = Index(tmp_path / "index")
