@@ -4,9 +4,9 @@ Audio is given by a location: a path, a URL (see `storage`), or a `Window` of a 
 `Path` is always a local file, even if its name looks like one of these. A ``.npy`` file contains
 mono samples at 16,000 Hz, as in LP-MusicCaps.
 
-Two libraries decode. libsndfile seeks fast and exactly, so it reads the excerpts of training.
-FFmpeg reads more kinds of files (m4a, wma, ape, wv), passes over damage and needs no header with
-the right length, so it reads whole files, and the excerpts that libsndfile cannot read.
+Two libraries decode. libsndfile is the faster one, and its seeks are exact. FFmpeg reads more kinds
+of files (m4a, wma, ape, wv), passes over damage and needs no header with the right length: it reads
+what libsndfile cannot, and the rest of a file from where libsndfile fails.
 """
 
 from negclap.audio.excerpts import AudioInfo, probe, read_excerpt, read_samples

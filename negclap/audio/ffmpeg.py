@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from negclap.audio.files import AudioError, openable, unreadable
-from negclap.audio.waveforms import Waveform, downmix, resample_blocks
+from negclap.audio.waveforms import Waveform, cut_blocks, downmix, resample_blocks
 
 # No playlists and no other forms that make FFmpeg open further files or URLs.
 _DEMUXERS = (
@@ -23,7 +23,6 @@ _DEMUXERS = (
 )
 _WITHOUT_TIMES = ("mp3", "aac", "ac3", "eac3", "dts", "amr", "mpegts")
 """Forms without times and length, which FFmpeg guesses from the bit rate."""
-_BLOCK_S = 8.0
 _LEAD_S = 2.0  # decoded before an excerpt and dropped: lossy frames depend on earlier ones
 
 
@@ -45,9 +44,12 @@ class Decoder:
         self.told_s = _told_s(container, stream)
         self.damaged = 0
 
-    def blocks(self) -> Iterator[tuple[Waveform, int]]:
-        """Yield ``(samples,)``, the mean of the channels, and its rate in Hz, some seconds each."""
-        yield from self._join(self._frames())
+    def blocks(self, length_s: float = 8.0) -> Iterator[tuple[Waveform, int]]:
+        """Yield ``(samples,)``, the mean of the channels, and its rate in Hz.
+
+        Each block has about ``length_s`` seconds, or fewer where the rate changes.
+        """
+        yield from self._join(self._frames(), length_s)
 
     def excerpt(self, start_s: float, end_s: float) -> Iterator[tuple[Waveform, int]]:
         """Like `blocks`, from ``start_s`` to about ``end_s``; `damaged` counts within them.
@@ -66,7 +68,7 @@ class Decoder:
             if _end_s(frame) - origin_s > start_s:
                 skip = round((start_s + origin_s - (frame.time or 0.0)) * frame.sample_rate)
                 inside = takewhile(lambda each: (each.time or 0.0) - origin_s < end_s, frames)
-                for mono, rate in self._join(chain([frame], inside)):
+                for mono, rate in self._join(chain([frame], inside), end_s - start_s):
                     yield mono[max(0, skip) :], rate
                     skip = 0
                 return
@@ -127,7 +129,7 @@ class Decoder:
                 is_first, failed = False, 0
             yield from frames
 
-    def _join(self, frames: Iterator[Any]) -> Iterator[tuple[Waveform, int]]:
+    def _join(self, frames: Iterator[Any], length_s: float) -> Iterator[tuple[Waveform, int]]:
         """Join frames to blocks; the form and the rate may change, in files that were joined."""
         import av  # as above
 
@@ -140,7 +142,7 @@ class Decoder:
                     interleaved = part.to_ndarray().reshape(-1, part.layout.nb_channels)
                     parts.append(interleaved.copy())
                     samples += part.samples
-                if samples >= _BLOCK_S * rate:
+                if samples >= length_s * rate:
                     yield downmix(np.concatenate(parts)), rate
                     parts, samples = [], 0
             if parts:
@@ -194,7 +196,7 @@ def read(
     if len(mono) < wanted and not damaged:  # no times, or times that begin anew in chained files
         first = round(start_s * rate)
         with opened(location, source) as file:
-            mono = _joined(_slice(resample_blocks(file.blocks(), rate), first, first + wanted))
+            mono = _joined(cut_blocks(resample_blocks(file.blocks(), rate), first, first + wanted))
             damaged = file.damaged
     if damaged:
         raise AudioError(f"{location}: damaged within {duration_s:.3f} s from {start_s:.3f} s")
@@ -216,16 +218,6 @@ def decode(path: Path, stream: int = 0) -> tuple[Waveform, int]:
 
 def _joined(blocks: Iterable[Waveform]) -> Waveform:
     return np.concatenate([np.empty(0, np.float32), *blocks])
-
-
-def _slice(blocks: Iterable[Waveform], first: int, end: int) -> Iterator[Waveform]:
-    """Cut samples ``first`` to ``end`` out of consecutive blocks."""
-    at = 0
-    for mono in blocks:
-        yield mono[max(0, first - at) : max(0, end - at)]
-        at += len(mono)
-        if at >= end:
-            return
 
 
 def _told_s(container: Any, stream: Any) -> float | None:

@@ -1,4 +1,4 @@
-"""Read excerpts with libsndfile."""
+"""Read with libsndfile, which seeks fast and exactly, and decodes in long blocks."""
 
 import io
 import os
@@ -13,7 +13,7 @@ import soundfile as sf
 
 from negclap.audio.files import AudioError, unreadable
 from negclap.audio.headers import is_chained, may_be_mp3, read_info_frame
-from negclap.audio.waveforms import Samples
+from negclap.audio.waveforms import Samples, Waveform, as_waveform, downmix
 
 _LONGEST_S = 7 * 24 * 3600.0
 
@@ -22,24 +22,36 @@ _LONGEST_S = 7 * 24 * 3600.0
 def opened(location: str | Path, source: bytes | io.BytesIO) -> Iterator[sf.SoundFile]:
     """Open what `files.openable` gives; errors, also of reading, become an `AudioError`.
 
-    libmpg123, which libsndfile reads mp3 with, is kept from writing to stderr. Where libsndfile
-    takes macOS's ``._`` file for a part of the file, it gets an open file, which has no name.
+    Where libsndfile takes macOS's ``._`` file for a part of the file, it gets an open file, which
+    has no name.
     """
-    with _SILENCED_STDERR if may_be_mp3(source) else nullcontext():
-        try:
-            with ExitStack() as stack:
-                try:
-                    file = sf.SoundFile(source)
-                except sf.LibsndfileError:
-                    if not isinstance(source, bytes):
-                        raise
-                    nameless = stack.enter_context(Path(os.fsdecode(source)).open("rb"))
-                    file = sf.SoundFile(nameless)
-                yield stack.enter_context(file)
-        except AudioError:
-            raise
-        except (sf.LibsndfileError, RuntimeError, OSError) as error:
-            raise unreadable(location, error) from None
+    try:
+        with ExitStack() as stack, ExitStack() as opening:
+            if may_be_mp3(source):
+                opening.enter_context(_SILENCED_STDERR)
+            try:
+                file = sf.SoundFile(source)
+            except sf.LibsndfileError:
+                if not isinstance(source, bytes):
+                    raise
+                nameless = stack.enter_context(Path(os.fsdecode(source)).open("rb"))
+                file = sf.SoundFile(nameless)
+            opening.close()
+            yield stack.enter_context(file)
+    except AudioError:
+        raise
+    except (sf.LibsndfileError, RuntimeError, OSError) as error:
+        raise unreadable(location, error) from None
+
+
+def blocks(file: sf.SoundFile, length_s: float) -> Iterator[tuple[Waveform, int]]:
+    """Read a file to its end; yield ``(samples,)``, the mean of the channels, and its rate in Hz.
+
+    Each block but the last has ``length_s`` seconds.
+    """
+    rate: int = file.samplerate
+    while len(samples := _read(file, round(length_s * rate), "float32")):
+        yield downmix(samples) if samples.ndim > 1 else as_waveform(samples), rate
 
 
 def knows_length(file: sf.SoundFile, source: bytes | io.BytesIO) -> bool:
@@ -56,8 +68,7 @@ def knows_length(file: sf.SoundFile, source: bytes | io.BytesIO) -> bool:
         return info is not None and info.agrees
     if file.format == "OGG" and is_chained(source):
         return False
-    file.seek(max(0, file.frames - 1))
-    return len(file.read(1)) == 1
+    return len(_read(file, 1, "float32", file.frames - 1)) == 1
 
 
 def read(file: sf.SoundFile, start_s: float, duration_s: float, wanted: int) -> Samples:
@@ -68,11 +79,21 @@ def read(file: sf.SoundFile, start_s: float, duration_s: float, wanted: int) -> 
     rate: int = file.samplerate
     first = min(round(start_s * rate), file.frames)
     lead = min(first, _mp3_lead(rate)) if file.format == "MP3" else 0
-    file.seek(first - lead)
     unchanged = file.subtype == "PCM_16" and file.channels == 1 and rate == wanted
     dtype = "int16" if unchanged else "float32"
-    samples: Samples = file.read(lead + round(duration_s * rate), dtype=dtype)
-    return samples[lead:]
+    return _read(file, lead + round(duration_s * rate), dtype, first - lead)[lead:]
+
+
+def _read(file: sf.SoundFile, count: int, dtype: str, start: int | None = None) -> Samples:
+    """Read from where the file stands, or from ``start``.
+
+    libmpg123, which libsndfile reads mp3 with, is kept from writing to stderr.
+    """
+    with _SILENCED_STDERR if "MPEG" in file.subtype else nullcontext():
+        if start is not None:
+            file.seek(start)
+        samples: Samples = file.read(count, dtype=dtype)
+    return samples
 
 
 def _mp3_lead(rate: int) -> int:

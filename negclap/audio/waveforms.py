@@ -41,6 +41,16 @@ def resample(mono: Waveform, rate: int, wanted: int) -> Waveform:
     return resampled
 
 
+def cut_blocks(blocks: Iterable[Waveform], first: int, end: int | None) -> Iterator[Waveform]:
+    """Cut samples ``first`` to ``end`` (None: the last) out of consecutive blocks."""
+    at = 0
+    for mono in blocks:
+        yield mono[max(0, first - at) : None if end is None else max(0, end - at)]
+        at += len(mono)
+        if end is not None and at >= end:
+            return
+
+
 def resample_blocks(blocks: Iterable[tuple[Waveform, int]], wanted: int) -> Iterator[Waveform]:
     """Resample consecutive mono blocks, each with its rate in Hz, to ``wanted`` Hz.
 
