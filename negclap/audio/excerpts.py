@@ -51,7 +51,10 @@ def probe(location: str | Path) -> AudioInfo:
         pass
     with ffmpeg.opened(location, source) as decoder:
         rate, channels = decoder.rate, decoder.channels
-    return AudioInfo(rate, channels, ffmpeg.measure(location, source))
+    length_s = ffmpeg.measure(location, source)
+    if not length_s:
+        raise AudioError(f"{location}: cannot be read as audio (no sound in it)")
+    return AudioInfo(rate, channels, length_s)
 
 
 def read_excerpt(
