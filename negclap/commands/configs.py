@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 _FLAGS = ("-c", "--config")
 _CLASS = ".class_path"
@@ -56,7 +58,7 @@ def _read(file: str) -> Any:
     """Return the content of a file as plain containers; empty if the parser has to report it."""
     try:
         content = OmegaConf.to_container(OmegaConf.load(Path(file)), resolve=False)
-    except Exception:  # YAML has many errors, and the parser names them with their place
+    except (OSError, ValueError, YAMLError, OmegaConfBaseException):
         return {}
     return content if isinstance(content, dict) else {}
 

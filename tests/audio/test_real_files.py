@@ -257,8 +257,22 @@ def test_libmpg123_is_silent_whatever_the_name(tmp_path, suffix, capfd):
     mark=st.sampled_from([b"", b"ID3", b"TAG", b"APETAGEX", b"\xff\xfb"]),
 )
 def test_headers_of_any_bytes_are_read(data, mark):
+    forms = (b"RIFF", b"RF64", b"riff", b"fLaC", b"OggS", b"FORM", b"caff", b".snd")
     for content in (mark + data, data + mark, data + mark + bytes(24)):
         source = io.BytesIO(content)
-        read_info_frame(source)
-        is_chained(source)
-        may_be_mp3(source)
+        info = read_info_frame(source)
+        assert info is None or b"Xing" in content or b"Info" in content
+        pages = [
+            content[at + 5] for at in range(len(content) - 5) if content[at:].startswith(b"OggS\0")
+        ]
+        begins = [bool(flags & 2) for flags in pages if flags < 8]
+        assert is_chained(source) == (begins != sorted(begins, reverse=True))
+        assert may_be_mp3(source) or content.startswith(forms)
+        assert source.getvalue() == content
+
+
+def test_pages_of_ogg_files_that_were_joined():
+    first, later = b"OggS\0\2" + bytes(20), b"OggS\0\0" + bytes(20)
+    assert not is_chained(io.BytesIO(first + later + later))
+    assert not is_chained(io.BytesIO(first + first + later))  # two streams side by side
+    assert is_chained(io.BytesIO(first + later + first + later))
