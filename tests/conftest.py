@@ -35,6 +35,7 @@ from negclap.data.sources.chorales import BuildPlan, build
 from negclap.data.tracks import read_manifest
 from negclap.evaluation.exam import Exam, TwinClip, build_exam
 from negclap.models.text_encoders import TextEncoder
+from negclap.search import Index
 from negclap.text.vocabulary import Tag, Vocabulary
 from tests.music import ADAPTER, RATE, tone
 
@@ -266,3 +267,11 @@ def music(tmp_path) -> Path:
     (folder / "notes.txt").write_text("not audio, not looked at")
     (folder / os.fsdecode(b"caf\xe9.wav")).write_bytes((folder / "album/band2.wav").read_bytes())
     return folder
+
+
+@pytest.fixture
+def index(tmp_path, music, tone_model) -> Index:
+    """An index of the tones."""
+    made = Index.create(tmp_path / "index", music, tone_model)
+    made.update()
+    return made

@@ -19,13 +19,6 @@ from tests.music import RATE, tone
 
 
 @pytest.fixture
-def index(tmp_path, music, tone_model):
-    made = Index.create(tmp_path / "index", music, tone_model)
-    made.update()
-    return made
-
-
-@pytest.fixture
 def client(index):
     with TestClient(build({"tones": index}, None), raise_server_exceptions=False) as made:
         yield made

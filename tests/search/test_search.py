@@ -25,13 +25,6 @@ class Uneven(Pitch):
 """
 
 
-@pytest.fixture
-def index(tmp_path, music, tone_model):
-    made = Index.create(tmp_path / "index", music, tone_model)
-    made.update()
-    return made
-
-
 def naive(index, vector):
     """Score every track by its best window, each read and embedded on its own."""
     best = []
