@@ -11,6 +11,7 @@ micro-batches of a quarter. Writes results/gpu.json.
 """
 
 import argparse
+import itertools
 import json
 import statistics
 import tempfile
@@ -80,28 +81,32 @@ def main() -> None:
     if device == "cpu" and not options.small:
         parser.error("no GPU found; use --small to run in miniature")
     batch, steps = (4, 2) if options.small else (options.batch, options.steps)
+    name = torch.cuda.get_device_name() if device == "cuda" else "CPU, in miniature"
+    print(f"{name}, batch size {batch}")
+    print(f"{'':24s} {'clips/s':>10s} {'of peak':>8s} {'GB':>8s}")
     rows = {}
     with tempfile.TemporaryDirectory() as folder:
         save_roberta(folder, **(SMALL_TEXT if options.small else {}))
         common = [f"--model.text_encoder.init_args.name={folder}"]
         if options.small:
             common.append(f"--model.audio_encoder.init_args.overrides={json.dumps(SMALL_AUDIO)}")
-        for method in METHODS:
-            for variant, extra in VARIANTS.items():
-                arguments = common + [part.format(quarter=max(1, batch // 4)) for part in extra]
+        for method, (variant, extra) in itertools.product(METHODS, VARIANTS.items()):
+            arguments = common + [part.format(quarter=max(1, batch // 4)) for part in extra]
+            row = f"{method} {variant}".strip()
+            try:
                 seconds, flops, peak = measure(arguments, method, batch, steps, device)
-                rows[f"{method} {variant}".strip()] = {
-                    "clips_per_s": round(batch / seconds, 1),
-                    "share_of_peak": round(flops / seconds / options.tflops / 1e12, 4),
-                    "gb": round(peak, 2),
-                }
-    name = torch.cuda.get_device_name() if device == "cuda" else "CPU, in miniature"
-    print(f"{name}, batch size {batch}")
-    print(f"{'':24s} {'clips/s':>10s} {'of peak':>8s} {'GB':>8s}")
-    for row, (clips_per_s, share, gb) in ((row, values.values()) for row, values in rows.items()):
-        print(f"{row:24s} {clips_per_s:10.1f} {share:8.1%} {gb:8.2f}")
-    if device == "cuda":
-        write_results("gpu", {"device": name, "batch": batch, "rows": rows})
+            except torch.OutOfMemoryError:
+                print(f"{row:24s} out of memory")
+                continue
+            clips_per_s, share = batch / seconds, flops / seconds / options.tflops / 1e12
+            rows[row] = {
+                "clips_per_s": round(clips_per_s, 1),
+                "share_of_peak": round(share, 4),
+                "gb": round(peak, 2),
+            }
+            print(f"{row:24s} {clips_per_s:10.1f} {share:8.1%} {peak:8.2f}", flush=True)
+            if device == "cuda":
+                write_results("gpu", {"device": name, "batch": batch, "rows": rows})
 
 
 if __name__ == "__main__":

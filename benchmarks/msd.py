@@ -1,18 +1,17 @@
-"""Estimate the cost of training on the Million Song Dataset: FLOPs, GPU hours, decoding cores.
+"""Compute the cost of training on the Million Song Dataset: FLOPs, GPU hours, decoding cores.
 
-    python benchmarks/msd.py [GPU_TFLOPS] [UTILISATION]
+    python benchmarks/msd.py
 
 The setting is ``configs/msd.yaml`` (HTS-AT, a text encoder of RoBERTa's size with random weights,
 excerpts of 10 s) with each method, on a few clips of noise and captions as long as LP-MusicCaps's.
 The matrix products of a forward and backward pass are counted with PyTorch's FlopCounterMode, not
-timed. GPU hours follow from the GPU's peak (default 989 TFLOP/s: H100, bfloat16) and the share of
-it that is reached (default 0.1, an assumption). The number of decoding cores follows from
-results/loader.json: for mp3 at 22,050 Hz, with resampling to HTS-AT's 48,000 Hz, which is timed
-here, and for s16 shards at 48,000 Hz. Writes results/msd.json.
+timed. GPU hours follow from the fastest row of each method in results/gpu.json. The number of
+decoding cores that keep the GPU busy follows from results/loader.json: for mp3 at 22,050 Hz, with
+resampling to HTS-AT's 48,000 Hz, which is timed here, and for s16 shards at 48,000 Hz. Writes
+results/msd.json.
 """
 
 import statistics
-import sys
 import tempfile
 import time
 
@@ -31,7 +30,7 @@ from negclap.rng import stream
 from negclap.text.templates import write_captions
 from negclap.training.module import NegClapModule
 
-METHODS = ("baseline", "insert", "combined", "negclap")
+METHODS = ("baseline", "combined", "negclap")
 TRAINING_CLIPS, EPOCHS = 444_865, 10  # LP-MusicCaps-MSD's training split; the paper's epochs
 CLIPS = 2
 PADDING = "a recording that a person described at some length in words that name nothing at all"
@@ -82,8 +81,7 @@ def time_resampling() -> float:
 
 def main() -> None:
     """Count, print and write."""
-    peak = float(sys.argv[1]) if len(sys.argv) > 1 else 989.0
-    utilisation = float(sys.argv[2]) if len(sys.argv) > 2 else 0.1
+    gpu = read_results("gpu")
     loader = read_results("loader")["loader"]
     mp3_s = 1 / loader["mp3 folder"]["clips_per_s"] + time_resampling()
     s16_s = 48_000 / 22_050 / loader["s16 shards"]["clips_per_s"]
@@ -92,7 +90,8 @@ def main() -> None:
         costs = {method: count(method, folder) for method in METHODS}
     rows = {}
     for method, (flops, texts) in costs.items():
-        clips_per_s = peak * 1e12 * utilisation / flops
+        measured = {name: row for name, row in gpu["rows"].items() if name.split()[0] == method}
+        clips_per_s = max(row["clips_per_s"] for row in measured.values())
         rows[method] = {
             "gflop_per_clip": round(flops / 1e9, 1),
             "texts_per_clip": texts,
@@ -102,7 +101,7 @@ def main() -> None:
             "cores_s16": round(clips_per_s * s16_s, 1),
         }
     print_table(rows)
-    write_results("msd", {"gpu_tflops": peak, "utilisation": utilisation, "methods": rows})
+    write_results("msd", {"gpu": gpu["device"], "methods": rows})
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ never per batch, so that they are equal on all ranks and for any micro-batch siz
 from abc import ABC, abstractmethod
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 
 from negclap.errors import InputError, reason
 from negclap.models.frontend import LogMel, MelConfig, SpecAugment
+from negclap.models.htsat import Htsat
 from negclap.models.hub import from_pretrained
 
 _MIN_FRAMES = 32  # the product of ConvEncoder's strides in time
@@ -170,7 +170,7 @@ HTSAT_MEL = MelConfig(
 
 
 class HtsatEncoder(AudioEncoder):
-    """HTS-AT in the implementation of `transformers` (`ClapAudioModel`), with a fixed input norm.
+    """HTS-AT (`Htsat`) behind a log-mel front end, with a fixed input norm.
 
     Args:
         path: Folder or hub name of a ClapAudioModel or ClapModel; None starts from scratch.
@@ -182,8 +182,6 @@ class HtsatEncoder(AudioEncoder):
         load_weights: False builds the pretrained model without its weights, to load others.
     """
 
-    model: Any  # a ClapAudioModel
-
     def __init__(
         self,
         path: Path | None = None,
@@ -194,7 +192,7 @@ class HtsatEncoder(AudioEncoder):
         load_weights: bool = True,
     ) -> None:
         super().__init__(mel, augment)
-        from transformers import ClapAudioConfig, ClapAudioModel  # takes seconds to import
+        from transformers import ClapAudioConfig  # takes seconds to import
 
         if path is not None and overrides:
             raise InputError("HtsatEncoder: got path and overrides, expected at most one of them")
@@ -202,35 +200,25 @@ class HtsatEncoder(AudioEncoder):
         self.repeat_to_s = repeat_to_s
         if path is None:
             config = ClapAudioConfig(**{"num_mel_bins": mel.n_mels, **(overrides or {})})
-            self.model = ClapAudioModel(config)
+            self.model = Htsat(config)
         else:
             self.model = _pretrained(path, load_weights)
             self.calibrated.fill_(True)
         self.dim = int(self.model.config.hidden_size)
-        self.input_norm.eval()
-
-    @property
-    def input_norm(self) -> Any:
-        """The input BatchNorm."""
-        return self.model.audio_encoder.batch_norm
-
-    def train(self, mode: bool = True) -> "HtsatEncoder":
-        """Set the mode of all but the input BatchNorm, whose statistics are fixed."""
-        super().train(mode)
-        self.input_norm.eval()
-        return self
 
     def set_statistics(self, mean: Tensor, variance: Tensor) -> None:
         """Set the running statistics of the input BatchNorm."""
-        self.input_norm.running_mean.copy_(mean)
-        self.input_norm.running_var.copy_(variance)
+        norm = self.model.input_norm
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
+        norm.running_mean.copy_(mean)
+        norm.running_var.copy_(variance)
 
     def forward(self, waveform: Tensor) -> Tensor:
         """Encode ``(batch, samples)``, at most 10 s (`spec_size` frames), to ``(batch, dim)``."""
         if self.repeat_to_s is not None:
             waveform = _repeat_pad(waveform, round(self.repeat_to_s * self.sample_rate))
-        features = self.log_mel(waveform).unsqueeze(1)
-        pooled: Tensor = self.model(input_features=features).pooler_output
+        pooled: Tensor = self.model(self.log_mel(waveform))
         return pooled
 
 
@@ -242,22 +230,23 @@ def _repeat_pad(waveform: Tensor, samples: int) -> Tensor:
     return F.pad(waveform.repeat(1, samples // length), (0, samples % length))
 
 
-def _pretrained(path: Path, load_weights: bool) -> Any:
-    """Return the audio model of a ClapAudioModel or ClapModel, in training mode."""
+def _pretrained(path: Path, load_weights: bool) -> Htsat:
+    """Return the audio model of a ClapAudioModel or ClapModel."""
     from transformers import AutoConfig, ClapAudioModel, ClapModel  # takes seconds to import
 
     try:
         config = AutoConfig.from_pretrained(str(path))
         is_clap = config.model_type == "clap"
+        ours = Htsat(config.audio_config if is_clap else config)
         if not load_weights:
-            return ClapAudioModel(config.audio_config if is_clap else config)
+            return ours
         kind = ClapModel if is_clap else ClapAudioModel
         model, info = from_pretrained(kind, path, output_loading_info=True)
     except (OSError, ValueError, UnpicklingError) as error:
         raise InputError(f"audio encoder {path}: {reason(error)}") from None
+    except InputError as error:
+        raise InputError(f"audio encoder {path}: {error}") from None
     if missing := sorted(info["missing_keys"]):
         raise InputError(f"audio encoder {path}: no weights for {missing[0]!r}")
-    audio = (model.audio_model if is_clap else model).train()  # from_pretrained disables dropout
-    if audio.config.enable_fusion:
-        raise InputError(f"audio encoder {path}: fusion models are not supported")
-    return audio
+    ours.load_state_dict((model.audio_model if is_clap else model).state_dict())
+    return ours

@@ -74,7 +74,7 @@ def test_htsat_trains_with_dropout_and_fixed_input_statistics(tmp_path):
     ClapAudioModel(ClapAudioConfig(**TINY_HTSAT)).save_pretrained(tmp_path)
     for encoder in (HtsatEncoder(tmp_path), HtsatEncoder(overrides=TINY_HTSAT)):
         assert encoder.model.training
-        assert not encoder.input_norm.training
+        assert not encoder.model.input_norm.training
 
 
 def test_htsat_reproduces_a_saved_clap_audio_model(tmp_path):
