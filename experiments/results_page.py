@@ -62,6 +62,18 @@ RECIPE_KEYS = (
     "cue/seen/true_absence",
     "cue/held_out/true_absence",
 )
+ARCHITECTURE_KEYS = (
+    "audio_ceiling",
+    "recall@10/original",
+    "pairwise/original_vs_fully",
+    "true_absence",
+    "exclusion/joint@10",
+    "exclusion/violation@10",
+    "paired",
+    "scope/accuracy",
+    "double_negation",
+    "cue/held_out/true_absence",
+)
 AXIS_KEYS = (
     "audio_ceiling",
     "recall@10/original",
@@ -239,7 +251,17 @@ def study() -> dict[str, str]:
         "k": by_key(dict(sorted(k.items())), AXIS_KEYS, {}),
         "ablations": by_model(read("study/ablations/results.json"), ABLATION_KEYS),
         "ablations_differences": differences("ablations"),
+        "architectures": architectures(),
     }
+
+
+def architectures() -> str:
+    """Return a table with a row for each pair of encoders and method."""
+    rows = []
+    for title, found in read("study/architectures/results.json").items():
+        method, _, encoders = title.partition(": ")
+        rows.append((encoders, method, *(number(found[key]) for key in ARCHITECTURE_KEYS)))
+    return table(("encoders", "method", *ARCHITECTURE_KEYS), rows)
 
 
 def text_encoders() -> dict[str, str]:

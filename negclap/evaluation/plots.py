@@ -62,6 +62,7 @@ _PANELS: dict[str, dict[str, str]] = {
 
 Floats = NDArray[np.float32]
 Summaries = Mapping[str, Summary]
+_LEGEND_LETTERS = 180  # that the width of `plot_comparison` has room for
 
 
 def plot_comparison(summaries: Summaries, path: Path) -> None:
@@ -73,7 +74,8 @@ def plot_comparison(summaries: Summaries, path: Path) -> None:
         axis.set_title(title)
     _cue_map(axes[-1], summaries)
     handles, names = axes[0].get_legend_handles_labels()
-    columns = min(7, len(names))
+    longest = max(map(len, names))
+    columns = max(1, min(7, len(names), _LEGEND_LETTERS // (longest + 5)))
     figure.legend(handles, names, loc="outside upper center", ncols=columns, frameon=False)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=130)
