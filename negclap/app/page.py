@@ -10,7 +10,7 @@ import gradio as gr
 
 from negclap.app.cards import HINT, cards, find_movements, note, problem
 from negclap.errors import InputError
-from negclap.search import Hit, Index
+from negclap.search import Hit, Searchable
 from negclap.text.rewrite import split_negations
 from negclap.text.tag_list import everyday_terms
 from negclap.text.vocabulary import Vocabulary
@@ -28,7 +28,7 @@ class Finder:
         indices: At most two indices by the names of their models.
     """
 
-    def __init__(self, indices: Mapping[str, Index]) -> None:
+    def __init__(self, indices: Mapping[str, Searchable]) -> None:
         self.indices = indices
         self._lock = threading.Lock()
 

@@ -12,9 +12,8 @@ from negclap import load
 from negclap.app.cards import MEDIA_TYPES
 from negclap.app.page import Finder, build_page
 from negclap.errors import InputError
-from negclap.search import Index
+from negclap.search import Index, Searchable
 from negclap.search.index import absolute
-from negclap.search.store import Stamp
 
 LARGEST_UPLOAD = 50 * 2**20  # bytes
 _LARGEST_REQUEST = 2**20
@@ -49,7 +48,7 @@ def serve(
         raise InputError(f"cannot listen on {host}:{port}; choose another --port") from None
 
 
-def open_columns(folders: Sequence[Path], model: str | None = None) -> dict[str, Index]:
+def open_columns(folders: Sequence[Path], model: str | None = None) -> dict[str, Searchable]:
     """Open the index of each column; the columns are named by their models.
 
     Args:
@@ -78,7 +77,7 @@ def _names(sources: Sequence[str]) -> list[str]:
     raise InputError(f"both columns are of the model {sources[0]}; choose two different models")
 
 
-def build(columns: Mapping[str, Index], benchmark: Path | None) -> FastAPI:
+def build(columns: Mapping[str, Searchable], benchmark: Path | None) -> FastAPI:
     """Build the web application: the page at /, audio at /audio/COLUMN/TRACK.
 
     Args:
@@ -116,21 +115,17 @@ def build(columns: Mapping[str, Index], benchmark: Path | None) -> FastAPI:
     return mounted
 
 
-def find_audio(index: Index, track: int) -> Path:
-    """Return the file of an indexed track, also if it is a link to a file elsewhere.
+def find_audio(index: Searchable, track: int) -> Path:
+    """Return the file of an indexed track.
 
     Raises:
         HTTPException: If there is no such track, or its file is gone or has changed since.
     """
-    found = index.store.file_of(track)
-    if found is None:
-        raise HTTPException(404, f"no track {track}")
-    name, stamp, _ = found
-    path = index.root / name
     try:
-        resolved = path.resolve(strict=True)
-        if Stamp.of(resolved) != stamp:
-            raise HTTPException(410, "the file has changed since it was indexed")
-    except OSError:
-        raise HTTPException(410, "the file no longer exists") from None
-    return resolved
+        path = index.audio(track)
+    except OSError as error:
+        changed = error.errno is None  # an error of ours, with a text of its own
+        raise HTTPException(410, str(error) if changed else "the file no longer exists") from None
+    if path is None:
+        raise HTTPException(404, f"no track {track}")
+    return path

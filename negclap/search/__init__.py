@@ -1,6 +1,7 @@
 """Search a music folder by text, with exclusions, or by example.
 
 - `index`: `Index`, a searchable folder: create, update, search.
+- `searchable`: what an index and a `Catalogue` share.
 - `query`: `Query` and `Hit`: what is searched for, and what is found.
 - `explain`: the tags of a hit, with probabilities.
 - `embed`: embed audio files window by window.
@@ -19,5 +20,6 @@
 
 from negclap.search.index import Index
 from negclap.search.query import Hit, Query
+from negclap.search.searchable import Searchable
 
-__all__ = ["Hit", "Index", "Query"]
+__all__ = ["Hit", "Index", "Query", "Searchable"]

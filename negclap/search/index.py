@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -18,9 +18,9 @@ from negclap.models.pretrained import BUILT_IN
 from negclap.progress import Progress, quiet
 from negclap.search.changes import Changes, find_changes
 from negclap.search.embed import Windowing, embed_files
-from negclap.search.explain import explain
 from negclap.search.fingerprint import are_equal, embed_sounds
-from negclap.search.query import Hit, Query, join_copies
+from negclap.search.query import Hit
+from negclap.search.searchable import Rows, Searchable
 from negclap.search.store import Stamp, Store
 from negclap.search.typical import typical_texts
 from negclap.search.vectors import Vectors, build, is_vectors_file, load_newest
@@ -56,16 +56,14 @@ class Update(NamedTuple):
     passed_over: list[str]
 
 
-class Index:
+class Index(Searchable):
     """A search index of a music folder.
 
-    An index stores the embeddings of fixed-length windows of each track. It belongs to one audio
-    encoder, because embeddings of different ones are not comparable. Text encoders may differ: any
-    model with the same audio encoder can search the index, and add tracks to it.
+    Any model with the same audio encoder can search the index, and add tracks to it.
 
     Args:
         folder: Folder of the index.
-        model: The model; None loads the index's own one, `source`.
+        model: The model; None loads the index's own one: the one that `create` was last given.
 
     Raises:
         InputError: If the folder contains no index, or the model has another audio encoder.
@@ -75,18 +73,11 @@ class Index:
         self.folder = Path(folder)
         self.store = Store(self.folder)
         metadata = self.store.metadata
+        windowing = Windowing(float(metadata["window_s"]), float(metadata["hop_s"]))
         self.root = Path(os.fsdecode(metadata["root"]))
-        self.windowing = Windowing(float(metadata["window_s"]), float(metadata["hop_s"]))
-        self.model = self._load() if model is None else model
-        # one of the three sounds, for which a search has to wait; `create` compares all
-        self._check_sounds(embed_sounds(self.model, self.windowing.window_s, 1))
+        super().__init__(str(folder), windowing, _sounds(metadata), model)
         self._vectors: Vectors | None = None
         self._generation = -1
-
-    @property
-    def source(self) -> str:
-        """The index's own model, as for `negclap.load`: the one that `create` was last given."""
-        return _source(self.store)
 
     @classmethod
     def create(
@@ -133,32 +124,9 @@ class Index:
                 )
         store.close()
         index = cls(folder, encoder)
-        index._check_sounds(sounds)
+        index.check_sounds(_sounds(index.store.metadata), sounds)
         index.store.set_metadata("model", metadata["model"])
         return index
-
-    def _load(self) -> Encoder:
-        try:
-            return load(self.source)
-        except InputError as error:
-            raise InputError(
-                f"{error}; it is the model of {self.folder}: if it was moved, give its new "
-                "location to negclap search or negclap index (--model)"
-            ) from None
-
-    def _check_sounds(self, given: NDArray[np.float32]) -> None:
-        """Reject a model with other embeddings of the first sounds than the index."""
-        metadata = self.store.metadata
-        dim = int(metadata["dim"])
-        # Earlier versions stored "answers": embeddings of texts, then of the first sound.
-        sounds = metadata.get("sounds") or metadata["answers"][-4 * dim :]
-        stored = np.frombuffer(sounds, "<f4").reshape(-1, dim)[: len(given)]
-        if not are_equal(stored, given[: len(stored)]):
-            raise InputError(
-                f"{self.folder}: built with the model {self.source}, and the audio encoder of this "
-                "one differs (another model, or retrained since). Use a model with the same audio "
-                f"encoder, or build a new index: negclap index {self.root} --out NEW --model MODEL"
-            )
 
     def update(
         self,
@@ -255,54 +223,31 @@ class Index:
             stamps |= dict.fromkeys(tried, Stamp(0, 0))
         return stamps
 
-    def search(
-        self,
-        text: str | None = None,
-        top: int = 10,
-        without: Sequence[str] = (),
-        like: Sequence[Path] = (),
-        exact: bool = False,
-        every_file: bool = False,
-    ) -> list[Hit]:
-        """Return the best tracks, ranked by their best window.
+    @property
+    def source(self) -> str:
+        """The index's own model: the one that `create` was last given."""
+        return _source(self.store)
 
-        Files with the same recording, an album's and a single's, are one hit with several paths.
+    @property
+    def anew(self) -> str:
+        """The command that embeds the same tracks."""
+        return f"negclap index {self.root}"
 
-        Args:
-            text: A description, which may itself contain a negation.
-            top: Number of tracks.
-            without: Names to exclude.
-            like: Audio files that the tracks should resemble.
-            exact: Whether to score every window even if there is an approximate search. Every
-                window is also scored if that was tuned with the queries of another model.
-            every_file: Whether each file is a hit of its own.
+    def best(self, vector: NDArray[np.float32], top: int, exact: bool) -> tuple[Rows, bool]:
+        """Return the best tracks that are not missing, and whether there are more tracks.
 
-        Raises:
-            InputError: If there is neither a text nor a file, or one of them is not usable.
+        Every window is also scored if the approximate search was tuned with another model.
         """
-        if top < 1:
-            raise InputError(f"top is {top}, expected at least 1")
-        query = Query(text, without, [Path(path) for path in like])
-        vector = query.vector(self.model, self.windowing)
         vectors = self._current_vectors()
-        exact = exact or not self._is_tuned(vectors)
+        ranking = vectors.rank(vector, top, exact or not self._is_tuned(vectors))
         missing = {*json.loads(self.store.metadata.get(_MISSING, b"[]"))}
-        wanted = top
-        while True:  # until there are enough tracks that are not missing, and different recordings
-            ranking = vectors.rank(vector, wanted, exact)
-            rows = (
-                (self._hit(track, score, start_s), window)
-                for track, score, start_s, window in zip(*ranking, strict=True)
-                if track not in missing
-            )
-            hits = [(hit, window) for hit, window in rows if hit is not None]
-            found = (hits if every_file else join_copies(hits))[:top]
-            if len(found) == top or len(ranking.tracks) < wanted:
-                break
-            wanted *= 2
-        texts = [*([text] if text else []), *without]
-        tags = explain(texts, np.array([window for _, window in found]), self.model)
-        return [hit._replace(tags=its) for (hit, _), its in zip(found, tags, strict=True)]
+        rows = [
+            (self._hit(track, score, start_s), window)
+            for track, score, start_s, window in zip(*ranking, strict=True)
+            if track not in missing
+        ]
+        hits = [(hit, window) for hit, window in rows if hit is not None]
+        return hits, len(ranking.tracks) >= top
 
     def _hit(self, number: np.int64, score: np.float32, start: np.float32) -> Hit | None:
         track, start_s = int(number), float(start)
@@ -312,6 +257,17 @@ class Index:
         path, _, duration_s = found
         end_s = min(start_s + self.windowing.window_s, duration_s)
         return Hit(track, path, float(score), start_s, end_s, duration_s)
+
+    def audio(self, track: int) -> Path | None:
+        """Return the file of a track, also if it is a link to a file elsewhere."""
+        found = self.store.file_of(track)
+        if found is None:
+            return None
+        name, stamp, _ = found
+        path = (self.root / name).resolve(strict=True)
+        if Stamp.of(path) != stamp:
+            raise FileNotFoundError("the file has changed since it was indexed")
+        return path
 
     def _current_vectors(self) -> Vectors:
         generation = self.store.generation
@@ -349,17 +305,19 @@ class Index:
     def _tuning_queries(self) -> NDArray[np.float32]:
         return self.typical_queries().reshape(2, -1, self.model.dim)
 
-    def typical_queries(self) -> NDArray[np.float32]:
-        """Return ``(q, dim)`` embeddings of typical query texts; the second half negates."""
-        affirming, negating = typical_texts()
-        return self.model.encode_text([*affirming, *negating])
-
 
 def _stamp(path: Path) -> Stamp | None:
     try:
         return Stamp.of(path)
     except OSError:  # reported when the file is embedded
         return None
+
+
+def _sounds(metadata: Mapping[str, bytes]) -> NDArray[np.float32]:
+    dim = int(metadata["dim"])
+    # Earlier versions stored "answers": embeddings of texts, then of the first sound.
+    sounds = metadata.get("sounds") or metadata["answers"][-4 * dim :]
+    return np.frombuffer(sounds, "<f4").reshape(-1, dim)
 
 
 def _source(store: Store) -> str:
