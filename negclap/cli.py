@@ -21,6 +21,7 @@ COMMANDS = {
     "teach": ("teach", "Teach negation to a finished model, from text alone"),
     "export": ("export", "Write a run as a model for others"),
     "index": ("index", "Make a folder of music searchable"),
+    "embed": ("embed", "Write the windows of many tracks into a catalogue"),
     "search": ("search", "Find music by a description"),
     "app": ("app", "Search in the browser"),
     "listening": ("listening", "Compare models with human raters"),

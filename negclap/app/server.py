@@ -8,11 +8,11 @@ import gradio as gr
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.responses import FileResponse, PlainTextResponse
 
-from negclap import load
 from negclap.app.cards import MEDIA_TYPES
 from negclap.app.page import Finder, build_page
+from negclap.catalogue import open_searchable
 from negclap.errors import InputError
-from negclap.search import Index, Searchable
+from negclap.search import Searchable
 from negclap.search.index import absolute
 
 LARGEST_UPLOAD = 50 * 2**20  # bytes
@@ -24,12 +24,12 @@ for _suffix, _kind in MEDIA_TYPES.items():  # for Gradio, which checks uploads
 
 
 def serve(
-    folders: Sequence[Path], model: str | None, benchmark: Path | None, host: str, port: int
+    folders: Sequence[str], model: str | None, benchmark: Path | None, host: str, port: int
 ) -> None:
     """Serve the page until the process is stopped.
 
     Args:
-        folders: Folders of one or two indices.
+        folders: Folders of one or two indices, or folders or URLs of catalogues.
         model: Another model to search the one index with, as for `negclap.load`, or None.
         benchmark: Folder of ``negclap benchmark --out``, or None.
         host: Address to listen on.
@@ -48,21 +48,21 @@ def serve(
         raise InputError(f"cannot listen on {host}:{port}; choose another --port") from None
 
 
-def open_columns(folders: Sequence[Path], model: str | None = None) -> dict[str, Searchable]:
+def open_columns(folders: Sequence[str], model: str | None = None) -> dict[str, Searchable]:
     """Open the index of each column; the columns are named by their models.
 
     Args:
-        folders: Folders of the indices, each searched with its own model.
+        folders: Folders or URLs, each searched with its own model.
         model: Another model for the first index, in a last column; None adds no column.
 
     Raises:
         InputError: If a folder contains no index, a model cannot be used, or two columns have the
             same model.
     """
-    indices = [Index(folder) for folder in folders]
+    indices = [open_searchable(folder) for folder in folders]
     sources = [index.source for index in indices]
     if model is not None:
-        indices.append(Index(folders[0], load(model)))
+        indices.append(open_searchable(folders[0], model))
         sources.append(absolute(model))
     return dict(zip(_names(sources), indices, strict=True))
 

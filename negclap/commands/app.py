@@ -13,7 +13,7 @@ def parser() -> ArgumentParser:
     """Return the parser of the command."""
     parser = new_parser("app", "Search in the browser, with one model or two side by side.")
     add = parser.add_argument
-    add("indices", nargs="+", type=Path, metavar="INDEX", help="One index, or two to compare.")
+    add("indices", nargs="+", metavar="INDEX", help="One index or catalogue, or two to compare.")
     add("--model", help=f"{MODEL} Searches the one index as well, in a second column.")
     add("--benchmark", type=Path, help="Folder that negclap benchmark wrote, to show.")
     add("--host", default="127.0.0.1", help="Address to listen on.")

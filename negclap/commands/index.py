@@ -9,13 +9,13 @@ from jsonargparse.typing import PositiveInt
 from rich.console import Console
 
 from negclap.commands.options import MODEL, new_parser, printable
+from negclap.commands.tables import print_some
 
 if TYPE_CHECKING:
     from negclap.search import Index
     from negclap.search.index import Update
 
 _FOLDERS_SHOWN = 5
-_SHOWN = 20  # problems to print; the index has all of them
 
 
 def parser() -> ArgumentParser:
@@ -74,23 +74,13 @@ def _print_update(index: "Index", update: "Update") -> None:
             f"{len(update.missing)} tracks are missing with their folder and are kept (--forget "
             f"removes them): {printable(', '.join(folders[:_FOLDERS_SHOWN]))}"
         )
-    _print_some(
+    print_some(
         console,
         f"{len(update.damaged)} files are damaged; what can be decoded is in the index:",
         list(update.damaged.values()),
     )
-    _print_some(
+    print_some(
         console,
         f"{len(update.problems)} files are not in the index, they cannot be read:",
         list(update.problems.values()),
     )
-
-
-def _print_some(console: Console, heading: str, problems: list[str]) -> None:
-    if not problems:
-        return
-    console.print(heading)
-    for problem in problems[:_SHOWN]:
-        console.print(f"  {printable(problem)}")
-    if len(problems) > _SHOWN:
-        console.print(f"  and {len(problems) - _SHOWN} more")

@@ -23,7 +23,7 @@ def parser() -> ArgumentParser:
     """Return the parser of the command."""
     parser = new_parser("search", "Find music by a description.")
     add = parser.add_argument
-    add("index", type=Path, help="Folder that negclap index wrote.")
+    add("index", help="Folder that negclap index wrote, or folder or URL of negclap embed.")
     add("text", nargs="?", help='Description, as in "calm piano without drums".')
     add(
         "--not",
@@ -53,17 +53,16 @@ def parser() -> ArgumentParser:
 
 def run(options: Namespace) -> None:
     """Run the command."""
-    from negclap import load
-    from negclap.search import Index
+    from negclap.catalogue import open_searchable
 
-    index = Index(options.index, load(options.model) if options.model else None)
+    index = open_searchable(options.index, options.model)
     if unread := index.model.unread(options.text or ""):
         sys.stderr.write(f"negclap: the text is too long; the model does not read: {unread}\n")
     like = [Path(file) for file in options.like]
     hits = index.search(options.text, options.top, options["not"], like, options.exact)
     (_print_json if options.json else _print_hits)(hits)
     if options.m3u:
-        for left_out in write_playlist(options.m3u, index.root, hits):
+        for left_out in write_playlist(options.m3u, str(index.root), hits):
             sys.stderr.write(f"negclap: not in {options.m3u}: {left_out}\n")
 
 
@@ -93,7 +92,7 @@ def _print_hits(hits: Sequence["Hit"]) -> None:
     print_table("", titles, rows, left=1, wrap=True)
 
 
-def write_playlist(path: Path, root: Path, hits: Sequence["Hit"]) -> list[str]:
+def write_playlist(path: Path, root: str, hits: Sequence["Hit"]) -> list[str]:
     """Write an extended M3U playlist; VLC starts each track at its best window.
 
     Returns:
@@ -103,6 +102,7 @@ def write_playlist(path: Path, root: Path, hits: Sequence["Hit"]) -> list[str]:
         InputError: If the file cannot be written.
     """
     from negclap.data.manifest import is_utf8
+    from negclap.storage import join
 
     lines, left_out = [b"#EXTM3U"], []
     for hit in hits:
@@ -115,7 +115,7 @@ def write_playlist(path: Path, root: Path, hits: Sequence["Hit"]) -> list[str]:
         lines += [
             f"#EXTINF:{round(hit.duration_s)},{Path(printable(hit.path)).stem}".encode(),
             f"#EXTVLCOPT:start-time={round(hit.start_s)}".encode(),
-            os.fsencode(root / hit.path),
+            os.fsencode(join(root, hit.path)),
         ]
     try:
         path.write_bytes(b"\n".join(lines) + b"\n")

@@ -10,6 +10,8 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from negclap.commands.options import printable
+
 if TYPE_CHECKING:  # these import torch, which takes seconds
     from negclap.evaluation.comparison import Summary
     from negclap.evaluation.metrics.scores import Difference
@@ -18,12 +20,24 @@ ASSUMED = "absent tags are assumed: those unrelated to a clip's tags"
 
 _BOUNDS = ("/low", "/high", "/n", "/chance", "/oracle")
 _ABOUT = ("method", "seed", "epoch", "suite/", "assumed_absence")  # of the run, not metrics
+_SHOWN = 20  # lines of a long list
 _METHODS_AT_ONCE = 4  # as many as fit into 80 columns
 
 
 def number(value: float | None) -> str:
     """Return a value with 3 decimals, from 10 on with 1; "" for None."""
     return "" if value is None else f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}"
+
+
+def print_some(console: Console, heading: str, lines: Sequence[str]) -> None:
+    """Print the first lines of a list under a heading; nothing for an empty list."""
+    if not lines:
+        return
+    console.print(heading)
+    for line in lines[:_SHOWN]:
+        console.print(f"  {printable(line)}")
+    if len(lines) > _SHOWN:
+        console.print(f"  and {len(lines) - _SHOWN} more")
 
 
 def print_table(

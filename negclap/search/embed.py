@@ -2,7 +2,7 @@
 
 import errno
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -61,7 +61,7 @@ class Windowing(NamedTuple):
             yield start_s, np.resize(held[first - begin :], size)  # repeats a short track
 
 
-class _File(NamedTuple):
+class File(NamedTuple):
     """What is known of a file when it is decoded; the other fields as in `IndexedTrack`."""
 
     path: str
@@ -70,12 +70,12 @@ class _File(NamedTuple):
     problem: str | None = None
 
 
-class _Part(NamedTuple):
+class Part(NamedTuple):
     """Consecutive windows of a file, without the silent ones; ``file`` is set in the last part."""
 
     starts: list[float]
     windows: list[Waveform]
-    file: _File | None = None
+    file: File | None = None
 
 
 def embed_files(
@@ -91,45 +91,58 @@ def embed_files(
         jobs: Number of decoding threads.
     """
     with ThreadPoolExecutor(jobs) as pool:
-        parts = (_parts(root, file, windowing, model.sample_rate) for file in files)
-        yield from _embed(root, chain_ahead(pool, parts, _AHEAD * jobs), model)
+        rate = model.sample_rate
+        parts = (file_parts(root / file, file, windowing, rate) for file in files)
+        yield from embed_parts(chain_ahead(pool, parts, _AHEAD * jobs), model)
 
 
-def _parts(root: Path, path: str, windowing: Windowing, sample_rate: int) -> Iterator[_Part]:
-    """Decode a file: all that can be decoded, and what is wrong with the rest."""
-    file = _File(path, Stamp(0, 0))
+def file_parts(
+    path: Path, name: str, windowing: Windowing, sample_rate: int, shown: str = ""
+) -> Iterator[Part]:
+    """Decode a file: all that can be decoded, and what is wrong with the rest.
+
+    Args:
+        path: The file.
+        name: Name of the track.
+        windowing: How it is divided.
+        sample_rate: Sample rate of the windows in Hz.
+        shown: What problems call the file; its path by default.
+    """
+    file = File(name, Stamp(0, 0))
     starts, windows, problem, is_silent = [], [], None, True
     try:
-        stamp = Stamp.of(root / path)
-        if not os.access(root / path, os.R_OK):  # it can be read some day without having changed
-            raise AudioError(f"{root / path}: {os.strerror(errno.EACCES)}")
-        file = file._replace(stamp=stamp)
-        stream = AudioStream(root / path, sample_rate)
+        file = file._replace(stamp=Stamp.of(path))
+        if not os.access(path, os.R_OK):  # it can be read some day without having changed
+            raise AudioError(f"{path}: {os.strerror(errno.EACCES)}")
+        stream = AudioStream(path, sample_rate)
         for start_s, window in windowing.cut(stream, sample_rate):
             if not np.isfinite(window).all():
-                problem = f"{root / path}: has NaN or infinite samples"
+                problem = f"{path}: has NaN or infinite samples"
             elif window.any():
                 starts.append(start_s)
                 windows.append(window)
                 is_silent = False
             if len(windows) == _WINDOWS_PER_PART:
-                yield _Part(starts, windows)
+                yield Part(starts, windows)
                 starts, windows = [], []
         problem = problem or stream.problem
         if is_silent and not problem:
             what = "silent throughout" if stream.duration_s else "has no audio"
-            problem = f"{root / path}: {what}"
+            problem = f"{path}: {what}"
         file = file._replace(duration_s=stream.duration_s)
     except AudioError as error:
         problem = str(error)
     except OSError as error:
-        problem = f"{root / path}: {error.strerror}"
-    yield _Part(starts, windows, file._replace(problem=problem))
+        problem = f"{path}: {error.strerror}"
+    if problem and shown:
+        problem = problem.replace(str(path), shown)
+    yield Part(starts, windows, file._replace(problem=problem))
 
 
-def _embed(root: Path, parts: Iterable[_Part], model: Encoder) -> Iterator[list[IndexedTrack]]:
+def embed_parts(parts: Iterable[Part], model: Encoder) -> Iterator[list[IndexedTrack]]:
+    """Embed parts, all of a file after each other; yield tracks whose last window is embedded."""
     empty = np.empty((0, model.dim), np.float32)
-    track: list[tuple[_Part, NDArray[np.float32]]] = []  # the parts of the track in progress
+    track: list[tuple[Part, NDArray[np.float32]]] = []  # the parts of the track in progress
     for batch in _batches(parts):
         windows = [window for part in batch for window in part.windows]
         embeddings = model.encode_audio(np.stack(windows)) if windows else empty
@@ -139,15 +152,15 @@ def _embed(root: Path, parts: Iterable[_Part], model: Encoder) -> Iterator[list[
             track.append((part, embeddings[begin:end]))
             begin = end
             if part.file is not None:
-                finished.append(_join(root, part.file, track))
+                finished.append(join(part.file, track))
                 track = []
         if finished:
             yield finished
 
 
-def _batches(parts: Iterable[_Part]) -> Iterator[list[_Part]]:
+def _batches(parts: Iterable[Part]) -> Iterator[list[Part]]:
     """Group parts until there are `_BATCH` windows, or as many parts."""
-    batch: list[_Part] = []
+    batch: list[Part] = []
     windows = 0
     for part in parts:
         batch.append(part)
@@ -159,12 +172,12 @@ def _batches(parts: Iterable[_Part]) -> Iterator[list[_Part]]:
         yield batch
 
 
-def _join(root: Path, file: _File, parts: list[tuple[_Part, NDArray[np.float32]]]) -> IndexedTrack:
-    """Join the parts of a track."""
+def join(file: File, parts: Sequence[tuple[Part, NDArray[np.float32]]]) -> IndexedTrack:
+    """Join the parts of a track with their embeddings ``(n, dim)``."""
     starts = np.array([start for part, _ in parts for start in part.starts], np.float32)
     embeddings = np.concatenate([its for _, its in parts])
     problem, duration_s = file.problem, file.duration_s
     if not np.isfinite(embeddings).all():
-        problem = f"{root / file.path}: the model returns NaN or infinite embeddings"
+        problem = f"{file.path}: the model returns NaN or infinite embeddings"
         starts, embeddings = starts[:0], embeddings[:0]
     return IndexedTrack(file.path, file.stamp, duration_s, starts, embeddings, problem)

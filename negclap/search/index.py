@@ -264,7 +264,7 @@ class Index(Searchable):
         if found is None:
             return None
         name, stamp, _ = found
-        path = (self.root / name).resolve(strict=True)
+        path = Path(self.root, name).resolve(strict=True)
         if Stamp.of(path) != stamp:
             raise FileNotFoundError("the file has changed since it was indexed")
         return path

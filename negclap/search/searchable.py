@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +36,8 @@ class Searchable(ABC):
     Raises:
         InputError: If the model has another audio encoder, or cannot be loaded.
     """
+
+    root: Any  # folder of the music as a path, or its URL
 
     def __init__(
         self,
@@ -130,6 +133,8 @@ class Searchable(ABC):
             if len(found) == top or not has_more:
                 break
             wanted *= 2
+        if not found:
+            return []
         texts = [*([text] if text else []), *without]
         tags = explain(texts, np.array([window for _, window in found]), self.model)
         return [hit._replace(tags=its) for (hit, _), its in zip(found, tags, strict=True)]

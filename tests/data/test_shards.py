@@ -11,7 +11,6 @@ from pathlib import Path
 import fsspec.config
 import numpy as np
 import pytest
-from moto.server import ThreadedMotoServer
 
 from negclap import storage
 from negclap.audio import AudioError, as_waveform, read_excerpt
@@ -169,22 +168,6 @@ def test_ranks_read_disjoint_items_in_the_same_order_as_from_a_folder(msd_manife
     for key in flat[:6]:
         ours, theirs = (as_waveform(each[key].waveform) for each in (packed, folder))
         assert np.allclose(ours, theirs, atol=2e-3)
-
-
-@pytest.fixture
-def s3(monkeypatch):
-    """The URL of an empty bucket on an S3-compatible server."""
-    server = ThreadedMotoServer(port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    conf = {"endpoint_url": f"http://{host}:{port}", "key": "key", "secret": "secret"}
-    for name, value in conf.items():  # for loader workers and packing processes
-        monkeypatch.setenv(f"FSSPEC_S3_{name.upper()}", value)
-    monkeypatch.setitem(fsspec.config.conf, "s3", conf)
-    fsspec.filesystem("s3", skip_instance_cache=True).mkdir("music")
-    yield "s3://music/shards"
-    server.stop()
-    fsspec.filesystem("s3").clear_instance_cache()
 
 
 def test_shards_in_an_object_store(msd_manifest, shards, s3):
