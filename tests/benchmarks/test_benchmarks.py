@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[2]
     [
         "denials.py",
         "gpu.py --small",
+        "htsat.py --batch 1 --rounds 1",
         "losses.py 64",
         "manifest.py 2000",
         "retrieval.py 300",
