@@ -145,14 +145,18 @@ class Catalogue(Searchable):
 
     def finished(self) -> NDArray[np.int64]:
         """Return the numbers of all tracks in the table, sorted, also of those without windows."""
-        column = self.table.search().select(["track"]).limit(None).to_arrow()["track"]
-        return np.unique(column.to_numpy())
+        return self._tracks("track IS NOT NULL")
 
     def counts(self) -> tuple[int, int]:
         """Return the number of tracks with windows, and the number of windows."""
-        found = self.table.search().where("start_s IS NOT NULL").select(["track"]).limit(None)
-        tracks = found.to_arrow()["track"].to_numpy()
-        return len(np.unique(tracks)), len(tracks)
+        has_window = "start_s IS NOT NULL"
+        return len(self._tracks(has_window)), int(self.table.count_rows(has_window))
+
+    def _tracks(self, condition: str) -> NDArray[np.int64]:
+        """Return the numbers of the tracks of some rows, sorted, each once."""
+        rows = self.table.search().where(condition).select(["track"]).limit(None).to_batches()
+        parts = [np.unique(batch["track"].to_numpy()) for batch in rows]
+        return np.unique(np.concatenate([np.empty(0, np.int64), *parts]))
 
     def problems(self) -> dict[str, str]:
         """Return what is wrong with tracks, by name."""
