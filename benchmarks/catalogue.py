@@ -36,7 +36,7 @@ from negclap.search import Index
 from negclap.search.store import IndexedTrack, Stamp
 
 PER_TRACK, MIXED, NOISE = 10, 0.5, 0.5
-FEW, MANY, TRACK_S = 8, 56, 60.0
+FEW, MANY, TRACK_S = 4, 28, 60.0
 TOP = 10
 STARTS = 5.0 * np.arange(PER_TRACK, dtype=np.float32)
 EMBED = """
