@@ -17,8 +17,8 @@ TEACH = CONFIGS / "methods" / "teach.yaml"
 OVERLAYS = sorted(
     path
     for path in CONFIGS.rglob("*.yaml")
-    if path.parent.name not in ("configs", "sweeps") and path != TEACH
-)  # sweeps: tests/training/test_sweep.py
+    if path.parent.name not in ("configs", "sweeps", "cluster") and path != TEACH
+)  # sweeps: tests/training/test_sweep.py; cluster: tests/catalogue/test_examples.py
 
 
 @pytest.fixture
@@ -68,8 +68,9 @@ def test_teaching_is_instantiated_and_has_a_comment(clap_folder, tmp_path):
     assert TEACH.read_text().startswith("#")
 
 
-@pytest.mark.parametrize("script", sorted(CONFIGS.rglob("*.sbatch")), ids=lambda path: path.stem)
-def test_command_of_a_cluster_script_is_parsed(script, small, tiny_roberta):
+def test_command_of_the_training_script_is_parsed(small, tiny_roberta):
+    """That of the other scripts: tests/catalogue/test_examples.py."""
+    script = CONFIGS / "cluster" / "slurm.sbatch"
     subprocess.run(["bash", "-n", str(script)], check=True)
     text = script.read_text().replace("\\\n", " ").replace("$METHOD", "combined")
     (command,) = re.findall(r"negclap (fit .*)", text)

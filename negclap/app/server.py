@@ -24,7 +24,7 @@ for _suffix, _kind in MEDIA_TYPES.items():  # for Gradio, which checks uploads
 
 
 def serve(
-    folders: Sequence[str], model: str | None, benchmark: Path | None, host: str, port: int
+    folders: Sequence[Path | str], model: str | None, benchmark: Path | None, host: str, port: int
 ) -> None:
     """Serve the page until the process is stopped.
 
@@ -48,7 +48,7 @@ def serve(
         raise InputError(f"cannot listen on {host}:{port}; choose another --port") from None
 
 
-def open_columns(folders: Sequence[str], model: str | None = None) -> dict[str, Searchable]:
+def open_columns(folders: Sequence[Path | str], model: str | None = None) -> dict[str, Searchable]:
     """Open the index of each column; the columns are named by their models.
 
     Args:

@@ -44,7 +44,7 @@ def track_number(name: str) -> int:
     return int.from_bytes(digest, "big") >> 1
 
 
-def open_searchable(location: str, model: str | None = None) -> Searchable:
+def open_searchable(location: Path | str, model: str | None = None) -> Searchable:
     """Open an index or a catalogue.
 
     Args:
@@ -54,10 +54,10 @@ def open_searchable(location: str, model: str | None = None) -> Searchable:
     Raises:
         InputError: If there is neither, or the model cannot be used.
     """
-    encoder = load(model) if model else None
-    if is_remote(location) or (local_path(location) / f"{_TABLE}.lance").is_dir():
-        return Catalogue(location, encoder)
-    return Index(location, encoder)
+    encoder, place = load(model) if model else None, str(location)
+    if is_remote(place) or (local_path(place) / f"{_TABLE}.lance").is_dir():
+        return Catalogue(place, encoder)
+    return Index(place, encoder)
 
 
 class Catalogue(Searchable):
