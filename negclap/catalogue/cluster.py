@@ -63,6 +63,7 @@ def embed_on_cluster(
 
 def _connect(address: str) -> Any:
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # what fails is reported here
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         import ray
         import ray.data
