@@ -151,7 +151,7 @@ app: $(READY)  ## Open the search page: INDEX=music.index
 
 .PHONY: bench
 bench: $(READY)  ## Run the benchmarks that need no extra packages (benchmarks/README.md lists all)
-	for benchmark in text step losses retrieval manifest msd; do \
+	for benchmark in text step losses retrieval manifest htsat msd; do \
 		$(BIN)/python benchmarks/$$benchmark.py || exit 1; \
 	done
 
