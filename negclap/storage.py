@@ -107,9 +107,7 @@ def _retry(location: str, action: Callable[[], T]) -> T:
             return action()
         except _PERMANENT as error:
             raise StorageError(f"{location}: {type(error).__name__}") from None
-        # Each fsspec backend has exceptions of its own, without a common base; those that retrying
-        # cannot mend were handled above.
-        except Exception as error:
+        except Exception as error:  # fsspec's backends have exceptions without a common base
             reason = " ".join(str(error).split()) or type(error).__name__
             if attempt == _TRIES:
                 raise StorageError(f"{location}: {reason} ({_TRIES} tries)") from None
@@ -133,8 +131,7 @@ def exists(location: str) -> bool:
             return local_path(location).exists()
         system, path = url_to_fs(location)
         return bool(system.exists(path))
-    # Backends have exceptions of their own, and a path may be too long: nothing to be found there.
-    except Exception:
+    except Exception:  # fsspec's backends have exceptions without a common base
         return False
 
 

@@ -1,6 +1,7 @@
 """Decode and embed on the machines of a Ray cluster, with Ray Data.
 
-Decoders are tasks on CPUs. Encoders are actors, one for each GPU, or on CPUs where there is none.
+Decoders are tasks on CPUs. Encoders are actors: one for each GPU, or, if the
+cluster has none, one for each core.
 Windows go from one to the other through Ray's object store. Ray repeats what a lost worker was
 doing; each result reaches the caller once.
 """
@@ -191,8 +192,7 @@ class _Decode:
     def _parts(self, name: str) -> Iterator[Part]:
         try:
             yield from self.reader.parts(name)
-        # A file can make a decoder raise anything. It is the only one that is not embedded.
-        except Exception as error:
+        except Exception as error:  # a bad file can make a decoder raise anything
             yield failure(name, f"{name}: {error!r}")
 
 
@@ -210,7 +210,6 @@ class _Encode:
         error = ""
         try:
             vectors[has_window] = self.model.encode_audio(samples[has_window])
-        # The caller raises it: a model that fails must not look like files that cannot be read.
-        except Exception as caught:
+        except Exception as caught:  # raised by the caller; Ray would drop the block in silence
             error = repr(caught)
         return {**batch, "vector": vectors, "error": np.full(len(samples), error, object)}

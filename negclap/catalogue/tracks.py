@@ -122,8 +122,7 @@ def within(items: Iterator[T], patience_s: float) -> Iterator[T]:
             for item in items:
                 ready.put((True, item))
             ready.put((False, None))
-        # Whatever happens in the thread is raised again where its items are wanted.
-        except BaseException as error:
+        except BaseException as error:  # raised again where the items are consumed
             ready.put((False, error))
 
     threading.Thread(target=work, daemon=True).start()
@@ -136,4 +135,4 @@ def within(items: Iterator[T], patience_s: float) -> Iterator[T]:
             if isinstance(value, BaseException):
                 raise value
             return
-        yield value  # type: ignore[misc]  # an item, by the flag
+        yield value  # type: ignore[misc]  # by the flag it is an item, which mypy cannot know

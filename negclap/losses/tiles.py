@@ -25,8 +25,7 @@ def log_sum_exps(
 
     Returns ``(b,)`` and ``(B,)``, the latter empty without ``both``; -inf where no pair is left.
     """
-    # torch declares Function.apply without types
-    of_rows, of_columns = _LogSumExps.apply(  # type: ignore[no-untyped-call]
+    of_rows, of_columns = _LogSumExps.apply(  # type: ignore[no-untyped-call]  # torch has no types
         _as_float(rows), _as_float(columns), keys, block, both
     )
     return of_rows, of_columns
@@ -34,8 +33,7 @@ def log_sum_exps(
 
 def softplus_sums(rows: Tensor, columns: Tensor, bias: Tensor, keys: Keys, block: int) -> Tensor:
     """Compute ``(b,)``, for each row of logits the sum of softplus(logit + bias)."""
-    # torch declares Function.apply without types
-    sums: Tensor = _SoftplusSums.apply(  # type: ignore[no-untyped-call]
+    sums: Tensor = _SoftplusSums.apply(  # type: ignore[no-untyped-call]  # torch has no types
         _as_float(rows), _as_float(columns), bias, keys, block
     )
     return sums

@@ -120,8 +120,8 @@ class ConvEncoder(AudioEncoder):
             layers += [_ConvBlock(width) for _ in range(depth)]
             if stage < len(widths) - 1:
                 layers += [nn.GroupNorm(1, width), nn.Conv2d(width, widths[stage + 1], 2, 2)]
-        # torch's stubs have no overload of `to` with memory_format alone, which nn.Module accepts
-        self.layers = nn.Sequential(*layers).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.layers = nn.Sequential(*layers)
+        self.layers.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in stubs
         features = 2 * widths[-1] * (_STEM_BANDS // 8)
         head = (nn.LayerNorm(features), nn.Dropout(dropout), nn.Linear(features, dim))
         self.head = nn.Sequential(*head)

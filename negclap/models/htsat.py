@@ -315,9 +315,10 @@ class _Reorder(torch.autograd.Function):
 
 
 def _reorder(tokens: Tensor, order: Tensor, back: Tensor) -> Tensor:
-    # torch's stubs have no types for `apply`
-    reordered: Tensor = _Reorder.apply(tokens, order, back)  # type: ignore[no-untyped-call]
-    return reordered
+    result: Tensor = _Reorder.apply(  # type: ignore[no-untyped-call]  # torch has no types
+        tokens, order, back
+    )
+    return result
 
 
 class _Attention(nn.Module):

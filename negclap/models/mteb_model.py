@@ -16,8 +16,7 @@ from negclap.errors import InputError
 from negclap.models.encoder import Embeddings
 
 
-# mteb ships no types, so mypy sees its base class as Any
-class MtebModel(AbsEncoder):  # type: ignore[misc]
+class MtebModel(AbsEncoder):  # type: ignore[misc]  # mteb has no types: its class is Any
     """A model with mteb's interface, given a source for `negclap.load`.
 
     The first `excerpt_s` seconds of each clip are encoded, as mteb does with other models. Shorter

@@ -247,8 +247,7 @@ class CustomEncoder(Encoder):
     def _call(self, method: str, inputs: Any) -> npt.NDArray[np.float32]:
         try:
             return np.array(getattr(self.model, method)(inputs), dtype=np.float32)
-        # The class is the user's: any error of it is reported with the name of the model.
-        except Exception as error:
+        except Exception as error:  # the class is the user's and can raise anything
             raise InputError(f"{self.name}: {method}: {_one_line(error)}") from error
 
 

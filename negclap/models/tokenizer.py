@@ -75,6 +75,5 @@ def _load_core(source: str) -> tuple[Tokenizer | None, str | None]:
     content = pad_token["content"] if isinstance(pad_token, dict) else pad_token
     try:
         return Tokenizer.from_file(str(core_file)), content
-    # The Rust core raises Exception itself, no subclass, on an invalid file.
-    except Exception as error:
+    except Exception as error:  # the Rust core raises Exception itself, no subclass
         raise ValueError(f"tokenizer.json: {error}") from None

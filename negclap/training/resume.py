@@ -37,8 +37,7 @@ def is_resuming(run: Path, ckpt_path: str | Path | None) -> bool:
 
 def is_dev_run(trainer: pl.Trainer) -> bool:
     """Whether this is a ``fast_dev_run``, which must not write into the run folder."""
-    # Lightning sets the attribute from outside the class, so mypy does not know it
-    return bool(trainer.fast_dev_run)  # type: ignore[attr-defined]
+    return bool(trainer.fast_dev_run)  # type: ignore[attr-defined]  # set from outside the class
 
 
 def newest_checkpoint(folder: Path) -> Path | None:

@@ -139,9 +139,9 @@ def _read_metadata(path: Path) -> dict[str, list[str]]:
     """Read genre, title, artist and album."""
     try:
         found = mutagen.File(path, easy=True) or {}
-    # Corrupt tags raise IndexError, struct.error and others besides MutagenError; the audio of such
-    # a file may still be decoded, and that is checked elsewhere.
-    except Exception:
+    except (
+        Exception
+    ):  # corrupt tags raise IndexError, struct.error and others, not only MutagenError
         return {}
     names = ("genre", "title", "artist", "album")
     return {name: [str(value) for value in found[name]] for name in names if name in found}
