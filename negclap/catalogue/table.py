@@ -115,12 +115,12 @@ class Catalogue(Searchable):
                     )
             return catalogue
         encoder = load(model or BUILT_IN)
-        sounds = embed_sounds(encoder, encoder.excerpt_s).astype("<f4")
+        windowing = Windowing.of(encoder, hop_s)
+        sounds = embed_sounds(encoder, windowing.window_s).astype("<f4")
         about = {
             "root": root,
             "model": absolute(model or BUILT_IN),
-            "window_s": encoder.excerpt_s,
-            "hop_s": encoder.excerpt_s if hop_s is None else hop_s,
+            **windowing._asdict(),
             "dim": encoder.dim,
             "sounds": base64.b64encode(sounds.tobytes()).decode(),
         }
@@ -210,7 +210,7 @@ class Catalogue(Searchable):
         while visited < clusters and self._recall(queries, tenth, visited) < _RECALL:
             visited = min(2 * visited, clusters)
         write(join(self.location, _SEARCH), json.dumps({"visited": visited}).encode())
-        self.__dict__.pop("_visited", None)
+        self._visited = visited
 
     def _recall(
         self, queries: NDArray[np.float32], tenth: Sequence[np.float32], visited: int

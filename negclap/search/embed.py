@@ -11,10 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from negclap.audio import AudioError, AudioStream, Waveform
+from negclap.errors import InputError
 from negclap.models.encoder import Encoder
 from negclap.parallel import chain_ahead
 from negclap.search.store import IndexedTrack, Stamp
 
+_SHORTEST_HOP_S = 0.01
 _WINDOWS_PER_PART = 32
 _BATCH = 64
 _AHEAD = 2  # files that are decoded ahead, per thread
@@ -29,6 +31,18 @@ class Windowing(NamedTuple):
 
     window_s: float
     hop_s: float
+
+    @classmethod
+    def of(cls, model: Encoder, hop_s: float | None) -> "Windowing":
+        """Return windows as long as the model's clips; without a hop, they do not overlap.
+
+        Raises:
+            InputError: If the hop is too short, or not finite.
+        """
+        hop = model.excerpt_s if hop_s is None else hop_s
+        if not _SHORTEST_HOP_S <= hop < float("inf"):
+            raise InputError(f"the hop is {hop} s, expected at least {_SHORTEST_HOP_S} s")
+        return cls(model.excerpt_s, float(hop))
 
     def starts(self, duration_s: float) -> NDArray[np.float64]:
         """Return the start of each window in seconds."""

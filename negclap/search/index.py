@@ -25,7 +25,6 @@ from negclap.search.store import Stamp, Store
 from negclap.search.typical import typical_texts
 from negclap.search.vectors import Vectors, build, is_vectors_file, load_newest
 
-_SHORTEST_HOP_S = 0.01
 _MISSING, _VERSION = "missing", "negclap"  # metadata: numbers of tracks; version of the update
 _SAMPLE = 3  # tuning queries per group that tell text encoders apart
 
@@ -102,16 +101,14 @@ class Index(Searchable):
         if model is None:
             model = _source(Store(Path(folder))) if Store.exists(Path(folder)) else BUILT_IN
         encoder = load(model)
-        hop = encoder.excerpt_s if hop_s is None else hop_s
-        if not _SHORTEST_HOP_S <= hop < float("inf"):
-            raise InputError(f"the hop is {hop} s, expected at least {_SHORTEST_HOP_S} s")
+        windowing = Windowing.of(encoder, hop_s)
         sounds = embed_sounds(encoder, encoder.excerpt_s)
         metadata = {
             "root": os.fsencode(Path(root).resolve()),
             "model": os.fsencode(absolute(model)),
             "dim": str(encoder.dim).encode(),
-            "window_s": repr(encoder.excerpt_s).encode(),
-            "hop_s": repr(float(hop)).encode(),
+            "window_s": repr(windowing.window_s).encode(),
+            "hop_s": repr(windowing.hop_s).encode(),
             "sounds": sounds.astype("<f4").tobytes(),
         }
         store = Store.create(Path(folder), metadata)

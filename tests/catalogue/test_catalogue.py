@@ -206,6 +206,7 @@ def test_mistakes_are_one_line(tmp_path, catalogue, index, music, tone_model, ca
         (["embed", str(tmp_path / "none"), "--out", out], "none: no such folder"),
         (["embed", str(tmp_path / "empty"), "--out", out], "empty: no audio found"),
         (["embed", str(music / "album"), "--out", out], "the music folder of this catalogue is"),
+        (["embed", str(music), f"--out={tmp_path}/n", model, "--hop=0"], "the hop is 0.0 s"),
         (["embed", str(music), "--out", out, "--hop=1"], "the hop in seconds of this catalogue is"),
         (["embed", str(music), "--out", out, "--model", retrained], "negclap embed"),
         (["search", str(tmp_path / "empty"), "x"], "not an index"),

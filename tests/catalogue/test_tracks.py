@@ -37,7 +37,7 @@ def test_a_manifest_of_shards_is_refused(tmp_path):
 
 
 def test_a_stalled_reader_is_given_up(music, monkeypatch):
-    """A pipe that nobody writes to: opening it never returns."""
+    """As when a drive no longer answers."""
     never = threading.Event()
 
     def parts(path, name, *_):
