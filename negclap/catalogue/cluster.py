@@ -16,8 +16,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from negclap import load
 from negclap.catalogue.tracks import Reader, failure
 from negclap.errors import InputError, reason
+from negclap.models.encoder import Encoder
 from negclap.search.embed import File, Part, join
 from negclap.search.store import IndexedTrack, Stamp
 
@@ -57,6 +59,8 @@ def embed_on_cluster(
             problem = f"{name}: decoding it ends the process"
             empty = np.empty(0, np.float32)
             yield IndexedTrack(name, Stamp(0, 0), None, empty, empty, problem)
+    except ray.exceptions.RayError as error:  # as when the cluster is lost
+        raise InputError(f"the cluster fails: {reason(error)}") from None
     finally:
         if address == LOCAL:
             ray.shutdown()
@@ -200,15 +204,15 @@ class _Encode:
     """Embeds the windows of a batch; the samples stay behind."""
 
     def __init__(self, model: str) -> None:
-        from negclap import load
-
-        self.model = load(model)
+        self.source = model
+        self.model: Encoder | None = None  # loaded below, so that its error reaches the caller
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         samples, has_window = batch.pop("samples"), batch["has_window"]
-        vectors = np.zeros((len(samples), self.model.dim), np.float32)
-        error = ""
+        vectors, error = np.zeros((len(samples), 1), np.float32), ""
         try:
+            self.model = self.model or load(self.source)
+            vectors = np.zeros((len(samples), self.model.dim), np.float32)
             vectors[has_window] = self.model.encode_audio(samples[has_window])
         except Exception as caught:  # raised by the caller; Ray would drop the block in silence
             error = repr(caught)

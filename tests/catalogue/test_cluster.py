@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 
 import numpy as np
 import pytest
@@ -105,22 +106,37 @@ def test_a_file_that_ends_its_decoder_costs_no_other(music, tone_model, address)
         def parts(self, name):
             if name == "short.ogg":
                 os.kill(os.getpid(), signal.SIGKILL)
+            if name == "album/band4.wav":  # nothing comes, as from a drive that no longer answers
+                self.patience_s = 0.1
             if name == "album/band3.wav":
                 raise RuntimeError("a fault of the decoder")
             yield from super().parts(name)
+
+        def _decode(self, name):
+            if name == "album/band4.wav":
+                threading.Event().wait()
+            yield from super()._decode(name)
 
     names = list_tracks(str(music)).names
     found = by_path(list(embed_on_cluster(names, reader(music, Poisoned), tone_model, address)))
     assert found.keys() == set(names)
     assert found["short.ogg"].problem == "short.ogg: decoding it ends the process"
     assert "a fault of the decoder" in found["album/band3.wav"].problem
-    assert sum(len(track.starts) > 0 for track in found.values()) == 9
+    assert "nothing could be read for 0.1 s" in found["album/band4.wav"].problem
+    assert sum(len(track.starts) > 0 for track in found.values()) == 8
 
 
 def test_a_model_that_fails_stops_the_work(tmp_path, music, tone_model, address):
     (tmp_path / "failing.py").write_text(
         (tmp_path / "adapter.py").read_text()
         + """
+import os
+
+class Missing(Pitch):
+    def __init__(self):
+        if os.getenv("RAY_JOB_ID"):
+            raise OSError("no weights on this machine")
+
 class Failing(Pitch):
     def encode_audio(self, waveforms):
         if len(waveforms) > 3:  # not for the sounds by which a model is recognised
@@ -129,6 +145,8 @@ class Failing(Pitch):
 """
     )
     names = list_tracks(str(music)).names
+    with pytest.raises(InputError, match="no weights on this machine"):
+        list(embed_on_cluster(names, reader(music), f"{tmp_path / 'failing.py'}:Missing", address))
     with pytest.raises(InputError, match=r"the model fails on the cluster: .*full"):
         list(embed_on_cluster(names, reader(music), f"{tmp_path / 'failing.py'}:Failing", address))
 
