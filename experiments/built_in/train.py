@@ -11,8 +11,9 @@ import json
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -60,7 +61,7 @@ PSEUDO_WEIGHT = 0.3
 DENIED_OF_PRESENT, DENIED_OF_ABSENT, DENIAL_WEIGHT = -0.25, 0.1, 20.0
 """Cosines of denials with clips that have and that lack the tag; weight of their squared error."""
 DESCRIPTION = Description(
-    {"class_path": "negclap.models.musicnn.MusicnnEncoder", "init_args": {}},
+    {"class_path": "negclap.models.musicnn.MusicnnEncoder", "init_args": {"layer": "pooled"}},
     {"class_path": "negclap.models.text_encoders.TextEncoder", "init_args": {"name": "minilm"}},
     DIM,
     EXCERPT_S,
@@ -72,21 +73,41 @@ def _caption(track: Track, epoch: int) -> ClipTexts:
     return ClipTexts(track.captions[0].text)
 
 
-def encode_mix(index: int, dataset: MixDataset) -> tuple[Track, np.ndarray]:
-    """Return a mix, and musicnn's outputs of it."""
-    global _encoder
+class Pool(NamedTuple):
+    """Mixes, and two layers of musicnn's taggers of each.
+
+    Attributes:
+        tracks: The mixes.
+        hidden: ``(mixes, 400)``; tells genres and moods.
+        pooled: ``(mixes, 1538)``; what the model reads.
+    """
+
+    tracks: list[Track]
+    hidden: Tensor
+    pooled: Tensor
+
+
+@cache
+def taggers() -> MusicnnEncoder:
+    """Return the taggers, once in each worker process."""
     torch.set_num_threads(1)
-    _encoder = _encoder or MusicnnEncoder().eval()
+    return MusicnnEncoder().eval()
+
+
+def encode_mix(index: int, dataset: MixDataset) -> tuple[Track, np.ndarray, np.ndarray]:
+    """Return a mix, and both layers of it, each the mean of its patches."""
     track, waveform = dataset.mix((0, index))
+    encoder = taggers()
     with torch.inference_mode():
-        return track, _encoder.calibrated_values(torch.from_numpy(waveform)[None])[0].numpy()
+        patches = encoder.cut(encoder.log_mel(torch.from_numpy(waveform)[None]))[0]
+        pooled = [net.pool(patches) for net in encoder.nets]
+        hidden = [net.head(one) for net, one in zip(encoder.nets, pooled, strict=True)]
+        both = [torch.cat(each, dim=1).mean(dim=0).numpy() for each in (hidden, pooled)]
+    return track, both[0], both[1]
 
 
-_encoder: MusicnnEncoder | None = None
-
-
-def read_pool(folder: Path, path: Path, mixes: int, jobs: int) -> tuple[list[Track], Tensor]:
-    """Return the tracks and outputs of a pool of mixes; compute them if the file is missing."""
+def read_pool(folder: Path, path: Path, mixes: int, jobs: int) -> Pool:
+    """Return a pool of mixes; draw and encode them if the file is missing."""
     if not path.is_file():
         vocabulary = Vocabulary.load(folder / "vocabulary.json")
         excerpts = Excerpts(MUSICNN_MEL.sample_rate, POOL_S, 0)
@@ -94,14 +115,15 @@ def read_pool(folder: Path, path: Path, mixes: int, jobs: int) -> tuple[list[Tra
         dataset = MixDataset(folder, "train", vocabulary, mixing, excerpts, _caption)
         with ProcessPoolExecutor(jobs) as pool:
             encode = pool.map(partial(encode_mix, dataset=dataset), range(mixes), chunksize=16)
-            tracks, outputs = zip(*progress("encoding mixes", mixes, encode), strict=True)
+            tracks, *layers = zip(*progress("encoding mixes", mixes, encode), strict=True)
         lines = [json.dumps(asdict(track)) for track in tracks]
         path.parent.mkdir(parents=True, exist_ok=True)
+        hidden, pooled = (np.stack(layer).astype(np.float16) for layer in layers)
         with path.open("wb") as file:
-            np.savez(file, outputs=np.stack(outputs), tracks=np.array(lines))
+            np.savez(file, hidden=hidden, pooled=pooled, tracks=np.array(lines))
     found = np.load(path)
     tracks = [parse_line(str(line), str(path)) for line in found["tracks"]]
-    return tracks, torch.from_numpy(found["outputs"])
+    return Pool(tracks, *(torch.from_numpy(found[key]).float() for key in ("hidden", "pooled")))
 
 
 class Captions:
@@ -207,15 +229,16 @@ class TagTerm(nn.Module):
         return correlation.square().mean()
 
 
-def train(tracks: list[Track], outputs: Tensor, vocabulary: Vocabulary) -> NegClap:
+def train(pool: Pool, vocabulary: Vocabulary) -> NegClap:
     """Train the projections, with captions that differ between epochs and with tags."""
     torch.manual_seed(0)
     model = DESCRIPTION.build(load_weights=True)
     encoder = model.audio_encoder
-    encoder.fit_statistics(outputs)
-    normal = (outputs - encoder.mean) / encoder.scale
+    encoder.fit_statistics(pool.pooled)
+    normal = (pool.pooled - encoder.mean) / encoder.scale
+    tracks = pool.tracks
     captions = Captions(model.text_encoder)
-    term = TagTerm(Labels(tracks, vocabulary, pseudo_labels(outputs)), captions)
+    term = TagTerm(Labels(tracks, vocabulary, pseudo_labels(pool.hidden)), captions)
     groups = parameter_groups(model, {}, RATE, WEIGHT_DECAY)
     groups.append({"params": [*term.parameters()], "lr": 10 * RATE, "weight_decay": 0.0})
     optimizer = torch.optim.AdamW(groups)
@@ -272,9 +295,9 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2)
     options = parser.parse_args()
     path = options.out.with_name(f"pool-{options.mixes}.npz")
-    tracks, outputs = read_pool(options.data, path, options.mixes, options.jobs)
+    pool = read_pool(options.data, path, options.mixes, options.jobs)
     vocabulary = Vocabulary.load(options.data / "vocabulary.json")
-    model = train(tracks, outputs, vocabulary)
+    model = train(pool, vocabulary)
     trained = TrainedModel(model, DESCRIPTION, {})
     with replacing_folder(options.out) as folder:
         write_exported(trained, folder)

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from constant_filters import without_constants
 from safetensors.torch import save_file
 
 from negclap.errors import InputError
@@ -32,6 +33,8 @@ _CONVOLUTIONS = (
 """Our names of the convolutions, in the order in which musicnn makes them."""
 _NORMS = ("normalize", *(f"{name}.norm" for name in _CONVOLUTIONS), "pooled_norm", "hidden_norm")
 _DENSE = ("hidden", "tags")
+ALL = (204, 204, 51, 51, 51)
+"""Numbers of filters of the first layers."""
 _OF_A_NORM = {
     "weight": "gamma",
     "bias": "beta",
@@ -142,7 +145,7 @@ def _numbered(kind: str, names: tuple[str, ...]) -> Iterator[tuple[str, str]]:
 
 
 def convert(variables: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
-    """Return the weights of a `Musicnn` from the variables of its checkpoint.
+    """Return the weights of a `Musicnn` with all filters from the variables of its checkpoint.
 
     Raises:
         InputError: If a variable is missing.
@@ -157,8 +160,10 @@ def convert(variables: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
         for theirs, ours in _numbered("conv2d", _CONVOLUTIONS):
             kernel, bias = variables[f"{theirs}/kernel"], variables[f"{theirs}/bias"]
             if ours.startswith("middle"):  # (frames, width, 1, filters)
+                ones = int(ours == "middle.0")  # a channel that the checkpoint does not have
+                padded = np.pad(kernel[:, :, 0], ((0, 0), (0, ones), (0, 0)))
                 ours = f"{ours}.convolution"
-                found[f"{ours}.weight"] = kernel[:, :, 0].transpose(2, 1, 0)
+                found[f"{ours}.weight"] = padded.transpose(2, 1, 0)
             else:  # (frames, bands, 1, filters)
                 found[f"{ours}.weight"] = kernel.reshape(-1, kernel.shape[-1])
             found[f"{ours}.bias"] = bias
@@ -181,8 +186,10 @@ def main() -> None:
             index, data = (
                 wheel.read(f"musicnn/{net}/{name}") for name in (".index", ".data-00000-of-00001")
             )
-            weights = convert(read_checkpoint(index, data))
-            Musicnn().load_state_dict(weights)
+            whole = Musicnn(ALL)
+            whole.load_state_dict(convert(read_checkpoint(index, data)))
+            filters, weights = without_constants(whole)
+            print(f"{net}: filters {filters} of {ALL}")
             save_file(weights, options.out / f"{net}.safetensors")
         licence = wheel.read("musicnn-0.1.0.dist-info/LICENSE.md")
         (options.out / "LICENSE.md").write_bytes(licence)

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import default_collate
 
 from negclap.audio import Samples, as_waveform
 from negclap.rng import derive_seed
@@ -112,13 +112,14 @@ class Batch:
 
     def pin_memory(self) -> "Batch":
         """Return the batch in pinned memory; called by the DataLoader."""
-        return self._map(Tensor.pin_memory)
+        return self.map(Tensor.pin_memory)
 
     def to(self, device: torch.device, non_blocking: bool = False) -> "Batch":
         """Return the batch on another device."""
-        return self._map(lambda tensor: tensor.to(device, non_blocking=non_blocking))
+        return self.map(lambda tensor: tensor.to(device, non_blocking=non_blocking))
 
-    def _map(self, change: Callable[[Tensor], Tensor]) -> "Batch":
+    def map(self, change: Callable[[Any], Any]) -> "Batch":
+        """Return the batch with each tensor changed."""
         rows = {each.name: change(getattr(self.rows, each.name)) for each in fields(self.rows)}
         return replace(
             self,
@@ -131,12 +132,11 @@ class Batch:
 
 
 def stack_waveforms(clips: Sequence[Clip]) -> Tensor:
-    """Stack waveforms to ``(b, samples)``; in a loader worker, directly into shared memory."""
+    """Stack waveforms to ``(b, samples)``."""
     waveforms: list[Samples] = [clip.waveform for clip in clips]
     if len({waveform.dtype for waveform in waveforms}) > 1:
         waveforms = [as_waveform(waveform) for waveform in waveforms]
-    stacked: Tensor = default_collate(waveforms)
-    return stacked
+    return torch.from_numpy(np.stack(waveforms))
 
 
 def collate(clips: Sequence[Clip], tokenize: Tokenize) -> Batch:

@@ -34,6 +34,11 @@ class Excerpts:
     length_s: float
     seed: int | None
 
+    @property
+    def samples(self) -> int:
+        """Number of samples."""
+        return round(self.length_s * self.sample_rate)
+
     def start_s(self, track: Track, epoch: int) -> float:
         """Return the start of the excerpt, in seconds from the start of the file."""
         slack = max(0.0, track.duration_s - self.length_s)
@@ -78,6 +83,7 @@ class ClipDataset(Dataset[Clip]):
         self.tracks = tracks
         self.root = root
         self.excerpts = excerpts
+        self.samples = excerpts.samples
         self.texts = texts
         self.on_bad_audio = on_bad_audio
 

@@ -1,23 +1,36 @@
 """The sampling plan, and the loader that turns its keys into batches."""
 
+import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
-from typing import Any, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self
 
+import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
+from negclap.data.batch import Batch
+from negclap.data.buffers import Buffers, Filled, Slot
 from negclap.data.dataset import Key
 from negclap.errors import InputError
 from negclap.rng import derive_seed
 
 Collate = Callable[[Any], Any]
 """Makes a batch of a list of items."""
+_NO_SAMPLES = np.empty(0, np.float32)
 
 
 class Items(Protocol):
-    """A dataset whose items have keys (epoch, index)."""
+    """A dataset whose items have keys (epoch, index).
+
+    If ``samples`` is not 0, items are `Clip`s with waveforms of this length, and batches `Batch`es.
+    """
+
+    @property
+    def samples(self) -> int:
+        """Samples of an item's waveform; 0 without waveforms."""
 
     def __getitem__(self, key: Key, /) -> Any:
         """Return an item."""
@@ -84,7 +97,8 @@ class PlanSampler(Sampler[Key]):
 class PlanLoader(DataLoader[Any]):
     """A DataLoader that raises the `InputError` of a worker process as it was.
 
-    torch would raise it with the worker's traceback as its message.
+    torch would raise it with the worker's traceback as its message. Workers put the waveforms of
+    clips into `Buffers`.
     """
 
     @classmethod
@@ -105,6 +119,13 @@ class PlanLoader(DataLoader[Any]):
 
     def __iter__(self) -> Any:
         """Iterate over batches; raises the `InputError` of an item that cannot be made."""
+        fetching = self.dataset
+        assert isinstance(fetching, _Fetching)
+        starts = self.num_workers and not (self.persistent_workers and fetching.buffers)
+        samples = fetching.dataset.samples
+        # Only forked workers have what was mapped before.
+        if starts and samples and multiprocessing.get_start_method() == "fork":
+            fetching.buffers = Buffers(self.num_workers, self.batch_size or 1, samples)
         return _raise_errors(super().__iter__())  # begins now: workers load ahead
 
 
@@ -115,21 +136,66 @@ def _raise_errors(batches: Any) -> Iterator[Any]:
         yield batch
 
 
-@dataclass(frozen=True)
+class _Fetched(NamedTuple):
+    """Items of a batch, and the slot that has the waveforms of some."""
+
+    items: list[Any]
+    slot: Slot | None
+
+
 class _Fetching(Dataset[Any]):
-    """Fetch the items of a batch, or the error of the first one that fails."""
+    """Fetch the items of a batch, or the error of the first one that fails.
 
-    dataset: Items
+    ``buffers`` have room for their waveforms.
+    """
 
-    def __getitems__(self, keys: Sequence[Key]) -> list[Any] | InputError:
+    def __init__(self, dataset: Items) -> None:
+        self.dataset = dataset
+        self.buffers: Buffers | None = None
+
+    def __getitems__(self, keys: Sequence[Key]) -> _Fetched | InputError:
+        worker = get_worker_info()
+        slot = self.buffers.take(worker.id) if worker and self.buffers else None
         try:
-            return [self.dataset[key] for key in keys]
+            return _Fetched([self._item(key, slot) for key in keys], slot)
         except InputError as error:
+            if slot:
+                slot.release()
             return error
+
+    def _item(self, key: Key, slot: Slot | None) -> Any:
+        item = self.dataset[key]
+        return replace(item, waveform=slot.store(item.waveform)) if slot else item
 
     def __len__(self) -> int:
         return len(self.dataset)
 
 
-def _collate(items: list[Any] | InputError, collate: Collate) -> Any:
-    return items if isinstance(items, InputError) else collate(items)
+def _collate(fetched: _Fetched | InputError, collate: Collate) -> Any:
+    if isinstance(fetched, InputError):
+        return fetched
+    items, slot = fetched
+    if slot and len(slot.rows) == len(items):
+        rest = [replace(item, waveform=_NO_SAMPLES) for item in items]
+        return _Message(collate(rest), slot.filled())
+    batch = collate(items)
+    if slot:  # waveforms of different lengths or types, now copied
+        slot.release()
+    return batch
+
+
+class _Message:
+    """A batch that a worker sends: pickled as a whole, but for the waveforms in a slot.
+
+    torch would send each tensor by a file of its own in shared memory.
+    """
+
+    def __init__(self, batch: Batch, filled: Filled) -> None:
+        self.batch, self.filled = batch, filled
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _receive, (self.batch.map(Tensor.numpy), self.filled)
+
+
+def _receive(batch: Batch, filled: Filled) -> Batch:
+    return replace(batch.map(torch.from_numpy), waveform=filled.receive())

@@ -55,6 +55,7 @@ class MixDataset(Dataset[Clip]):
         self.split = split
         self.mixing = mixing
         self.excerpts = excerpts
+        self.samples = excerpts.samples
         self.texts = texts
         self.mixer = Mixer(songs, vocabulary, frames, sure)
 

@@ -39,6 +39,7 @@ class _Rows:
     """The lessons of a split as items (row, lesson)."""
 
     lessons: list[Lesson]
+    samples: int = 0
 
     def __getitem__(self, key: Key) -> tuple[int, Lesson]:
         return key[1], self.lessons[key[1]]

@@ -48,21 +48,23 @@ def test_methods_on_stored_outputs(tmp_path, monkeypatch, capsys):
     train.read_pool(data, pool, 32, 1)
     small = ["--trainer.max_epochs=1", "--trainer.check_val_every_n_epoch=1",
              "--data.batch_size=8", "--trainer.enable_progress_bar=false"]  # fmt: skip
-    arguments = ["methods.py", str(data), str(pool), f"--out={out}", "--captions=sentences"]
+    arguments = ["methods.py", str(data), str(pool), f"--out={out}", "--condition=sentences"]
     monkeypatch.setattr(sys, "argv", [*arguments, "--seeds=1", "--only=combined", *small])
     methods.main()
-    results = json.loads((out / "sentences" / "combined-0" / "results.json").read_text())
+    written = out / "sentences"
+    results = json.loads((written / "methods" / "combined-0" / "results.json").read_text())
     assert {"true_absence", "audio_ceiling", "paired/exchanged"} <= {*results}
-    assert (out / "sentences" / "report" / "table.md").is_file()
-    tracks = read_manifest(out / "sentences" / "set" / "manifest.jsonl")
+    assert (written / "report" / "methods" / "table.md").is_file()
+    assert "combined" in (written / "report" / "methods" / "by_song.md").read_text()
+    tracks = read_manifest(written / "set" / "manifest.jsonl")
     texts = [caption.text for track in tracks for caption in track.captions]
     assert all(text.count(".") >= 2 for text in texts)
     # What the encoder passes on is what musicnn returns for the mix.
     (track, *_) = tracks.split("test")
-    stored = np.load(out / "sentences" / "set" / track.audio)
+    stored = np.load(written / "set" / track.audio)
     waveform = read_excerpt(data / "mixes" / f"{track.track_id}.wav", 0.0, 3.0, 16_000)
     encoder = MusicnnEncoder().eval()
-    encoder.fit_statistics(torch.from_numpy(np.load(pool)["outputs"]))
+    encoder.fit_statistics(torch.from_numpy(np.load(pool)["hidden"]).float())
     with torch.inference_mode():
         expected = encoder(torch.from_numpy(waveform)[None])[0].numpy()
     passed = stored_features.StoredFeatures().eval()(torch.from_numpy(stored)[None])[0].numpy()

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from musicnn.convert import WHEEL, convert, main, read_checkpoint
+from constant_filters import LEAST, LOUDEST, without_constants
+from musicnn.convert import ALL, WHEEL, convert, main, read_checkpoint
 from musicnn.golden import RATE, STARTS, clip
 from safetensors.torch import load_file
 
@@ -14,6 +15,7 @@ from negclap.models.musicnn import (
     NETS,
     PATCH,
     WEIGHTS,
+    Musicnn,
     MusicnnEncoder,
     _Pooled,
     load_musicnn,
@@ -63,6 +65,42 @@ def test_pooled_convolution_equals_a_plain_one(frames, bands):
     torch.testing.assert_close(layer(x), expected)
 
 
+def whole_net(vary):
+    """A random net with all filters, of which each third has weights if they are to vary."""
+    generator = torch.Generator().manual_seed(0)
+    net = Musicnn(ALL).eval()
+    for value in net.parameters():
+        torch.nn.init.normal_(value, std=0.2, generator=generator)
+    for layer in (*net.timbral, *net.temporal):
+        filters = torch.arange(len(layer.bias))
+        layer.weight.data[:, filters % 3 != vary] = 0
+        layer.bias.data[filters % 5 == 0] = -300.0  # never opens, whatever it reads
+    net.middle[0].convolution.weight.data[:, -1] = 0
+    return net
+
+
+@pytest.mark.parametrize("frames", [20, PATCH])
+def test_a_net_without_its_constants_has_the_same_outputs(frames):
+    whole = whole_net(vary=1)
+    filters, weights = without_constants(whole)
+    for count, every in zip(filters, ALL, strict=True):
+        assert every // 5 < count < every // 3
+    small = Musicnn(filters).eval()
+    small.load_state_dict(weights)
+    levels = LOUDEST * torch.rand(2, frames, 96, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        torch.testing.assert_close(small(levels), whole(levels), atol=1e-3, rtol=1e-5)
+
+
+def test_filters_that_ship_vary(encoder):
+    for net in encoder.nets:
+        filters = tuple(len(layer.bias) for layer in (*net.timbral, *net.temporal))
+        as_whole = Musicnn(filters)
+        as_whole.load_state_dict(net.state_dict())
+        assert without_constants(as_whole)[0] == filters
+        assert LEAST > 0
+
+
 def test_an_excerpt_is_the_mean_of_its_patches(encoder):
     waveform = torch.from_numpy(np.tile(clip(), 3))[None, : 10 * RATE]
     levels = encoder.log_mel(waveform)
@@ -79,7 +117,7 @@ def test_an_excerpt_is_the_mean_of_its_patches(encoder):
 @pytest.mark.parametrize(("seconds", "patches"), [(1.0, 1), (3.0, 1), (6.1, 2), (10.0, 3)])
 def test_number_of_patches_follows_from_the_length(encoder, seconds, patches):
     levels = encoder.log_mel(torch.zeros(1, round(seconds * RATE)))
-    assert encoder._patches(levels).shape[1] == patches
+    assert encoder.cut(levels).shape[1] == patches
 
 
 def test_calibration_normalises_the_outputs():
@@ -203,6 +241,7 @@ def shapes():
 def test_a_wheel_is_converted(tmp_path, monkeypatch):
     rng = np.random.default_rng(0)
     variables = {name: rng.standard_normal(shape, np.float32) for name, shape in shapes()}
+    variables = {n: abs(v) if n.endswith("variance") else v for n, v in variables.items()}
     index, data = checkpoint(variables)
     path = tmp_path / WHEEL
     with zipfile.ZipFile(path, "w") as wheel:

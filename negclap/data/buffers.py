@@ -1,0 +1,112 @@
+"""Memory that worker processes of a loader share with it, for the waveforms of batches.
+
+A fresh page of shared memory costs more than the samples that are written into it. So a worker has
+slots in a block that was mapped before it was forked, and uses them again and again. A batch has a
+slot from when a worker begins it until the main process has deleted its waveform tensor.
+"""
+
+import mmap
+import weakref
+from itertools import count
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from negclap.audio import Samples
+
+SLOTS = 5
+"""Slots of a worker. Of one worker, two batches wait to be sent and two are in use."""
+_BYTES = 4  # of a sample, at most
+
+_numbers = count()
+_opened: "weakref.WeakValueDictionary[int, Buffers]" = weakref.WeakValueDictionary()
+
+
+class Filled(NamedTuple):
+    """The waveforms of a batch in a slot: ``rows`` of ``samples`` of a type."""
+
+    buffers: int
+    slot: int
+    rows: int
+    samples: int
+    dtype: str
+
+    def receive(self) -> Tensor:
+        """Return them as a tensor, in the main process."""
+        return _opened[self.buffers].receive(self)
+
+
+class Buffers:
+    """The slots of all workers of a loader.
+
+    Args:
+        workers: Number of workers.
+        rows: Most waveforms of a batch.
+        samples: Samples of a waveform.
+    """
+
+    def __init__(self, workers: int, rows: int, samples: int) -> None:
+        slots = workers * SLOTS
+        size = rows * samples * _BYTES
+        # Workers only mark slots of their own as used, the main process only as free: no lock.
+        self.used = np.frombuffer(mmap.mmap(-1, slots), np.bool_)
+        self.memory = np.frombuffer(mmap.mmap(-1, slots * size), np.uint8).reshape(slots, size)
+        self.number = next(_numbers)
+        _opened[self.number] = self
+
+    def take(self, worker: int) -> "Slot | None":
+        """Return a free slot of a worker; None if all are used, because batches are kept."""
+        own = range(worker * SLOTS, (worker + 1) * SLOTS)
+        free = next((slot for slot in own if not self.used[slot]), None)
+        return None if free is None else Slot(self, free)
+
+    def receive(self, filled: Filled) -> Tensor:
+        """Return the waveforms of a slot, which is free again when they are deleted."""
+        dtype = np.dtype(filled.dtype)
+        size = filled.rows * filled.samples * dtype.itemsize
+        rows = self.memory[filled.slot, :size].view(dtype).reshape(filled.rows, filled.samples)
+        weakref.finalize(rows, self.release, filled.slot).atexit = False
+        return torch.from_numpy(rows)
+
+    def release(self, slot: int) -> None:
+        """Mark a slot as free."""
+        self.used[slot] = False
+
+
+class Slot:
+    """A slot that a worker fills, row by row."""
+
+    def __init__(self, buffers: Buffers, number: int) -> None:
+        self.buffers, self.number = buffers, number
+        self.rows: list[Samples] = []
+        buffers.used[number] = True
+
+    def store(self, waveform: Samples) -> Samples:
+        """Store a waveform behind the others; return its row, or itself if it does not fit there.
+
+        All waveforms of a slot have the type and length of the first.
+        """
+        size, taken = waveform.nbytes, sum(row.nbytes for row in self.rows)
+        like = all(
+            (row.dtype, len(row)) == (waveform.dtype, len(waveform)) for row in self.rows[:1]
+        )
+        memory = self.buffers.memory[self.number, taken : taken + size]
+        if not like or len(memory) < size:
+            return waveform
+        row: Samples = memory.view(waveform.dtype)
+        row[:] = waveform
+        self.rows.append(row)
+        return row
+
+    def release(self) -> None:
+        """Mark the slot as free."""
+        self.buffers.release(self.number)
+
+    def filled(self) -> Filled:
+        """Return where the waveforms are."""
+        first = self.rows[0]
+        return Filled(
+            self.buffers.number, self.number, len(self.rows), len(first), first.dtype.name
+        )
