@@ -51,11 +51,16 @@ def is_remote(location: str) -> bool:
 
 def local_path(location: str) -> Path:
     """Return the path of a location that is not remote; a command raises a `StorageError`."""
+    return Path(local_name(location))
+
+
+def local_name(location: str) -> str:
+    """Return the path of a location as `local_path` does, in a fraction of its time."""
     if is_command(location):
         raise StorageError(
             f"{location}: commands are not run; save the output to a file and give its path"
         )
-    return Path(location.removeprefix("file://"))
+    return location.removeprefix("file://")
 
 
 def join(root: str, location: str) -> str:

@@ -4,6 +4,7 @@ import errno
 import io
 import os
 import re
+import stat
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,7 +12,7 @@ import numpy as np
 
 from negclap.audio.waveforms import Waveform
 from negclap.errors import InputError
-from negclap.storage import StorageError, is_remote, local_path, read, read_range
+from negclap.storage import StorageError, is_remote, local_name, local_path, read, read_range
 
 TOLERANCE_S = 0.05  # may be missing at the end: encoders cut or pad by a frame or two
 NPY_RATE = 16_000
@@ -71,13 +72,17 @@ def openable(location: str | Path) -> bytes | io.BytesIO:
             return io.BytesIO(read_range(*window[:3]))
         if not isinstance(location, Path) and is_remote(location):
             return io.BytesIO(read(location))
-        path = location if isinstance(location, Path) else local_path(location)
+        name = os.fsencode(location if isinstance(location, Path) else local_name(location))
     except StorageError as error:
         raise AudioError(str(error)) from None
-    if not path.is_file():  # opening a named pipe would block
-        problem = "is a folder" if path.is_dir() else "not a file" if path.exists() else "not found"
+    try:
+        mode = os.stat(name).st_mode  # noqa: PTH116  every clip is asked, Path.stat is slower
+    except (OSError, ValueError):  # nothing there, or a name that cannot be
+        raise AudioError(f"{location}: not found, expected an audio file") from None
+    if not stat.S_ISREG(mode):  # opening a named pipe would block
+        problem = "is a folder" if stat.S_ISDIR(mode) else "not a file"
         raise AudioError(f"{location}: {problem}, expected an audio file")
-    return os.fsencode(path)
+    return name
 
 
 def read_npy(location: str | Path) -> Waveform:

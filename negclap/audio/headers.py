@@ -3,7 +3,6 @@
 import io
 import os
 import re
-from pathlib import Path
 from typing import IO, NamedTuple
 
 _RATES = (44_100, 48_000, 32_000)  # Hz, of MPEG 1; half and a quarter of them in MPEG 2 and 2.5
@@ -73,7 +72,7 @@ def is_chained(source: bytes | io.BytesIO) -> bool:
 
 def _open(source: bytes | io.BytesIO) -> IO[bytes]:
     if isinstance(source, bytes):
-        return Path(os.fsdecode(source)).open("rb")
+        return io.BufferedReader(io.FileIO(source))  # faster than Path.open
     return io.BytesIO(source.getvalue())
 
 

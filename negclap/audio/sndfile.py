@@ -5,7 +5,7 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TextIO
 
@@ -22,22 +22,19 @@ _LONGEST_S = 7 * 24 * 3600.0
 def opened(location: str | Path, source: bytes | io.BytesIO) -> Iterator[sf.SoundFile]:
     """Open what `files.openable` gives; errors, also of reading, become an `AudioError`.
 
-    Where libsndfile takes macOS's ``._`` file for a part of the file, it gets an open file, which
-    has no name.
+    Where libsndfile takes macOS's ``._`` file for a part of the file, it gets a file descriptor,
+    which has no name.
     """
     try:
-        with ExitStack() as stack, ExitStack() as opening:
-            if may_be_mp3(source):
-                opening.enter_context(_SILENCED_STDERR)
+        with _SILENCED_STDERR if may_be_mp3(source) else nullcontext():
             try:
                 file = sf.SoundFile(source)
             except sf.LibsndfileError:
                 if not isinstance(source, bytes):
                     raise
-                nameless = stack.enter_context(Path(os.fsdecode(source)).open("rb"))
-                file = sf.SoundFile(nameless)
-            opening.close()
-            yield stack.enter_context(file)
+                file = sf.SoundFile(os.open(source, os.O_RDONLY))  # closes it, too
+        with file:
+            yield file
     except AudioError:
         raise
     except (sf.LibsndfileError, RuntimeError, OSError) as error:

@@ -19,6 +19,7 @@ _WORD = re.compile(r"[^\W_]+(?:[\u0300-\u036f]+[^\W_]*)*")
 # Separators between the words of a tag: "hip-hop", "r&b", "rock 'n' roll", "hip_hop".
 _JOINERS = r"[\s_/&'\u2010\u2011\u2013\u2019-]+"
 _WORD_ENDS = r"(?![^\W_]|[\u0300-\u036f])"
+_MOST_RECENT = 4096  # captions
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,11 @@ class Vocabulary:
     @cached_property
     def _patterns(self) -> dict[str, list[tuple[re.Pattern[str], str]]]:
         """`_by_first_word`, compiled when a word is first met: a thousand tags take .3 s."""
+        return {}
+
+    @cached_property
+    def _recent(self) -> dict[str, tuple[Mention, ...]]:
+        """What `find` found: a caption is searched once for all texts that are made of it."""
         return {}
 
     def _patterns_of(self, word: str) -> list[tuple[re.Pattern[str], str]]:
@@ -176,14 +182,20 @@ class Vocabulary:
         Matching is by whole words and ignores case. The longest tag wins: "electric guitar" is one
         mention, not also "guitar". The words of a tag may be joined by spaces, or any of ``-/&'_``.
         """
-        found: list[Mention] = []
+        found = self._recent.get(caption)
+        if found is None:
+            if len(self._recent) >= _MOST_RECENT:
+                self._recent.clear()
+            found = self._recent[caption] = tuple(self._search(caption))
+        return list(found)
+
+    def _search(self, caption: str) -> Iterator[Mention]:
         past = 0
         for word in _WORD.finditer(caption):
             longest = next(self._matches(caption, word), None) if word.start() >= past else None
             if longest:
                 name, past = longest
-                found.append(Mention(name, word.start(), past))
-        return found
+                yield Mention(name, word.start(), past)
 
     def name_of(self, text: str) -> str | None:
         """Return the tag that ``text`` is a name of, in singular or plural; None for a part of it.
