@@ -1,11 +1,15 @@
 """Controls of a test on mixes of stems: what can be answered without the tags?
 
     python experiments/real/controls.py data/stems/manifest.jsonl --out runs/controls [--model M]
+        [--genre "metal=muldjord"]
 
 - A probe has three numbers of each mix: its number of parts, its share of loud frames, and its
   spectral density. It learns each tag from them on validation, and takes the test.
 - For each model: the rank correlation of its scores of "no X" with the number of parts, over the
   mixes that lack X. Negative: the model takes "no" for fewer sounds.
+- How often the model calls tags of the mixes likely and unlikely, if its tags are calibrated.
+- For a genre and the folder of an artist, or a song: the area under the curve of the genre's name,
+  of mixes with the artist's songs against all others.
 """
 
 import argparse
@@ -18,6 +22,7 @@ import torch
 import torch.nn.functional as F
 from scipy.stats import spearmanr
 from torch import Tensor
+from torchmetrics.functional.classification import binary_auroc
 
 import negclap
 from negclap.audio import read_excerpt
@@ -25,8 +30,11 @@ from negclap.data.manifest import Track
 from negclap.data.tracks import Tracks, read_manifest, read_vocabulary
 from negclap.evaluation.benchmark import BenchmarkData, text_embedder
 from negclap.evaluation.exam import make_exam
+from negclap.evaluation.scoring import EmbedTexts
 from negclap.evaluation.suite import Suite
+from negclap.models.encoder import Encoder
 from negclap.progress import progress
+from negclap.search.explain import LIKELY, UNLIKELY, probabilities
 from negclap.storage import write_json
 from negclap.text.probes import Statement
 
@@ -104,11 +112,40 @@ def correlation(
     return mean(found)
 
 
+def called(
+    model: Encoder, audio: Tensor, texts: EmbedTexts, tracks: Sequence[Track]
+) -> dict[str, float]:
+    """Return how often tags that clips have, and that they lack, are called likely and unlikely."""
+    names = list(model.curves)
+    if not names:
+        return {}
+    probable = probabilities((audio @ texts(names).T).numpy(), model)
+    has, lacks = (
+        np.array([[name in (tags or ()) for name in names] for tags in each])
+        for each in zip(*((track.tags, track.absent_tags) for track in tracks), strict=True)
+    )
+    return {
+        f"{kind}, called {word}": float(chosen[rows].mean())
+        for kind, rows in (("there", has), ("not there", lacks))
+        for word, chosen in (("likely", probable >= LIKELY), ("unlikely", probable <= UNLIKELY))
+    }
+
+
+def genre_auc(
+    genre: str, artist: str, audio: Tensor, texts: EmbedTexts, tracks: Sequence[Track]
+) -> float:
+    """Return the area under the curve of a genre, of mixes with songs by an artist, or a song."""
+    songs = [[f"{song}/" for song in track.meta["songs"]] for track in tracks]
+    own = torch.tensor([any(song.startswith(f"{artist}/") for song in each) for each in songs])
+    return float(binary_auroc(audio @ texts([genre])[0], own))
+
+
 def main() -> None:
     """Print and write the controls."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("manifest", type=Path)
     parser.add_argument("--model", action="append", default=[])
+    parser.add_argument("--genre", action="append", default=[], metavar="GENRE=ARTIST")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
     tracks, vocabulary = read_manifest(options.manifest), read_vocabulary(options.manifest)
@@ -123,8 +160,12 @@ def main() -> None:
         model = negclap.load(source)
         data = BenchmarkData.read(options.manifest, model.excerpt_s)
         split = data.encode(model, "test", "test_twin", progress)
-        texts = text_embedder(model)([f"no {name}" for name in nouns])
-        found[source] = {"no X against parts": correlation(split.audio, texts, nouns, test)}
+        texts = text_embedder(model)
+        denials = texts([f"no {name}" for name in nouns])
+        found[source] = {"no X against parts": correlation(split.audio, denials, nouns, test)}
+        found[source] |= called(model, split.audio, texts, test)
+        for genre, artist in (each.split("=") for each in options.genre):
+            found[source][genre] = genre_auc(genre, artist, split.audio, texts, test)
     for name, each in found.items():
         print(name, *(f"{key} {value:.3f}" for key, value in each.items()), sep="\n  ")
     options.out.mkdir(parents=True, exist_ok=True)

@@ -30,7 +30,7 @@ from negclap.cli import main as negclap
 from negclap.commands.report import read_runs, report
 from negclap.data.manifest import Caption, Track
 from negclap.data.tracks import read_manifest
-from negclap.models.musicnn import MUSICNN_MEL, MusicnnEncoder
+from negclap.models.musicnn import MUSICNN_MEL, Layer, MusicnnEncoder
 from negclap.progress import progress
 from negclap.rng import stream
 from negclap.storage import atomic_write
@@ -65,9 +65,9 @@ BY_SONG = (
 EXCERPT_S = 10.0
 
 
-def encode(folder: Path, tracks: list[Track]) -> np.ndarray:
-    """Return musicnn's outputs of the mixes that are files, ``(tracks, 400)``."""
-    encoder = MusicnnEncoder().eval()
+def encode(folder: Path, tracks: list[Track], layer: Layer = "hidden") -> np.ndarray:
+    """Return musicnn's outputs of the mixes that are files, ``(tracks, dim)``."""
+    encoder = MusicnnEncoder(layer=layer).eval()
     rows = []
     for track in progress("encoding test mixes", len(tracks), tracks):
         waveform = read_excerpt(folder / track.audio, 0.0, EXCERPT_S, MUSICNN_MEL.sample_rate)

@@ -10,7 +10,7 @@ from negclap.data.batch import Clip
 from negclap.data.dataset import Excerpts, Key, Texts
 from negclap.data.manifest import Track
 from negclap.data.stems.mixing import Mixer, Mixing
-from negclap.data.stems.prepare import SONGS, captions_of
+from negclap.data.stems.prepare import SONGS, about, captions_of
 from negclap.data.stems.rendering import render_varied
 from negclap.data.stems.songs import FRAME_S, read_songs
 from negclap.errors import InputError
@@ -78,4 +78,5 @@ class MixDataset(Dataset[Clip]):
         seconds, rate = self.excerpts.length_s, self.excerpts.sample_rate
         waveform = render_varied(parts, self.folder, seconds, rate, self.mixing, rng)
         name = f"mix-{index:06d}"
-        return Track(name, name, 0.0, seconds, captions, *claims, self.split), waveform
+        meta = about(parts)
+        return Track(name, name, 0.0, seconds, captions, *claims, self.split, meta), waveform

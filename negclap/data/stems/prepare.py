@@ -11,7 +11,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import soundfile as sf
@@ -314,7 +314,6 @@ def _mix(
     meta: Mapping[str, str],
 ) -> _Mix:
     captions = captions_of(claims, vocabulary, stream(plan.seed, "caption", track_id), _CAPTIONS)
-    songs = {"songs": sorted({part.song.song_id for part in parts}), "parts": len(parts)}
     track = Track(
         track_id,
         f"mixes/{track_id}.wav",
@@ -324,9 +323,15 @@ def _mix(
         claims.present,
         claims.absent,
         split,
-        {**songs, "group": parts[0].song.group, **meta},
+        {**about(parts), **meta},
     )
     return _Mix(track, tuple(parts))
+
+
+def about(parts: Sequence[Part]) -> dict[str, Any]:
+    """Return the songs of a mix by id, its number of parts, and the group of its first part."""
+    songs = sorted({part.song.song_id for part in parts})
+    return {"songs": songs, "parts": len(parts), "group": parts[0].song.group}
 
 
 def captions_of(
