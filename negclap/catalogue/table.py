@@ -7,7 +7,8 @@ whatever is killed. Rows can be searched at once; `Catalogue.tidy` joins the fil
 import base64
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from functools import cached_property
 from hashlib import blake2b
@@ -125,7 +126,8 @@ class Catalogue(Searchable):
             "sounds": base64.b64encode(sounds.tobytes()).decode(),
         }
         metadata = {_ABOUT: json.dumps(about)}
-        _database(location).create_table(_TABLE, schema=_schema(encoder.dim, metadata))
+        with _named(location):
+            _database(location).create_table(_TABLE, schema=_schema(encoder.dim, metadata))
         return cls(location, encoder)
 
     @property
@@ -165,7 +167,11 @@ class Catalogue(Searchable):
         return {os.fsdecode(row["path"]): os.fsdecode(row["problem"]) for row in rows}
 
     def add(self, tracks: Sequence[IndexedTrack]) -> None:
-        """Add tracks in one commit. A track without windows is a row without a vector."""
+        """Add tracks in one commit. A track without windows is a row without a vector.
+
+        Raises:
+            InputError: If they cannot be written; then none of them is in the table.
+        """
         import pyarrow as pa
 
         rows: dict[str, list[Any]] = {name: [] for name in _COLUMNS}
@@ -185,14 +191,22 @@ class Catalogue(Searchable):
         missing = pa.array([start_s is None for start_s in rows["start_s"]])
         flat = pa.array(np.concatenate(vectors).ravel())
         columns.append(pa.FixedSizeListArray.from_arrays(flat, self.model.dim, mask=missing))
-        self.table.add(pa.Table.from_arrays(columns, schema=schema))
+        with _named(self.location):
+            self.table.add(pa.Table.from_arrays(columns, schema=schema))
 
     def tidy(self, approximate: bool) -> None:
         """Join the files of many commits; with ``approximate``, cluster the windows.
 
         The number of clusters to visit is doubled until the approximate search finds 99 % of the
         ten best windows of typical queries.
+
+        Raises:
+            InputError: If the files cannot be written; the catalogue stays as it was.
         """
+        with _named(self.location):
+            self._tidy(approximate)
+
+    def _tidy(self, approximate: bool) -> None:
         self.table.optimize(cleanup_older_than=timedelta(hours=1))
         if not approximate:
             return
@@ -322,10 +336,17 @@ def _credentials(location: str) -> dict[str, str] | None:
 
 def _open(location: str) -> Any:
     """Return the table of a location, or None."""
-    try:
+    with _named(location):
         database = _database(location)
         return database.open_table(_TABLE) if _TABLE in database.table_names() else None
+
+
+@contextmanager
+def _named(location: str) -> Iterator[None]:
+    """Make an `InputError` with the location of an error of LanceDB."""
+    try:
+        yield
+    except InputError:
+        raise
     except (OSError, RuntimeError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
         raise InputError(f"{location}: {reason(error)}") from None

@@ -12,7 +12,16 @@ from negclap.data.walk import SUFFIXES, walk_audio
 from negclap.errors import InputError
 from negclap.search.embed import File, Part, Windowing, file_parts
 from negclap.search.store import Stamp
-from negclap.storage import StorageError, folder_of, is_remote, join, list_files, local_path, read
+from negclap.storage import (
+    StorageError,
+    folder_of,
+    is_remote,
+    join,
+    list_files,
+    local_copy,
+    local_path,
+    read,
+)
 
 T = TypeVar("T")
 
@@ -40,7 +49,7 @@ def list_tracks(source: str) -> Tracks:
         InputError: If the source cannot be read, has no audio, or is a manifest of shards.
     """
     if source.endswith(_MANIFESTS):
-        tracks = _of_manifest(Path(source))
+        tracks = _of_manifest(source)
     elif is_remote(source):
         names = [name for name in list_files(source, "**") if name.lower().endswith(SUFFIXES)]
         tracks = Tracks(source.rstrip("/"), names, [])
@@ -55,13 +64,13 @@ def list_tracks(source: str) -> Tracks:
     return tracks
 
 
-def _of_manifest(path: Path) -> Tracks:
+def _of_manifest(source: str) -> Tracks:
     """List the files of a manifest; several tracks may be parts of one file."""
-    root = folder_of(str(path.resolve()))
-    names = dict.fromkeys(track.audio for track in parse_manifest(path))
+    root = folder_of(source if is_remote(source) else str(local_path(source).resolve()))
+    names = dict.fromkeys(track.audio for track in parse_manifest(local_copy(source)))
     for name in names:
         if not name.lower().endswith(SUFFIXES):
-            raise InputError(f"{path}: {name!r} is no audio file; shards cannot be embedded")
+            raise InputError(f"{source}: {name!r} is no audio file; shards cannot be embedded")
     return Tracks(root, list(names), [])
 
 

@@ -141,6 +141,32 @@ main(["embed", {str(music)!r}, "--out", {str(tmp_path / "out")!r}, "--model", {t
     assert rows(again) == rows(whole)
 
 
+def test_what_cannot_be_written_is_one_line(tmp_path, music, tone_model):
+    """A limit on the size of files, as a full disk."""
+    out = tmp_path / "out"
+    limited = f"""
+import resource
+from negclap.catalogue import table
+add = table.Catalogue.add
+def limiting(self, tracks):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64, 64))
+    add(self, tracks)
+table.Catalogue.add = limiting
+from negclap.cli import main
+raise SystemExit(main(["embed", {str(music)!r}, "--out", {str(out)!r}, "--model", {tone_model!r}]))
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", limited], capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 2
+    (line,) = (line for line in ended.stderr.splitlines() if "error" in line)
+    assert str(out) in line
+    assert "Traceback" not in ended.stderr
+    again, written = write(music, out, tone_model)
+    assert written.before == 0
+    assert len(rows(again)) > 0
+
+
 def test_commands_embed_search_and_write_a_playlist(tmp_path, music, tone_model, capsys):
     out, playlist = str(tmp_path / "catalogue"), tmp_path / "found.m3u"
     arguments = ["embed", str(music), "--out", out, "--model", tone_model, "--approximate"]

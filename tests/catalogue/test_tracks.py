@@ -1,5 +1,6 @@
 import threading
 
+import fsspec
 import pytest
 
 from negclap.catalogue.tracks import Reader, list_tracks, within
@@ -28,6 +29,15 @@ def test_a_folder_is_listed_with_what_is_passed_over(music):
 def test_a_manifests_files_are_listed_once(tmp_path):
     path = manifest(tmp_path, "a.wav", "sub/b.mp3", "a.wav")
     assert list_tracks(str(path)) == (str(tmp_path), ["a.wav", "sub/b.mp3"], [])
+
+
+def test_a_manifest_may_be_behind_a_url(tmp_path):
+    text = manifest(tmp_path, "a.wav", "sub/b.mp3").read_bytes()
+    fsspec.filesystem("memory").pipe("/music/manifest.jsonl", text)
+    root = "memory://music"
+    assert list_tracks(f"{root}/manifest.jsonl") == (root, ["a.wav", "sub/b.mp3"], [])
+    with pytest.raises(InputError, match=r"memory://music/other\.jsonl"):
+        list_tracks(f"{root}/other.jsonl")
 
 
 def test_a_manifest_of_shards_is_refused(tmp_path):
