@@ -45,6 +45,8 @@ class Mixing:
         semitones: The speed of a mix is changed by up to this many semitones.
         equalise: Probability of a random equaliser.
         room: Probability of a random room.
+        compress: Probability of a random compressor.
+        code: Probability of a lossy codec.
     """
 
     mixes: int = 8192
@@ -55,13 +57,15 @@ class Mixing:
     semitones: float = 1.0
     equalise: float = 0.5
     room: float = 0.3
+    compress: float = 0.3
+    code: float = 0.2
 
     def __post_init__(self) -> None:
         """Check the values."""
         for name in ("mixes", "most_parts"):
             if getattr(self, name) < 1:
                 raise InputError(f"mixing.{name} is {getattr(self, name)}, expected at least 1")
-        for name in ("together", "equalise", "room"):
+        for name in ("together", "equalise", "room", "compress", "code"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"mixing.{name} is {getattr(self, name)}, expected 0 to 1")
         for name in ("level_db", "loudness_db", "semitones"):

@@ -1,5 +1,6 @@
 """Compute the audio of a mix."""
 
+import io
 import math
 import random
 from collections.abc import Sequence
@@ -19,6 +20,12 @@ LOUDNESS = -20.0
 _PEAK = 0.999
 _EQUALISER_DB = 9.0
 _ROOM_S = (0.15, 0.9)  # reverberation time
+_CODECS: dict[tuple[str, str], tuple[int, ...]] = {
+    ("OGG", "VORBIS"): (),
+    ("MP3", "MPEG_LAYER_III"): (8000, 12000, 16000, 24000, 32000, 48000, 11025, 22050, 44100),
+    ("OGG", "OPUS"): (8000, 12000, 16000, 24000, 48000),
+}
+"""Lossy codecs, and the sample rates in Hz that they take; none if any."""
 
 
 def render(parts: Sequence[Part], root: Path, seconds: float, rate: int) -> Waveform:
@@ -33,14 +40,20 @@ def render(parts: Sequence[Part], root: Path, seconds: float, rate: int) -> Wave
 def render_varied(
     parts: Sequence[Part], root: Path, seconds: float, rate: int, mixing: Mixing, rng: random.Random
 ) -> Waveform:
-    """Return a mix of random speed, equaliser, room and loudness; see `render`."""
+    """Return a mix as a recording may have it; see `render` and `Mixing`.
+
+    Its speed, equaliser, room, dynamics, codec and loudness are random.
+    """
     speed = 2 ** (rng.uniform(-mixing.semitones, mixing.semitones) / 12)
     mix = _sum(parts, root, seconds, rate, speed)
     if rng.random() < mixing.equalise:
         mix = equalised(mix, rate, rng)
     if rng.random() < mixing.room:
         mix = in_room(mix, rate, rng)
-    return loud(mix, rate, LOUDNESS + rng.uniform(-mixing.loudness_db, mixing.loudness_db))
+    if rng.random() < mixing.compress:
+        mix = compressed(mix, rate, rng)
+    mix = loud(mix, rate, LOUDNESS + rng.uniform(-mixing.loudness_db, mixing.loudness_db))
+    return coded(mix, rate, rng) if rng.random() < mixing.code else mix
 
 
 def _sum(parts: Sequence[Part], root: Path, seconds: float, rate: int, speed: float) -> Waveform:
@@ -109,3 +122,35 @@ def in_room(mix: Waveform, rate: int, rng: random.Random) -> Waveform:
     reverberation *= 10 ** (rng.uniform(-15, -3) / 20) / np.sqrt(np.sum(reverberation**2))
     wet: Waveform = fftconvolve(mix, reverberation)[: len(mix)].astype(np.float32)
     return mix + wet
+
+
+def compressed(mix: Waveform, rate: int, rng: random.Random) -> Waveform:
+    """Return a mix after a random compressor, and a soft limit in half of the cases.
+
+    Levels above a threshold, from 20 dB below the mix's level to that level, rise by a half to a
+    tenth.
+    """
+    memory = math.exp(-1 / (rng.uniform(0.01, 0.1) * rate))
+    power = lfilter((1 - memory,), (1, -memory), mix.astype(np.float64) ** 2)
+    level = 10 * np.log10(power + 1e-10)
+    threshold = 10 * math.log10(float(np.mean(power)) + 1e-10) + rng.uniform(-20, 0)
+    over = np.maximum(level - threshold, 0)
+    changed: Waveform = (mix * 10 ** (-over * rng.uniform(0.5, 0.9) / 20)).astype(np.float32)
+    if rng.random() < 0.5:
+        height = rng.uniform(1, 4) * float(np.sqrt(np.mean(changed**2))) + 1e-9
+        changed = height * np.tanh(changed / height)
+    return changed
+
+
+def coded(mix: Waveform, rate: int, rng: random.Random) -> Waveform:
+    """Return a mix after a lossy codec (MP3, Vorbis or Opus) at a random quality."""
+    possible = [codec for codec, rates in _CODECS.items() if not rates or rate in rates]
+    form, subtype = rng.choice(possible)
+    data = io.BytesIO()
+    with sf.SoundFile(
+        data, "w", rate, 1, subtype, format=form, compression_level=rng.uniform(0.1, 0.95)
+    ) as file:
+        file.write(mix)
+    data.seek(0)
+    samples: Waveform = sf.read(data, dtype="float32")[0][: len(mix)]
+    return np.pad(samples, (0, len(mix) - len(samples)))

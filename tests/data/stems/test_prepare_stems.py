@@ -20,7 +20,7 @@ from negclap.data.stems.prepare import (
     prepare_stems,
     split_songs,
 )
-from negclap.data.stems.rendering import equalised, in_room, loud, render
+from negclap.data.stems.rendering import coded, compressed, equalised, in_room, loud, render
 from negclap.data.stems.songs import read_songs
 from negclap.data.tracks import read_manifest, read_vocabulary
 from negclap.data.training_texts import Exclude, Insert, TrainingTexts
@@ -172,7 +172,7 @@ def test_songs_of_another_split_are_not_mixed(prepared):
         mixes_of(out, "valid")
 
 
-@pytest.mark.parametrize("change", [equalised, in_room])
+@pytest.mark.parametrize("change", [equalised, in_room, compressed, coded])
 def test_changes_of_sound_keep_the_length(change):
     mix = sets.tone(440.0, 2.0)
     changed = change(mix, sets.RATE, stream(0))
@@ -180,6 +180,28 @@ def test_changes_of_sound_keep_the_length(change):
     assert changed.dtype == np.float32
     assert not np.allclose(changed, mix)
     np.testing.assert_array_equal(changed, change(mix, sets.RATE, stream(0)))
+
+
+@pytest.mark.parametrize("rate", [8_000, 16_000, 22_050, 44_056, 44_100, 48_000])
+def test_codecs_delay_nothing(rate):
+    mix = sets.tone(440.0, 2.0, rate).astype(np.float32)
+    mix *= np.linspace(0, 1, len(mix), dtype=np.float32)
+    for seed in range(12):
+        changed = coded(mix, rate, stream(seed))
+        assert changed.shape == mix.shape
+        assert np.corrcoef(mix, changed)[0, 1] > 0.98
+        assert not np.array_equal(mix, changed)
+
+
+def test_a_compressor_makes_levels_more_alike():
+    quiet_and_loud = sets.tone(440.0, 2.0) * np.repeat([0.1, 1.0], sets.RATE).astype(np.float32)
+    for seed in range(8):
+        changed = compressed(quiet_and_loud, sets.RATE, stream(seed))
+        before, after = (
+            np.std(each[: sets.RATE]) / np.std(each[sets.RATE :])
+            for each in (quiet_and_loud, changed)
+        )
+        assert before < after < 1
 
 
 def test_loud_mixes_do_not_clip():
