@@ -50,7 +50,7 @@ from negclap.models.text_encoders import TextEncoder
 from negclap.progress import quiet
 
 RATE = 22_050
-RECORDINGS = 128
+RECORDINGS = 384
 LENGTH_S, EXCERPT_S = 30.0, 10.0
 BATCH = 16
 WORKERS = 2
