@@ -27,9 +27,10 @@ from stored_features import SCALE, StoredFeatures
 
 from negclap.audio import read_excerpt
 from negclap.cli import main as negclap
-from negclap.commands.report import read_runs, report
+from negclap.commands.report import report
 from negclap.data.manifest import Caption, Track
 from negclap.data.tracks import read_manifest
+from negclap.evaluation.results import read_results
 from negclap.models.musicnn import MUSICNN_MEL, Layer, MusicnnEncoder
 from negclap.progress import progress
 from negclap.rng import stream
@@ -141,12 +142,12 @@ def compare(cells: Sequence[Cell], manifest: Path, out: Path, target: Path) -> N
     folders = {cell: out / cell.folder for cell in cells}
     folders |= {point: out / "methods" / f"{point.overlay}-0" for point in points}
     finished = {c: folder for c, folder in folders.items() if (folder / "results.json").is_file()}
-    for group in dict.fromkeys(cell.group for cell in finished):
+    for group in dict.fromkeys(cell.group for cell in cells if cell in finished):
         members = [cell for cell in finished if cell.group == group]
         if group != "methods":
             members.sort(key=lambda cell: cell.title)
-        runs = read_runs([f"{cell.title}={finished[cell]}" for cell in members])
-        runs = [songs.regroup(one) for one in runs]
+        tested = [replace(read_results(finished[c]), method=c.title) for c in members]
+        runs = [songs.regroup(one) for one in tested]
         report(runs, target / group)
         write_intervals(runs, BY_SONG, target / group)
 
