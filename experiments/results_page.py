@@ -12,6 +12,8 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+import results_shown as shown
+
 from negclap.commands.tables import number
 from negclap.evaluation.metrics.toys import TOYS
 
@@ -21,144 +23,6 @@ PAGE = ROOT / "docs" / "results.md"
 README = ROOT / "README.md"
 BLOCK = re.compile(r"(?<=<!-- results:begin -->\n).*?(?=<!-- results:end -->)", re.DOTALL)
 
-RECIPES = (
-    "baseline",
-    "insert",
-    "dissimilarity",
-    "combined",
-    "taught",
-    "negclap + taught",
-    "negclap",
-)
-README_KEYS = (
-    "audio_ceiling",
-    "recall@10/original",
-    "recall@10/fully",
-    "pairwise/original_vs_fully",
-    "true_absence",
-    "exclusion/joint@10",
-    "scope/accuracy",
-    "cue/held_out/true_absence",
-)
-RECIPE_KEYS = (
-    "audio_ceiling",
-    "recall@10/original",
-    "recall@10/half",
-    "recall@10/fully",
-    "map@10/original",
-    "pairwise/original_vs_fully",
-    "chain",
-    "true_absence",
-    "true_absence/shuffled",
-    "exclusion/joint@10",
-    "exclusion/violation@10",
-    "exclusion/precision@10",
-    "exclusion/plain/joint@10",
-    "paired",
-    "scope/accuracy",
-    "double_negation",
-    "lexicalised/instrumental",
-    "pseudo/not_only",
-    "cue/seen/true_absence",
-    "cue/held_out/true_absence",
-)
-ARCHITECTURE_KEYS = (
-    "audio_ceiling",
-    "recall@10/original",
-    "pairwise/original_vs_fully",
-    "true_absence",
-    "exclusion/joint@10",
-    "exclusion/violation@10",
-    "paired",
-    "scope/accuracy",
-    "double_negation",
-    "cue/held_out/true_absence",
-)
-AXIS_KEYS = (
-    "audio_ceiling",
-    "recall@10/original",
-    "recall@10/half",
-    "recall@10/fully",
-    "pairwise/original_vs_fully",
-    "pairwise/original_vs_half",
-    "pairwise/half_vs_fully",
-    "chain",
-    "true_absence",
-    "exclusion/joint@10",
-    "exclusion/precision@10",
-    "paired",
-)
-ABLATION_KEYS = (
-    "audio_ceiling",
-    "recall@10/original",
-    "chain",
-    "true_absence",
-    "exclusion/joint@10",
-    "exclusion/violation@10",
-    "paired",
-    "scope/accuracy",
-    "double_negation",
-    "lexicalised/instrumental",
-)
-DIFFERENCE_KEYS = (
-    "recall@10/original",
-    "chain",
-    "true_absence",
-    "exclusion/joint@10",
-    "paired",
-    "scope/accuracy",
-)
-BENCHMARK_KEYS = (
-    "recall@10/original",
-    "pairwise/original_vs_fully",
-    "chain",
-    "true_absence",
-    "exclusion/joint@10",
-    "exclusion/violation@10",
-    "paired",
-    "scope/accuracy",
-    "cue/held_out/true_absence",
-)
-TEXT_ENCODER_KEYS = (
-    "audio_ceiling",
-    "recall@10/original",
-    "chain",
-    "true_absence",
-    "exclusion/joint@10",
-    "paired",
-    "scope/accuracy",
-    "double_negation",
-    "cue/seen/true_absence",
-    "cue/held_out/true_absence",
-)
-TEACH_KEYS = (
-    "audio_ceiling",
-    "recall@10/original",
-    "true_absence",
-    "exclusion/joint@10",
-    "exclusion/violation@10",
-    "all clips/exclusion/joint@10",
-    "all clips/exclusion/violation@10",
-    "all clips/exclusion/plain/joint@10",
-    "paired",
-    "scope/accuracy",
-    "chain",
-    "double_negation",
-    "pseudo/not_only",
-    "lexicalised/instrumental",
-    "cue/seen/true_absence",
-    "cue/held_out/true_absence",
-)
-TEACH_CONTROL_KEYS = (
-    "recall@10/original",
-    "true_absence",
-    "all clips/exclusion/joint@10",
-    "all clips/exclusion/violation@10",
-    "scope/accuracy",
-    "double_negation",
-    "pseudo/not_only",
-    "cue/held_out/true_absence",
-)
 T_OF_THREE = 4.303  # Student's t for the 95 % interval of three values
 TEACH_SEEDS = ("baseline-0", "baseline-1", "baseline-2")
 SHARES = ("share of Y", "share of X", "X and not Y")
@@ -233,9 +97,9 @@ def differences(name: str) -> str:
         return f"{value} ({low} to {high})"
 
     return table(
-        ("", *(f"`{key}`" for key in DIFFERENCE_KEYS)),
+        ("", *(f"`{key}`" for key in shown.DIFFERENCE)),
         [
-            (title, *(cell(found[key]) for key in DIFFERENCE_KEYS))
+            (title, *(cell(found[key]) for key in shown.DIFFERENCE))
             for title, found in read(f"study/{name}/differences.json").items()
         ],
     )
@@ -245,11 +109,11 @@ def study() -> dict[str, str]:
     """Return the tables of the study."""
     p, k = (read(f"study/{axis}/results.json") for axis in ("p", "k"))
     return {
-        "recipes": group("recipes", RECIPE_KEYS, RECIPES),
+        "recipes": group("recipes", shown.RECIPE, shown.RECIPES),
         "recipes_differences": differences("recipes"),
-        "p": by_key(p, AXIS_KEYS, {}),
-        "k": by_key(dict(sorted(k.items())), AXIS_KEYS, {}),
-        "ablations": by_model(read("study/ablations/results.json"), ABLATION_KEYS),
+        "p": by_key(p, shown.AXIS, {}),
+        "k": by_key(dict(sorted(k.items())), shown.AXIS, {}),
+        "ablations": by_model(read("study/ablations/results.json"), shown.ABLATION),
         "ablations_differences": differences("ablations"),
         "architectures": architectures(),
     }
@@ -260,8 +124,8 @@ def architectures() -> str:
     rows = []
     for title, found in read("study/architectures/results.json").items():
         method, _, encoders = title.partition(": ")
-        rows.append((encoders, method, *(number(found[key]) for key in ARCHITECTURE_KEYS)))
-    return table(("encoders", "method", *ARCHITECTURE_KEYS), rows)
+        rows.append((encoders, method, *(number(found[key]) for key in shown.ARCHITECTURE)))
+    return table(("encoders", "method", *shown.ARCHITECTURE), rows)
 
 
 def text_encoders() -> dict[str, str]:
@@ -275,7 +139,7 @@ def text_encoders() -> dict[str, str]:
     cues = {key.split("/")[1]: key for key in keys if key != "cue/seen/true_absence"}
     rows = [(f'"{c}"', *(number(of[key]) for of in columns.values())) for c, key in cues.items()]
     return {
-        "text_encoders": by_key(columns, TEXT_ENCODER_KEYS, {}),
+        "text_encoders": by_key(columns, shown.TEXT_ENCODERS, {}),
         "cues": table(("cue", *columns), rows),
     }
 
@@ -284,7 +148,7 @@ def benchmark() -> dict[str, str]:
     """Return the table of baselines without training, and toy models."""
     found = read("study/benchmark/results.json")
     named = {f"{name} (toy)" if name in TOYS else name: of for name, of in found.items()}
-    return {"benchmark": by_model(named, BENCHMARK_KEYS)}
+    return {"benchmark": by_model(named, shown.BENCHMARK)}
 
 
 def search() -> dict[str, str]:
@@ -306,6 +170,30 @@ def search() -> dict[str, str]:
         "search": table(("model", "query", *SHARES), rows),
         "search_weights": table(("weight", *found), weights),
         "pairs": str(first['"X"']["pairs"]),
+    }
+
+
+def stems() -> dict[str, str]:
+    """Return the tables of the methods on mixes of stems."""
+    means, widths = (
+        read(f"real/templates/methods/{file}.json") for file in ("results", "half_widths")
+    )
+    songs = read("real/templates/methods/by_song.json")
+    rows = [
+        (f"`{key}`", *(f"{one:.3f} ({low:.3f} to {high:.3f})" for one, low, high in columns))
+        for key in next(iter(songs.values()))
+        if (columns := [of[key] for of in songs.values()])
+    ]
+    conditions = {}
+    for condition, folder in shown.CONDITIONS.items():
+        for method, found in read(f"real/{folder}/results.json").items():
+            conditions[f"{condition}: {method}"] = found
+    return {
+        "stems": by_key(means, shown.STEMS, widths),
+        "stems_by_song": table(("95 % by song", *songs), rows),
+        "stems_conditions": by_model(conditions, shown.CONDITION),
+        "stems_p": by_key(read("real/templates/p/results.json"), shown.CONDITION, {}),
+        "stems_k": by_key(read("real/templates/k/results.json"), shown.CONDITION, {}),
     }
 
 
@@ -360,30 +248,34 @@ def teaching() -> dict[str, str]:
         ]
 
     controls = [
-        (name, *(number(first[name]["suite"][key]) for key in TEACH_CONTROL_KEYS)) for name in asked
+        (name, *(number(first[name]["suite"][key]) for key in shown.TEACH_CONTROLS))
+        for name in asked
     ]
     targets = [
         (
             name.removeprefix("oracle, "),
             number(of["text"]["understanding"]),
             number(of["validation"]["understanding"]),
-            *(number(of["suite"][key]) for key in TEACH_CONTROL_KEYS),
+            *(number(of["suite"][key]) for key in shown.TEACH_CONTROLS),
         )
         for name, of in first.items()
         if name.startswith("oracle")
     ]
-    shown = [f"`{key}`" for key in TEACH_CONTROL_KEYS]
+    heads = [f"`{key}`" for key in shown.TEACH_CONTROLS]
     return {
         "taught": table(
             ("metric", *columns),
-            [(f"`{k}`", *(cell(name, of, k) for name, of in columns.values())) for k in TEACH_KEYS],
+            [
+                (f"`{k}`", *(cell(name, of, k) for name, of in columns.values()))
+                for k in shown.TEACH
+            ],
         ),
         "taught_wordings": table(("wording", *asked), rows("phrases", "sentences")),
         "taught_ceiling": number(
             mean(first["untaught"]["tags"][t]["bare"] for t in first["known tags"])
         ),
-        "taught_controls": table(("", *shown), controls),
-        "taught_targets": table(("target", "by texts", "by clips", *shown), targets),
+        "taught_controls": table(("", *heads), controls),
+        "taught_targets": table(("target", "by texts", "by clips", *heads), targets),
     }
 
 
@@ -422,7 +314,10 @@ def natural_negation() -> dict[str, str]:
 
 def page() -> str:
     """Return the text of docs/results.md."""
-    parts = (study, text_encoders, teaching, benchmark, search, soundfont, natural_negation)
+    parts = (
+        *(study, text_encoders, teaching, benchmark, search, soundfont, natural_negation),
+        stems,
+    )
     values = {name: value for part in parts for name, value in part().items()}
     template = (HERE / "results.md.template").read_text(encoding="utf-8")
     return template.format_map(values)
@@ -430,7 +325,7 @@ def page() -> str:
 
 def readme(text: str) -> str:
     """Return the text of README.md with the current results between its markers."""
-    block = group("recipes", README_KEYS, RECIPES, seeds=False) + "\n"
+    block = group("recipes", shown.README, shown.RECIPES, seeds=False) + "\n"
     text, found = BLOCK.subn(lambda _: block, text)
     if found != 1:
         raise SystemExit(f"{README}: expected one block results:begin ... results:end, got {found}")

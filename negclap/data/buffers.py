@@ -88,12 +88,11 @@ class Slot:
 
         All waveforms of a slot have the type and length of the first.
         """
-        size, taken = waveform.nbytes, sum(row.nbytes for row in self.rows)
-        like = all(
-            (row.dtype, len(row)) == (waveform.dtype, len(waveform)) for row in self.rows[:1]
-        )
-        memory = self.buffers.memory[self.number, taken : taken + size]
-        if not like or len(memory) < size:
+        first = self.rows[0] if self.rows else waveform
+        like = (waveform.dtype, len(waveform)) == (first.dtype, len(first))
+        start = len(self.rows) * waveform.nbytes
+        memory = self.buffers.memory[self.number, start : start + waveform.nbytes]
+        if not like or len(memory) < waveform.nbytes:
             return waveform
         row: Samples = memory.view(waveform.dtype)
         row[:] = waveform
