@@ -137,7 +137,6 @@ CONDITIONS = {
     "templates, one seed": "templates/p",
     "several sentences": "several-sentences/methods",
     "one negator": "one-negator/methods",
-    "MiniLM": "minilm/methods",
 }
 TEACH = (
     "audio_ceiling",

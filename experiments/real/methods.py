@@ -6,9 +6,8 @@ The pool is that of experiments/built_in/train.py; validation and test are the m
 prepare stems` wrote. Musicnn is frozen, so its outputs stand in for the audio: a "clip" is an
 array of 400 numbers, and everything else is `negclap fit`, `teach`, `test` and `report`.
 
-A condition changes one thing: captions of several sentences as in LP-MusicCaps ("sentences"), the
-same negator before all tags of half and fully negated captions ("one-negator"), or a pretrained
-text encoder ("minilm").
+A condition changes one thing: captions of several sentences as in LP-MusicCaps ("sentences"), or
+the same negator before all tags of half and fully negated captions ("one-negator").
 """
 
 import argparse
@@ -41,20 +40,14 @@ from negclap.text.vocabulary import Vocabulary
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 sys.path += [str(HERE.parent / "built_in"), str(HERE.parent / "study")]
-from study import K_AXIS, P_AXIS, TEXT_ENCODERS, Cell, axes  # noqa: E402  of a neighbouring folder
+from study import K_AXIS, P_AXIS, Cell, axes  # noqa: E402  of a neighbouring folder
 from train import read_pool  # noqa: E402  of a neighbouring folder
 
 METHODS = ("baseline", "insert", "dissimilarity", "combined", "negclap")
 TAUGHT = {"taught": "baseline", "negclap + taught": "negclap"}
 ON_AXES = {"p=0": "baseline", "p=0.6": "insert", "k=0.1": "dissimilarity"}
 """Points of the paper's axes that are methods."""
-CONDITIONS: dict[str, tuple[str, ...]] = {
-    "templates": (),
-    "sentences": (),
-    "one-negator": (),
-    "minilm": TEXT_ENCODERS["MiniLM"],
-}
-"""Further arguments of `negclap fit`."""
+CONDITIONS = ("templates", "sentences", "one-negator")
 ONE_NEGATOR = {
     part: tuple(cue for cue in cues if cue.name in ("no", "not"))[:1]
     for part, cues in negate.INLINE_CUES.items()
@@ -178,7 +171,7 @@ def main() -> None:
     with mock.patch.object(negate, "INLINE_CUES", cues):
         for cell in wanted:
             if not (out / cell.folder / "results.json").is_file():
-                run(cell, manifest, out, (*CONDITIONS[options.condition], *rest))
+                run(cell, manifest, out, rest)
         compare([*cells(options.seeds)], manifest, out, options.report or out / "report")
 
 
