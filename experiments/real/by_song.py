@@ -17,7 +17,7 @@ from negclap.storage import write_json
 class Songs:
     """The songs of the test of a manifest that `negclap prepare stems` wrote.
 
-    A mix with parts of several songs counts as one of its first song.
+    A mix with parts of several songs counts as one of the first by name.
     """
 
     def __init__(self, manifest: Path) -> None:
