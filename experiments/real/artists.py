@@ -80,6 +80,7 @@ def main() -> None:
     for artist in sorted(set().union(*map(artists_of, test))):
         asked = [row for row, track in enumerate(test) if artists_of(track) == {artist}]
         if len(asked) < LEAST:
+            print(f"{artist}: {len(asked)} test mixes of this artist alone, needs {LEAST}")
             continue
         others = [r for r, track in enumerate(pool.tracks) if artist not in artists_of(track)]
         any_of = random.Random(0).sample(range(len(pool.tracks)), len(others))
