@@ -6,6 +6,7 @@ import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
 import fsspec
 import numpy as np
@@ -285,6 +286,8 @@ def s3(monkeypatch):
     server = ThreadedMotoServer(port=0)
     server.start()
     host, port = server.get_host_and_port()
+    # Servers of one process share their buckets.
+    urlopen(Request(f"http://{host}:{port}/moto-api/reset", method="POST"))
     conf = {"endpoint_url": f"http://{host}:{port}", "key": "key", "secret": "secret"}
     for name, value in conf.items():  # for loader workers and packing processes
         monkeypatch.setenv(f"FSSPEC_S3_{name.upper()}", value)
