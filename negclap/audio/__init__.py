@@ -12,10 +12,11 @@ what libsndfile cannot, and the rest of a file from where libsndfile fails.
 from negclap.audio.excerpts import AudioInfo, probe, read_excerpt, read_samples
 from negclap.audio.files import TOLERANCE_S, AudioError, SilenceError, Window
 from negclap.audio.streams import AudioStream
-from negclap.audio.waveforms import Samples, Waveform, as_waveform, resample
+from negclap.audio.waveforms import Allocate, Samples, Waveform, as_waveform, resample
 
 __all__ = [
     "TOLERANCE_S",
+    "Allocate",
     "AudioError",
     "AudioInfo",
     "AudioStream",

@@ -18,7 +18,14 @@ from negclap.audio.files import (
     read_npy,
     window_of,
 )
-from negclap.audio.waveforms import Samples, Waveform, as_waveform, downmix, resample
+from negclap.audio.waveforms import (
+    Allocate,
+    Samples,
+    Waveform,
+    as_waveform,
+    downmix,
+    resample,
+)
 from negclap.storage import StorageError, read_range
 
 
@@ -65,28 +72,34 @@ def read_excerpt(
 
 
 def read_samples(
-    location: str | Path, start_s: float, duration_s: float, sample_rate: int
+    location: str | Path,
+    start_s: float,
+    duration_s: float,
+    sample_rate: int,
+    empty: Allocate = np.empty,
 ) -> Samples:
     """Decode ``duration_s`` seconds from ``start_s``, as mono at ``sample_rate``, in Hz.
 
     Channels are averaged; of channels that cancel out, the loudest is taken. Up to 50 ms missing at
     the end are padded with zeros, to exactly ``round(duration_s * sample_rate)`` samples. They are
     int16 if the file is 16-bit mono at this rate, which halves the data to transfer, else float32.
+    Where the decoder can, it writes them into an array that ``empty`` returns.
 
     Raises:
         AudioError: If the file is missing or corrupt, ends too early, has NaN or infinite samples,
             or the excerpt is digital silence.
     """
-    mono, rate = _decode(location, start_s, duration_s, sample_rate)
+    mono, rate = _decode(location, start_s, duration_s, sample_rate, empty)
     got_s = len(mono) / rate
     if got_s < duration_s - TOLERANCE_S:
         raise AudioError(
             f"{location}: too short, {got_s:.3f} s from {start_s:.3f} s, "
             f"expected {duration_s:.3f} s"
         )
-    if mono.dtype != np.int16 and not np.isfinite(mono).all():
+    lowest, highest = mono.min(initial=0), mono.max(initial=0)  # NaN if there is one
+    if not (np.isfinite(lowest) and np.isfinite(highest)):
         raise AudioError(f"{location}: has NaN or infinite samples")
-    if not mono.any():
+    if not (lowest or highest):
         raise SilenceError(f"{location}: silent for {duration_s:.3f} s from {start_s:.3f} s")
     if rate != sample_rate:
         mono = resample(as_waveform(mono), rate, sample_rate)
@@ -97,7 +110,7 @@ def read_samples(
 
 
 def _decode(
-    location: str | Path, start_s: float, duration_s: float, wanted: int
+    location: str | Path, start_s: float, duration_s: float, wanted: int, empty: Allocate
 ) -> tuple[Samples, int]:
     """Return ``(samples,)`` and their rate in Hz; there are fewer where the file ends."""
     if str(location).endswith(".npy"):
@@ -109,7 +122,7 @@ def _decode(
     source = openable(location)
     try:
         with sndfile.opened(location, source) as file:
-            samples = sndfile.read(file, start_s, duration_s, wanted)
+            samples = sndfile.read(file, start_s, duration_s, wanted, empty)
             if len(samples) >= (duration_s - TOLERANCE_S) * file.samplerate:
                 return samples if samples.ndim == 1 else downmix(samples), file.samplerate
     except AudioError:  # as above

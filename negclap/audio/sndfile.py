@@ -9,11 +9,12 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TextIO
 
+import numpy as np
 import soundfile as sf
 
 from negclap.audio.files import AudioError, unreadable
 from negclap.audio.headers import is_chained, may_be_mp3, read_info_frame
-from negclap.audio.waveforms import Samples, Waveform, as_waveform, downmix
+from negclap.audio.waveforms import Allocate, Samples, Waveform, as_waveform, downmix
 
 _LONGEST_S = 7 * 24 * 3600.0
 
@@ -47,7 +48,7 @@ def blocks(file: sf.SoundFile, length_s: float) -> Iterator[tuple[Waveform, int]
     Each block but the last has ``length_s`` seconds.
     """
     rate: int = file.samplerate
-    while len(samples := _read(file, round(length_s * rate), "float32")):
+    while len(samples := _read(file, round(length_s * rate))):
         yield downmix(samples) if samples.ndim > 1 else as_waveform(samples), rate
 
 
@@ -65,31 +66,43 @@ def knows_length(file: sf.SoundFile, source: bytes | io.BytesIO) -> bool:
         return info is not None and info.agrees
     if file.format == "OGG" and is_chained(source):
         return False
-    return len(_read(file, 1, "float32", file.frames - 1)) == 1
+    return len(_read(file, 1, file.frames - 1)) == 1
 
 
-def read(file: sf.SoundFile, start_s: float, duration_s: float, wanted: int) -> Samples:
+def read(
+    file: sf.SoundFile, start_s: float, duration_s: float, wanted: int, empty: Allocate = np.empty
+) -> Samples:
     """Read ``(samples,)`` or ``(samples, channels)``; there are fewer where the file ends.
 
-    They are int16 if the file is 16-bit mono at the wanted rate.
+    They are int16 if the file is 16-bit mono at the wanted rate. Mono at this rate, other than of
+    mp3, is read into what ``empty`` returns.
     """
     rate: int = file.samplerate
+    count = round(duration_s * rate)
     first = min(round(start_s * rate), file.frames)
-    lead = min(first, _mp3_lead(rate)) if file.format == "MP3" else 0
-    unchanged = file.subtype == "PCM_16" and file.channels == 1 and rate == wanted
-    dtype = "int16" if unchanged else "float32"
-    return _read(file, lead + round(duration_s * rate), dtype, first - lead)[lead:]
+    if file.format == "MP3":  # at once, because after each read there is a seek
+        lead = min(first, _mp3_lead(rate))
+        return _read(file, lead + count, first - lead)[lead:]
+    unchanged = file.channels == 1 and rate == wanted
+    dtype = "int16" if unchanged and file.subtype == "PCM_16" else "float32"
+    return _read(file, count, first, dtype, empty(count, dtype=dtype) if unchanged else None)
 
 
-def _read(file: sf.SoundFile, count: int, dtype: str, start: int | None = None) -> Samples:
-    """Read from where the file stands, or from ``start``.
+def _read(
+    file: sf.SoundFile,
+    count: int,
+    start: int | None = None,
+    dtype: str = "float32",
+    out: Samples | None = None,
+) -> Samples:
+    """Read from where the file stands, or from ``start``; into ``out`` if it is given.
 
     libmpg123, which libsndfile reads mp3 with, is kept from writing to stderr.
     """
     with _SILENCED_STDERR if "MPEG" in file.subtype else nullcontext():
         if start is not None:
             file.seek(start)
-        samples: Samples = file.read(count, dtype=dtype)
+        samples: Samples = file.read(count, dtype=dtype, out=out)
     return samples
 
 

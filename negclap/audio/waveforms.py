@@ -1,6 +1,7 @@
 """Samples: convert, downmix, resample."""
 
 from collections.abc import Iterable, Iterator
+from typing import Any, Protocol
 
 import numpy as np
 import soxr
@@ -9,6 +10,14 @@ from numpy.typing import NDArray
 Waveform = NDArray[np.float32]
 Samples = NDArray[np.float32] | NDArray[np.int16]
 """A float32 waveform, or the same as int16 with a full scale of 32,768."""
+
+
+class Allocate(Protocol):
+    """Return an array for samples to be read into, as `numpy.empty` does."""
+
+    def __call__(self, count: int, /, dtype: Any) -> NDArray[Any]:
+        """Return an array ``(count,)`` of a type."""
+
 
 _CANCELLED = 1e-4  # energy of the mean, relative to the loudest channel's: -40 dB
 

@@ -8,7 +8,7 @@ slot from when a worker begins it until the main process has deleted its wavefor
 import mmap
 import weakref
 from itertools import count
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -83,21 +83,33 @@ class Slot:
         self.rows: list[Samples] = []
         buffers.used[number] = True
 
-    def store(self, waveform: Samples) -> Samples:
-        """Store a waveform behind the others; return its row, or itself if it does not fit there.
+    def empty(self, count: int, /, dtype: Any) -> Samples:
+        """Return the place of the next row, or a new array if ``count`` samples do not fit there.
 
         All waveforms of a slot have the type and length of the first.
         """
-        first = self.rows[0] if self.rows else waveform
-        like = (waveform.dtype, len(waveform)) == (first.dtype, len(first))
-        start = len(self.rows) * waveform.nbytes
-        memory = self.buffers.memory[self.number, start : start + waveform.nbytes]
-        if not like or len(memory) < waveform.nbytes:
+        place = self._place(count, np.dtype(dtype))
+        return np.empty(count, dtype) if place is None else place
+
+    def store(self, waveform: Samples) -> Samples:
+        """Store a waveform behind the others; return its row, or itself if it does not fit there.
+
+        It may be what `empty` returned.
+        """
+        row = self._place(len(waveform), waveform.dtype)
+        if row is None:
             return waveform
-        row: Samples = memory.view(waveform.dtype)
-        row[:] = waveform
+        if row.ctypes.data != waveform.ctypes.data:
+            row[:] = waveform
         self.rows.append(row)
         return row
+
+    def _place(self, count: int, dtype: np.dtype[Any]) -> Samples | None:
+        size = count * dtype.itemsize
+        start = len(self.rows) * size
+        memory = self.buffers.memory[self.number, start : start + size]
+        like = not self.rows or (count, dtype) == (len(self.rows[0]), self.rows[0].dtype)
+        return memory.view(dtype) if like and len(memory) == size else None
 
     def release(self) -> None:
         """Mark the slot as free."""

@@ -1,12 +1,13 @@
 """The clips of a split as a map-style dataset; items are pure functions of (seed, epoch, track)."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
+import numpy as np
 from torch.utils.data import Dataset
 
-from negclap.audio import TOLERANCE_S, AudioError, Samples, read_samples
+from negclap.audio import TOLERANCE_S, Allocate, AudioError, Samples, read_samples
 from negclap.data.batch import Clip, ClipTexts
 from negclap.data.manifest import Track
 from negclap.data.tracks import Tracks
@@ -21,6 +22,28 @@ Texts = Callable[[Track, int], ClipTexts]
 OnBadAudio = Literal["error", "skip"]
 
 _MAX_SUBSTITUTES = 20
+
+
+class Items(Dataset[Any]):
+    """A dataset whose items have keys (epoch, index), and are pure functions of them.
+
+    Attributes:
+        samples: Samples of an item's waveform. If it is not 0, items are `Clip`s.
+    """
+
+    samples: int = 0
+
+    def fetch(self, keys: Sequence[Key], empty: Allocate) -> Iterator[Any]:
+        """Yield the items of a batch.
+
+        A waveform may be in an array that ``empty`` returns; the next call, when the next item is
+        fetched, may return the same one.
+        """
+        return (self[key] for key in keys)
+
+    def __len__(self) -> int:
+        """Return the number of items of an epoch."""
+        raise NotImplementedError
 
 
 @dataclass(frozen=True)
@@ -46,13 +69,15 @@ class Excerpts:
             return track.start_s + slack / 2
         return track.start_s + slack * stream(self.seed, epoch, track.track_id, "excerpt").random()
 
-    def read(self, root: str, track: Track, epoch: int) -> Samples:
-        """Read the samples of the excerpt; may raise an `AudioError`."""
-        location = join(root, track.audio)
-        return read_samples(location, self.start_s(track, epoch), self.length_s, self.sample_rate)
+    def read(self, root: str, track: Track, epoch: int, empty: Allocate = np.empty) -> Samples:
+        """Read the samples of the excerpt, like `read_samples`; may raise an `AudioError`."""
+        start_s = self.start_s(track, epoch)
+        return read_samples(
+            join(root, track.audio), start_s, self.length_s, self.sample_rate, empty
+        )
 
 
-class ClipDataset(Dataset[Clip]):
+class ClipDataset(Items):
     """The clips of one split.
 
     Args:
@@ -93,15 +118,33 @@ class ClipDataset(Dataset[Clip]):
 
     def __getitem__(self, key: Key) -> Clip:
         """Return the clip of ``(epoch, index)``."""
+        return next(self.fetch([key], np.empty))
+
+    def fetch(self, keys: Sequence[Key], empty: Allocate) -> Iterator[Clip]:
+        """Yield the clips of a batch; see `Items`."""
+        # All texts come first, because a decoder empties the caches that they are made in.
+        for key, (track, texts) in zip(keys, [self._describe(*key) for key in keys], strict=True):
+            yield self._clip(key, track, texts, empty)
+
+    def _describe(self, epoch: int, index: int) -> tuple[Track, ClipTexts]:
+        track = self.tracks[index]
+        return track, self.texts(track, epoch)
+
+    def _clip(self, key: Key, track: Track, texts: ClipTexts, empty: Allocate) -> Clip:
         epoch, index = key
-        unreadable: list[str] = []
-        for instead in (index, *self._substitutes(epoch, index)):
+        try:
+            return self._read(key, track, texts, empty)
+        except AudioError as error:
+            if self.on_bad_audio == "error":
+                raise
+            unreadable = [str(error)]
+        for instead in self._substitutes(epoch, index):
             try:
-                return self._clip(epoch, instead, tuple(unreadable))
+                clip = self._read((epoch, instead), *self._describe(epoch, instead), empty)
             except AudioError as error:
-                if self.on_bad_audio == "error":
-                    raise
                 unreadable.append(str(error))
+            else:
+                return replace(clip, unreadable=tuple(unreadable))
         raise AudioError(
             f"{len(unreadable)} tracks in a row cannot be read; the last: {unreadable[-1]}"
         )
@@ -112,10 +155,10 @@ class ClipDataset(Dataset[Clip]):
         others = stream("substitutes", epoch, index).sample(range(len(self)), count)
         return [other for other in others if other != index]
 
-    def _clip(self, epoch: int, index: int, unreadable: tuple[str, ...]) -> Clip:
-        track = self.tracks[index]
+    def _read(self, key: Key, track: Track, texts: ClipTexts, empty: Allocate) -> Clip:
+        epoch, index = key
         try:
-            waveform = self.excerpts.read(self.root, track, epoch)
+            waveform = self.excerpts.read(self.root, track, epoch, empty)
         except AudioError as error:
             raise AudioError(f"track {track.track_id!r}: {error}") from None
-        return Clip(index, track.track_id, waveform, self.texts(track, epoch), unreadable)
+        return Clip(index, track.track_id, waveform, texts)

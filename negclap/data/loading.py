@@ -4,7 +4,7 @@ import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, NamedTuple, Protocol, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -13,30 +13,13 @@ from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
 from negclap.data.batch import Batch
 from negclap.data.buffers import Buffers, Filled, Slot
-from negclap.data.dataset import Key
+from negclap.data.dataset import Items, Key
 from negclap.errors import InputError
 from negclap.rng import derive_seed
 
 Collate = Callable[[Any], Any]
 """Makes a batch of a list of items."""
 _NO_SAMPLES = np.empty(0, np.float32)
-
-
-class Items(Protocol):
-    """A dataset whose items have keys (epoch, index).
-
-    If ``samples`` is not 0, items are `Clip`s with waveforms of this length, and batches `Batch`es.
-    """
-
-    @property
-    def samples(self) -> int:
-        """Samples of an item's waveform; 0 without waveforms."""
-
-    def __getitem__(self, key: Key, /) -> Any:
-        """Return an item."""
-
-    def __len__(self) -> int:
-        """Return the number of items of an epoch."""
 
 
 class PlanSampler(Sampler[Key]):
@@ -157,15 +140,17 @@ class _Fetching(Dataset[Any]):
         worker = get_worker_info()
         slot = self.buffers.take(worker.id) if worker and self.buffers else None
         try:
-            return _Fetched([self._item(key, slot) for key in keys], slot)
+            return _Fetched([*self._items(keys, slot)], slot)
         except InputError as error:
             if slot:
                 slot.release()
             return error
 
-    def _item(self, key: Key, slot: Slot | None) -> Any:
-        item = self.dataset[key]
-        return replace(item, waveform=slot.store(item.waveform)) if slot else item
+    def _items(self, keys: Sequence[Key], slot: Slot | None) -> Iterator[Any]:
+        items = self.dataset.fetch(keys, slot.empty if slot else np.empty)
+        if slot:
+            return (replace(item, waveform=slot.store(item.waveform)) for item in items)
+        return items
 
     def __len__(self) -> int:
         return len(self.dataset)

@@ -3,11 +3,9 @@
 import math
 from pathlib import Path
 
-from torch.utils.data import Dataset
-
 from negclap.audio import Waveform
 from negclap.data.batch import Clip
-from negclap.data.dataset import Excerpts, Key, Texts
+from negclap.data.dataset import Excerpts, Items, Key, Texts
 from negclap.data.manifest import Track
 from negclap.data.stems.mixing import Mixer, Mixing
 from negclap.data.stems.prepare import SONGS, about, captions_of
@@ -18,7 +16,7 @@ from negclap.rng import stream
 from negclap.text.vocabulary import Vocabulary
 
 
-class MixDataset(Dataset[Clip]):
+class MixDataset(Items):
     """Mixes of the stems of one split; each epoch has other ones.
 
     Args:

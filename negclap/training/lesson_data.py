@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from negclap.data.batch import Tokenize
-from negclap.data.dataset import Key
+from negclap.data.dataset import Items, Key
 from negclap.data.loading import PlanLoader, PlanSampler
 from negclap.data.tables import Rejection, read_csv, read_lines
 from negclap.data.tracks import read_manifest, read_vocabulary
@@ -35,11 +35,10 @@ class LessonBatch(NamedTuple):
 
 
 @dataclass(frozen=True)
-class _Rows:
+class _Rows(Items):
     """The lessons of a split as items (row, lesson)."""
 
     lessons: list[Lesson]
-    samples: int = 0
 
     def __getitem__(self, key: Key) -> tuple[int, Lesson]:
         return key[1], self.lessons[key[1]]

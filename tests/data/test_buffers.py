@@ -10,6 +10,7 @@ import torch
 
 from negclap.data.batch import Clip, ClipTexts, collate
 from negclap.data.buffers import SLOTS, Buffers
+from negclap.data.dataset import Items
 from negclap.data.loading import PlanLoader, PlanSampler
 from negclap.errors import InputError
 from tests.data.test_dataset import characters
@@ -18,7 +19,7 @@ ITEMS, BATCH, SAMPLES = 96, 4, 50
 
 
 @dataclass(frozen=True)
-class Numbered:
+class Numbered(Items):
     """Clips full of their number; every ``floats``-th is not stored as 16 bit."""
 
     floats: int = 1
@@ -26,11 +27,16 @@ class Numbered:
     samples: int = SAMPLES
 
     def __getitem__(self, key):
-        if key[1] == self.bad:
-            raise InputError(f"no item {self.bad}")
-        dtype = np.float32 if key[1] % self.floats == 0 else np.int16
-        waveform = np.full(SAMPLES, key[1] + 1, dtype)
-        return Clip(key[1], f"{key[1]}", waveform, ClipTexts(f"clip {key[1]}"))
+        return next(self.fetch([key], np.empty))
+
+    def fetch(self, keys, empty):
+        for _, index in keys:
+            if index == self.bad:
+                raise InputError(f"no item {self.bad}")
+            dtype = np.float32 if index % self.floats == 0 else np.int16
+            waveform = (empty if index % 2 else np.empty)(SAMPLES, dtype)
+            waveform[:] = index + 1
+            yield Clip(index, f"{index}", waveform, ClipTexts(f"clip {index}"))
 
     def __len__(self):
         return ITEMS
