@@ -1,7 +1,7 @@
 """Render songs of our own as stems: guitars, basses, drums and more.
 
-    python experiments/built_in/render_songs.py OUT --soundfont A.sf2 B.sf2 --songs 150
-    python experiments/built_in/render_songs.py OUT --soundfont A.sf2 B.sf2 --songs 150 --sfz FOLDER
+    python experiments/built_in/render_songs.py OUT --soundfont A.sf2 B.sf2 --songs 160
+    python experiments/built_in/render_songs.py OUT --soundfont A.sf2 B.sf2 --songs 200 --sfz FOLDER
 
 SoundFonts play all parts; with ``--sfz``, sampled instruments play most guitars and basses,
 and the first 20 songs by other ones than the rest, so that they can be a test.
@@ -14,9 +14,9 @@ import argparse
 import io
 import random
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cache, partial
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -297,15 +297,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("out", type=Path)
     parser.add_argument("--soundfont", type=Path, nargs="+", required=True)
-    parser.add_argument("--songs", type=int, default=150)
+    parser.add_argument("--songs", type=int, default=160)
     parser.add_argument("--sfz", type=Path, help="folder of the instruments in sfz.yaml")
     parser.add_argument("--jobs", type=int, default=2)
     options = parser.parse_args()
     soundfonts = tuple(options.soundfont)
     render = partial(render_song, out=options.out, soundfonts=soundfonts, sfz=options.sfz)
-    with ProcessPoolExecutor(options.jobs) as pool:
-        songs = range(options.songs)
-        for _ in progress("rendering songs", options.songs, pool.map(render, songs)):
+    # A process for each song: the random choices of sampled instruments begin with a process.
+    with get_context("fork").Pool(options.jobs, maxtasksperchild=1) as pool:
+        songs = pool.imap(render, range(options.songs), chunksize=1)
+        for _ in progress("rendering songs", options.songs, songs):
             pass
 
 

@@ -46,7 +46,7 @@ def play_sampled(
         tempo: Beats per minute.
 
     Raises:
-        RuntimeError: If the instrument cannot be loaded.
+        RuntimeError: If the instrument is not found or cannot be loaded.
     """
     synth = _load(instrument, folder.absolute())
     beat = 60 / tempo * _RATE
@@ -71,20 +71,25 @@ def play_sampled(
 
 
 def _load(instrument: Sampled, folder: Path) -> Any:
-    """Return a new synthesizer, whose random choices start anew."""
+    """Return a new synthesizer; its random choices go on where the process's last ones ended."""
     from pysfizz import _sfizz
 
     synth = _sfizz.Synth(_RATE, _BLOCK)
     synth.enable_freewheeling()  # waits for samples from disk
     path = folder / instrument.path
+    if not path.is_file():
+        raise RuntimeError(f"{path}: not found")
+    samples = folder / instrument.samples if instrument.samples else path.parent
+    # Whole samples in memory: else notes end early where the disk is too slow.
+    settings = f"<control>\ndefault_path={samples}/ hint_ram_based=1 {instrument.control}\n"
+    text = path.read_text(encoding="utf-8")
+    # Another control section would undo the settings.
+    text = text.replace("<control>", settings, 1) if "<control>" in text else settings + text
     with tempfile.TemporaryDirectory() as temporary:
-        if instrument.samples or instrument.control:
-            samples = f"default_path={folder / instrument.samples}/ {instrument.control}"
-            text = f'<control>\n{samples}\n#include "{path}"\n'
-            path = Path(temporary) / "instrument.sfz"
-            path.write_text(text, encoding="utf-8")
-        if not synth.load_sfz_file(str(path)) or not synth.get_num_regions():
-            raise RuntimeError(f"{folder / instrument.path}: cannot be loaded as SFZ")
+        own = Path(temporary) / "instrument.sfz"
+        own.write_text(text, encoding="utf-8")
+        if not synth.load_sfz_file(str(own)) or not synth.get_num_regions():
+            raise RuntimeError(f"{path}: cannot be loaded as SFZ")
         return synth
 
 

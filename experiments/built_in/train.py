@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, replace
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -43,6 +43,10 @@ from negclap.training.optimizer import parameter_groups, warmup_cosine
 from negclap.training.teacher import Target
 
 MIXING = Mixing(most_parts=6)
+BAND = ("drums", "bass guitar", "acoustic guitar", "electric guitar", "distorted guitar", "vocals",
+        "piano")  # fmt: skip
+BAND_EVERY = 3
+"""Every third mix has only kinds of `BAND`, which most songs are played with."""
 POOL_S = 6.0
 """Length of the mixes of the pool: two patches."""
 EXCERPT_S = 10.0
@@ -112,9 +116,12 @@ def read_pool(folder: Path, path: Path, mixes: int, jobs: int) -> Pool:
         vocabulary = Vocabulary.load(folder / "vocabulary.json")
         excerpts = Excerpts(MUSICNN_MEL.sample_rate, POOL_S, 0)
         mixing = replace(MIXING, mixes=mixes)
-        dataset = MixDataset(folder, "train", vocabulary, mixing, excerpts, _caption)
+        every = MixDataset(folder, "train", vocabulary, mixing, excerpts, _caption)
+        some = replace(mixing, kinds=tuple(kind for kind in every.mixer.kinds if kind in BAND))
+        band = MixDataset(folder, "train", vocabulary, some, excerpts, _caption)
+        chosen = [band if index % BAND_EVERY == 0 else every for index in range(mixes)]
         with ProcessPoolExecutor(jobs) as pool:
-            encode = pool.map(partial(encode_mix, dataset=dataset), range(mixes), chunksize=16)
+            encode = pool.map(encode_mix, range(mixes), chosen, chunksize=16)
             tracks, *layers = zip(*progress("encoding mixes", mixes, encode), strict=True)
         lines = [json.dumps(asdict(track)) for track in tracks]
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -28,7 +28,7 @@ class MixDataset(Items):
         texts: The texts of a mix.
 
     Raises:
-        InputError: If there are no stems of the split.
+        InputError: If there are no stems of the split, or none of a kind.
     """
 
     def __init__(
@@ -56,6 +56,11 @@ class MixDataset(Items):
         self.samples = excerpts.samples
         self.texts = texts
         self.mixer = Mixer(songs, vocabulary, frames, sure)
+        if unknown := {*mixing.kinds} - {*self.mixer.kinds}:
+            raise InputError(
+                f"mixing.kinds has {sorted(unknown)}, expected kinds of stems in {path}: "
+                + ", ".join(self.mixer.kinds)
+            )
 
     def __len__(self) -> int:
         """Return the number of mixes of an epoch."""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import finish
 import ledger
+import note_samples
 import numpy as np
 import pseudo_labels
 import pytest
@@ -73,8 +74,29 @@ def test_sampled_instruments_play_notes_at_their_times(sfz):
         part = sound[round(start_s * rate) :][: rate // 4]
         spectrum = np.abs(np.fft.rfft(part * np.hanning(len(part))))
         assert np.fft.rfftfreq(len(part), 1 / rate)[spectrum.argmax()] == pytest.approx(pitch, 0.02)
-    with pytest.raises(RuntimeError, match=r"gone\.sfz: cannot be loaded"):
+    with pytest.raises(RuntimeError, match=r"gone\.sfz: not found"):
         sampled.play_sampled(sampled.Sampled("gone.sfz"), sfz, notes, 120.0)
+
+
+def test_notes_become_an_instrument(sfz, tmp_path):
+    """Keys go to the nearest of the notes A3 and E4; each sounds as recorded, and in tune."""
+    notes = tmp_path / "notes"
+    notes.mkdir()
+    for name, pitch_hz in (("A3", 220.0), ("E4", 329.63)):
+        sound = np.sin(2 * np.pi * pitch_hz * np.arange(44_100) / 44_100)
+        sf.write(notes / f"{name}.mp3", 0.5 * sound, 44_100)
+    note_samples.write_instrument(notes, tmp_path / "sine")
+    for pitch in (57, 60, 61, 64, 70):
+        instrument = sampled.Sampled("sine/instrument.sfz")
+        sound, rate = sampled.play_sampled(instrument, tmp_path, [(0, 1, pitch, 100)], 120)
+        spectrum = np.abs(np.fft.rfft(sound[2000 : rate // 4] * np.hanning(rate // 4 - 2000)))
+        heard_hz = np.fft.rfftfreq(rate // 4 - 2000, 1 / rate)[spectrum.argmax()]
+        assert heard_hz == pytest.approx(440 * 2 ** ((pitch - 69) / 12), rel=0.02)
+    regions = (tmp_path / "sine" / "instrument.sfz").read_text().splitlines()
+    assert ["lokey=0 hikey=60 " in regions[0], "lokey=61 hikey=127 " in regions[1]] == [True, True]
+    assert [note_samples.pitch_of(name) for name in ("C4", "As2", "B0")] == [60, 46, 23]
+    with pytest.raises(ValueError, match="'H2' is not a note"):
+        note_samples.pitch_of("H2")
 
 
 def test_songs_with_sampled_instruments_are_other_songs(sfz, tmp_path):

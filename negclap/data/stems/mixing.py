@@ -39,6 +39,7 @@ class Mixing:
     Attributes:
         mixes: Mixes per epoch.
         most_parts: Most parts of a mix.
+        kinds: Kinds of parts to draw; all if there are none.
         together: Probability that a part is of the first part's song, if that has one.
         level_db: Standard deviation of a part's level, dB.
         loudness_db: Mixes are up to this much louder or quieter than -20 LUFS, dB.
@@ -51,6 +52,7 @@ class Mixing:
 
     mixes: int = 8192
     most_parts: int = 5
+    kinds: tuple[str, ...] = ()
     together: float = 0.6
     level_db: float = 4.0
     loudness_db: float = 9.0
@@ -169,8 +171,9 @@ class Mixer:
 
     def draw(self, mixing: Mixing, rng: random.Random) -> tuple[Part, ...]:
         """Draw the parts of a mix, with random levels."""
-        count = rng.randint(1, min(mixing.most_parts, len(self._usable)))
-        kinds = rng.sample(sorted(self._usable), count)
+        usable = sorted({*self._usable} & {*mixing.kinds} if mixing.kinds else self._usable)
+        count = rng.randint(1, min(mixing.most_parts, len(usable)))
+        kinds = rng.sample(usable, count)
         if not any(kinds):
             kinds = [rng.choice(self.kinds)]
         parts: list[Part] = []

@@ -122,6 +122,16 @@ def test_the_number_of_parts_says_nothing_about_the_tags():
             assert tags[n][kind] / times == pytest.approx(n / len(KINDS), abs=0.08)
 
 
+def test_only_some_kinds_are_drawn():
+    mixing = Mixing(most_parts=4, kinds=KINDS[:2])
+    kinds = [
+        {part.kind for part in mixer(*SONGS).draw(mixing, random.Random(seed))}
+        for seed in range(50)
+    ]
+    assert {*KINDS[:2]} == set.union(*kinds)
+    assert {len(one) for one in kinds} == {1, 2}
+
+
 def test_groups_are_equally_likely():
     many = tuple(song(f"many{i}", *map(stem, KINDS), group="many") for i in range(9))
     few = song("few", *map(stem, KINDS))

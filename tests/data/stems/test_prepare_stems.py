@@ -142,6 +142,11 @@ def mixes_of(out, split="train", **mixing):
     return MixDataset(out, split, vocabulary, Mixing(mixes=40, **mixing), excerpts, texts)
 
 
+def test_an_unknown_kind_of_parts_is_an_error(prepared):
+    with pytest.raises(InputError, match=r"mixing\.kinds has \['kazoo'\], expected .*drums"):
+        mixes_of(prepared[0], kinds=("drums", "kazoo"))
+
+
 def test_training_mixes_are_pure_functions_of_seed_epoch_and_index(prepared):
     out, _ = prepared
     first, again = mixes_of(out), mixes_of(out)

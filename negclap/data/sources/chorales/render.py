@@ -66,19 +66,23 @@ def render(
 
 
 def _render_stem(score: Score, arrangement: Arrangement, stem: Stem, soundfont: Path) -> Waveform:
-    if stem.tag == "drums":
-        notes, channel, program = _drum_notes(arrangement), _DRUM_CHANNEL, 0
-    else:
-        notes, channel = stem_notes(score, arrangement, stem), 0
-        program = (PROGRAMS | EXTRA_PROGRAMS)[stem.tag]
     velocity = _VELOCITY[arrangement.dynamics]
+    if stem.tag == "drums":
+        return _synthesise_drums(
+            _midi(_drum_notes(arrangement), velocity, _DRUM_CHANNEL, 0), soundfont
+        )
+    program = (PROGRAMS | EXTRA_PROGRAMS)[stem.tag]
+    notes = stem_notes(score, arrangement, stem)
+    return _synthesise_part(_midi(notes, velocity, 0, program), soundfont)
+
+
+def _midi(notes: Iterable[Note], velocity: int, channel: int, program: int) -> bytes:
     beats = (
         (_BEATS_PER_S * at, _BEATS_PER_S * for_s, pitch, velocity) for at, for_s, pitch in notes
     )
-    return _synthesise(midi_bytes(beats, channel, program), soundfont)
+    return midi_bytes(beats, channel, program)
 
 
-@lru_cache(maxsize=16)  # a clip and its twin, which come one after the other, share most stems
 def _synthesise(midi: bytes, soundfont: Path) -> Waveform:
     wave = render_wave_from(_soundfont(soundfont), midi)
     stereo, rate = sf.read(io.BytesIO(wave), dtype="float32")
@@ -88,6 +92,10 @@ def _synthesise(midi: bytes, soundfont: Path) -> Waveform:
     length = round(CLIP_S * SAMPLE_RATE)
     padded: Waveform = np.pad(mono, (0, max(0, length - len(mono))))[:length]
     return padded
+
+
+_synthesise_part = lru_cache(maxsize=16)(_synthesise)  # a clip and its twin share most parts
+_synthesise_drums = lru_cache(maxsize=256)(_synthesise)  # 82 MB: tempos and dynamics are few
 
 
 def _level(stem: Waveform, key: str, tag: str) -> Waveform:
