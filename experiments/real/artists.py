@@ -5,6 +5,9 @@
 For each artist of the pool (the folder of a song), the joint space is trained twice on equally many
 mixes: on those without a song by the artist, and on any. Both are tested on the mixes of the test
 that have songs by this artist alone. Denials are the targets of teaching.
+
+Most mixes join songs of several artists. With ``--tested``, the test is that of another folder that
+`negclap prepare stems` wrote: of the stems of this artist alone, say.
 """
 
 import argparse
@@ -71,11 +74,13 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="folder that negclap prepare stems wrote")
     parser.add_argument("pool", type=Path, help="pool that experiments/built_in/train.py wrote")
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--tested", type=Path, help="folder that negclap prepare stems wrote")
     options = parser.parse_args()
+    tested = options.tested or options.data
     vocabulary = Vocabulary.load(options.data / "vocabulary.json")
     pool = read_pool(options.data, options.pool, 0, 1)
-    test = list(read_manifest(options.data / "manifest.jsonl").split("test"))
-    pooled = torch.from_numpy(encode(options.data, test, "pooled"))
+    test = list(read_manifest(tested / "manifest.jsonl").split("test"))
+    pooled = torch.from_numpy(encode(tested, test, "pooled"))
     found = {}
     for artist in sorted(set().union(*map(artists_of, test))):
         asked = [row for row, track in enumerate(test) if artists_of(track) == {artist}]

@@ -1,5 +1,11 @@
-"""Intervals by song: mixes of one song are alike, so songs are resampled instead of mixes."""
+"""Intervals by song: mixes of one song are alike, so songs are resampled instead of mixes.
 
+    python experiments/real/by_song.py data/built-in/manifest.jsonl runs/models
+
+adds them to what `negclap benchmark` wrote into a folder: ``by_song.json`` and ``by_song.md``.
+"""
+
+import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,8 +16,13 @@ from torch import Tensor
 from negclap.data.tracks import read_manifest, read_vocabulary
 from negclap.evaluation.exam import make_exam
 from negclap.evaluation.metrics.scores import Scores
-from negclap.evaluation.results import RunResults
+from negclap.evaluation.results import RunResults, read_results
 from negclap.storage import write_json
+
+KEYS = (
+    *("audio_ceiling", "recall@10/original", "true_absence", "exclusion/joint@10"),
+    *("exclusion/violation@10", "paired", "scope/accuracy"),
+)
 
 
 class Songs:
@@ -45,12 +56,12 @@ class Songs:
         return self.of_twin if key.startswith("paired") else self.of_track
 
 
-def write_intervals(runs: Sequence[RunResults], keys: Sequence[str], folder: Path) -> None:
+def write_intervals(runs: Sequence[RunResults], folder: Path) -> None:
     """Write ``by_song.json`` and ``by_song.md``: a method's means and their 95 % intervals.
 
     Keys that a run lacks are left out.
     """
-    keys = [key for key in keys if all(key in run.scores for run in runs)]
+    keys = [key for key in KEYS if all(key in run.scores for run in runs)]
     methods: dict[str, list[RunResults]] = {}
     for run in runs:
         methods.setdefault(run.method, []).append(run)
@@ -67,3 +78,18 @@ def write_intervals(runs: Sequence[RunResults], keys: Sequence[str], folder: Pat
         ]
         lines.append(" | ".join([f"| `{key}`", *cells]) + " |")
     (folder / "by_song.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def main() -> None:
+    """Write the intervals of the models in a folder."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("manifest", type=Path, help="that the models were tested on")
+    parser.add_argument("folder", type=Path, help="that negclap benchmark wrote")
+    options = parser.parse_args()
+    songs = Songs(options.manifest)
+    found = [read_results(path.parent) for path in sorted(options.folder.glob("*/results.json"))]
+    write_intervals([songs.regroup(run) for run in found], options.folder)
+
+
+if __name__ == "__main__":
+    main()

@@ -52,10 +52,6 @@ ONE_NEGATOR = {
     part: tuple(cue for cue in cues if cue.name in ("no", "not"))[:1]
     for part, cues in negate.INLINE_CUES.items()
 }
-BY_SONG = (
-    *("audio_ceiling", "recall@10/original", "true_absence", "exclusion/joint@10"),
-    *("exclusion/violation@10", "paired", "scope/accuracy"),
-)
 EXCERPT_S = 10.0
 
 
@@ -142,7 +138,7 @@ def compare(cells: Sequence[Cell], manifest: Path, out: Path, target: Path) -> N
         tested = [replace(read_results(finished[c]), method=c.title) for c in members]
         runs = [songs.regroup(one) for one in tested]
         report(runs, target / group)
-        write_intervals(runs, BY_SONG, target / group)
+        write_intervals(runs, target / group)
 
 
 def main() -> None:

@@ -5,6 +5,7 @@ import sys
 from dataclasses import replace
 
 import artists
+import by_song
 import controls
 import five_kinds
 import methods
@@ -66,7 +67,12 @@ def test_methods_on_stored_outputs(tmp_path, monkeypatch, capsys):
     results = json.loads((written / "methods" / "combined-0" / "results.json").read_text())
     assert {"true_absence", "audio_ceiling", "paired/exchanged"} <= {*results}
     assert (written / "report" / "methods" / "table.md").is_file()
-    assert "combined" in (written / "report" / "methods" / "by_song.md").read_text()
+    intervals = (written / "report" / "methods" / "by_song.json").read_text()
+    assert "combined" in json.loads(intervals)
+    runs, manifest = written / "methods", written / "set" / "manifest.jsonl"
+    monkeypatch.setattr(sys, "argv", ["by_song.py", str(manifest), str(runs)])
+    by_song.main()
+    assert json.loads((runs / "by_song.json").read_text()) == json.loads(intervals)
     tracks = read_manifest(written / "set" / "manifest.jsonl")
     texts = [caption.text for track in tracks for caption in track.captions]
     assert all(text.count(".") >= 2 for text in texts)
