@@ -173,16 +173,26 @@ def search() -> dict[str, str]:
     }
 
 
+def interval(found: Sequence[float]) -> str:
+    """Return a mean and its interval as text."""
+    mean, low, high = found
+    return f"{mean:.3f} ({low:.3f} to {high:.3f})"
+
+
 def stems() -> dict[str, str]:
     """Return the tables of the methods on mixes of stems."""
     means, widths = (
         read(f"real/templates/methods/{file}.json") for file in ("results", "half_widths")
     )
-    songs = read("real/templates/methods/by_song.json")
-    rows = [
-        (f"`{key}`", *(f"{one:.3f} ({low:.3f} to {high:.3f})" for one, low, high in columns))
-        for key in next(iter(songs.values()))
-        if (columns := [of[key] for of in songs.values()])
+    songs, models = (
+        read(f"real/{folder}/by_song.json") for folder in ("templates/methods", "models")
+    )
+    keys = [*next(iter(songs.values()))]
+    rows = [(f"`{key}`", *(interval(of[key]) for of in songs.values())) for key in keys]
+    of_models = [
+        (name, *(interval(of[key]) for key in keys))
+        for name, of in models.items()
+        if name in shown.MODELS_OF_STEMS
     ]
     conditions = {}
     for condition, folder in shown.CONDITIONS.items():
@@ -191,6 +201,7 @@ def stems() -> dict[str, str]:
     return {
         "stems": by_key(means, shown.STEMS, widths),
         "stems_by_song": table(("95 % by song", *songs), rows),
+        "stems_models": table(("95 % by song", *(f"`{key}`" for key in keys)), of_models),
         "stems_conditions": by_model(conditions, shown.CONDITION),
         "stems_p": by_key(read("real/templates/p/results.json"), shown.CONDITION, {}),
         "stems_k": by_key(read("real/templates/k/results.json"), shown.CONDITION, {}),

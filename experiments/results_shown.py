@@ -124,6 +124,16 @@ STEMS = (
     "scope/accuracy",
     "cue/held_out/true_absence",
 )
+MODELS_OF_STEMS = (
+    "built-in",
+    "built-in + boolean",
+    "untaught",
+    "untaught + boolean",
+    "chorales-baseline",
+    "chorales-baseline + boolean",
+    "chorales-negclap",
+    "chorales-taught",
+)
 CONDITION = (
     "recall@10/original",
     "recall@10/half",

@@ -298,7 +298,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path, help="folder that negclap prepare stems wrote")
     parser.add_argument("out", type=Path, help="folder to write")
-    parser.add_argument("--mixes", type=int, default=9000)
+    parser.add_argument("--mixes", type=int, default=16000)
     parser.add_argument("--jobs", type=int, default=2)
     options = parser.parse_args()
     path = options.out.with_name(f"pool-{options.mixes}.npz")
