@@ -32,7 +32,7 @@ class Decoder:
     Attributes:
         rate: Sample rate in Hz.
         channels: Number of channels.
-        told_s: Length in seconds that the header gives; None if it gives none.
+        header_s: Length in seconds that the header gives; None if it gives none.
         damaged: Number of damaged parts so far that have sound before and behind them; what cannot
             be decoded at either end may be a tag.
     """
@@ -41,7 +41,7 @@ class Decoder:
         self._container, self._stream = container, stream
         self._form = container.format.name
         self.rate, self.channels = int(stream.rate), int(stream.channels)
-        self.told_s = _told_s(container, stream)
+        self.header_s = _header_s(container, stream)
         self.damaged = 0
 
     def blocks(self, length_s: float = 8.0) -> Iterator[tuple[Waveform, int]]:
@@ -220,7 +220,7 @@ def _joined(blocks: Iterable[Waveform]) -> Waveform:
     return np.concatenate([np.empty(0, np.float32), *blocks])
 
 
-def _told_s(container: Any, stream: Any) -> float | None:
+def _header_s(container: Any, stream: Any) -> float | None:
     """Return the length that the header gives, where FFmpeg does not guess it from the bit rate."""
     compressed_wav = container.format.name in ("wav", "w64") and "pcm" not in stream.codec.name
     if container.format.name in _WITHOUT_TIMES or compressed_wav or stream.duration is None:

@@ -84,12 +84,12 @@ class AudioStream:
             if info := read_info_frame(source):
                 self.problem = self._missing(file.damaged, info.duration_s, _MISSING_MP3_S)
             else:
-                self.problem = self._missing(file.damaged, file.told_s, _MISSING_S)
+                self.problem = self._missing(file.damaged, file.header_s, _MISSING_S)
 
-    def _missing(self, damaged: int, told_s: float | None, tolerance_s: float) -> str | None:
+    def _missing(self, damaged: int, header_s: float | None, tolerance_s: float) -> str | None:
         what = []
         if damaged:
             what.append(f"{damaged} damaged parts are left out")
-        if told_s is not None and told_s - self.duration_s > tolerance_s:
-            what.append(f"{self.duration_s:.2f} s of {told_s:.2f} s can be decoded")
+        if header_s is not None and header_s - self.duration_s > tolerance_s:
+            what.append(f"{self.duration_s:.2f} s of {header_s:.2f} s can be decoded")
         return f"{self.path}: {'; '.join(what)}" if what else None

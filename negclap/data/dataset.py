@@ -1,5 +1,6 @@
 """The clips of a split as a map-style dataset; items are pure functions of (seed, epoch, track)."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -24,7 +25,7 @@ OnBadAudio = Literal["error", "skip"]
 _MAX_SUBSTITUTES = 20
 
 
-class Items(Dataset[Any]):
+class Items(Dataset[Any], ABC):
     """A dataset whose items have keys (epoch, index), and are pure functions of them.
 
     Attributes:
@@ -36,14 +37,14 @@ class Items(Dataset[Any]):
     def fetch(self, keys: Sequence[Key], empty: Allocate) -> Iterator[Any]:
         """Yield the items of a batch.
 
-        A waveform may be in an array that ``empty`` returns; the next call, when the next item is
-        fetched, may return the same one.
+        A waveform may be the whole array that ``empty`` returned. The next item's call may return
+        the same memory, so a waveform must be stored before the next item is fetched.
         """
         return (self[key] for key in keys)
 
+    @abstractmethod
     def __len__(self) -> int:
         """Return the number of items of an epoch."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)
